@@ -1,0 +1,50 @@
+# One-command entry points; each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test check format generate bench live clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --editable ".[local]"
+	@touch $@
+
+$(VENV)/.dev: $(STAMP)
+	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+demo: $(STAMP)  ## Set up and run the quickstart: webhook to JetStream to HTTP and log
+	$(BIN)/tocsin run examples/quickstart
+
+test: $(VENV)/.dev  ## Set up and run all tests
+	$(BIN)/python -m pytest
+
+live: $(VENV)/.dev  ## Run only the tests that need real servers
+	CI=true $(BIN)/python -m pytest tests/live
+
+check: $(VENV)/.dev  ## Format, lint, types, import contracts, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tocsin.generate --check
+
+format: $(VENV)/.dev  ## Rewrite formatting and fix what can be fixed
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+generate: $(VENV)/.dev  ## Write crds/, editor schemas and the reference from the models
+	$(BIN)/python -m tocsin.generate
+
+bench: $(VENV)/.dev  ## Measure ingest, drain, latency and memory; prints ratios
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove the virtual environment
+	rm -rf $(VENV)

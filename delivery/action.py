@@ -1,0 +1,69 @@
+"""What is to be done, and what came of it.
+
+An Action is everything that an attempt needs, rendered: the events are not looked at again. It
+holds no secret, only where secrets are, because it is stored on the bus when it cannot be done
+at once, and shown by `tocsin dlq` and `tocsin tail`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One failed attempt."""
+
+    at: float
+    """Unix seconds."""
+    message: str
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One firing of a trigger."""
+
+    key: str
+    """Idempotency key: equal for the same trigger and the same events."""
+    sensor: str
+    trigger: str
+    kind: str
+    """Key of the trigger's type in YAML, such as `http`."""
+    content: dict[str, Any]
+    """What the sender of that kind needs; JSON only."""
+    events: dict[str, str] = {}
+    """Dependency -> id of its event."""
+    event_time: float = 0.0
+    """Unix seconds of the newest event, for latency."""
+    attempt: int = 1
+    """Number of the next attempt, from 1."""
+    due: float = 0.0
+    """Unix seconds before which the next attempt must not begin."""
+    first: float = 0.0
+    """Unix seconds of the first attempt; 0 before it."""
+    failures: tuple[Failure, ...] = ()
+    """The latest failed attempts, newest last, at most five."""
+    fallback: "Action | None" = None
+    """What to do once all attempts are used up (`dlqTrigger`)."""
+
+
+def action_key(sensor: str, trigger: str, events: Mapping[str, str]) -> str:
+    """Return the idempotency key of a trigger fired by these events (dependency -> id)."""
+    parts = [sensor, trigger, *(f"{k}\x01{events[k]}" for k in sorted(events))]
+    return hashlib.blake2b("\x00".join(parts).encode(), digest_size=16).hexdigest()
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a successful attempt gave."""
+
+    summary: str
+    """One line for logs and `tocsin tail`, such as `200 OK`."""
+    detail: dict[str, Any] = {}
+
+
+class Sender(Protocol):
+    """Does actions of one trigger; opened once, used by many tasks at a time."""
+
+    async def send(self, action: Action, attempt: int) -> Outcome:
+        """Do it. Raises TriggerError for every failure of the outside world."""
+        ...

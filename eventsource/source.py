@@ -1,0 +1,70 @@
+"""The contract of an event source: what it is configured by, and how it tells of events.
+
+A source is one file in `eventsource/sources/`. It knows neither other sources nor a bus: it is
+lent an `Env` and an `Emit`, and decides only what an event is.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from spine.model import Model
+from spine.runtime import Env
+
+
+class Payload(Protocol):
+    """The data of one event."""
+
+    def encode(self) -> bytes:
+        """Return the JSON of the event's data, in the byte conventions of Argo Events."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a CloudEvent that was posted to us called itself."""
+
+    source: str = ""
+    type: str = ""
+    subject: str = ""
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Emit(Protocol):
+    """Puts an event on the bus."""
+
+    async def __call__(
+        self,
+        payload: Payload,
+        *,
+        id: str | None = None,
+        time: datetime | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        """Return once the bus has stored the event.
+
+        `id` makes a repeated delivery of the outside world the same event. Raises BusError when
+        the bus does not take it now, and EventError when it never will (too large): a source that
+        has somebody to answer says so, and a queue source lets the runner dead-letter it.
+        """
+        ...
+
+
+class EventSourceFilter(Model):
+    """Which events are sent on."""
+
+    expression: str = ""
+    """An expr-lang expression over the payload that gives a bool."""
+
+
+class Source(Model, ABC):
+    """The configuration of one event of an EventSource and, in `run`, its behaviour."""
+
+    type: ClassVar[str]
+    """The `type` of its CloudEvents."""
+
+    @abstractmethod
+    async def run(self, env: Env, emit: Emit) -> None:
+        """Emit events until cancelled. Raises SourceError to be started again with back-off."""

@@ -1,0 +1,39 @@
+"""The contract of a trigger: configuration, a pure rendering, and a sender.
+
+A trigger is one file in `sensor/triggers/`. `compile` is called once, when the Sensor is
+planned, and raises ConfigError for whatever can never work. What it returns is pure: from the
+events of a firing it makes the content of an Action, which explain, dry run and replay show.
+`open` gives the sender that does actions; it is used for every trigger of a kind with the same
+`connection`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ClassVar
+
+from delivery.action import Sender
+from spine.event import Event
+from spine.model import Model
+from spine.runtime import Env
+
+Events = Mapping[str, Event]
+"""Dependency -> its event after the transform, of those that took part in the firing."""
+
+Render = Callable[[Events], dict[str, Any]]
+"""Makes the content of an Action; pure. Raises ParameterError."""
+
+
+class Trigger(Model, ABC):
+    """The configuration of one kind of action."""
+
+    kind: ClassVar[str]
+    """Its key in YAML."""
+
+    @abstractmethod
+    def compile(self) -> Render:
+        """Return the rendering, with parameters of the trigger's own level applied."""
+
+    @abstractmethod
+    def open(self, env: Env) -> AbstractAsyncContextManager[Sender]:
+        """Return the client that does actions, to be entered by the sensor."""
