@@ -1,9 +1,13 @@
 """Fixtures for everything."""
 
+import asyncio
+
 import pytest
 
 from spine.runtime import Env, Shared
 from spine.secrets import GivenSecrets
+
+asyncio.set_event_loop(None)  # otherwise the asyncio plugin makes a loop that nobody closes
 
 
 @pytest.fixture
