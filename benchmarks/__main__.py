@@ -1,0 +1,218 @@
+"""Measure everything in one run: python -m benchmarks [--quick] [--million] [ONLY …].
+
+Needs wrk (Debian package `wrk`) for ingest. Prints a table; ratios come from the same run.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import uvloop
+
+from benchmarks.stage import Stage, body, event_source, free_port, sensor, stage
+
+
+@dataclass(frozen=True)
+class Options:
+    """How long to measure."""
+
+    seconds: int = 10
+    backlog: int = 50_000
+    million: int = 0
+    rounds: int = 3
+
+
+def say(name: str, text: str) -> None:
+    """Print one line of the table."""
+    print(f"{name:34} {text}", flush=True)
+
+
+# ---------------------------------------------------------------------------- ingest
+
+
+async def wrk(here: Stage, port: int, path: str, seconds: int) -> float:
+    """Return answered requests a second with 64 connections."""
+    file = here.folder / "body.json"
+    file.write_bytes(body())
+    script = Path(__file__).with_name("post.lua")
+    child = await asyncio.create_subprocess_exec(
+        "wrk", "-t1", "-c64", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}{path}",
+        stdout=asyncio.subprocess.PIPE, env={**os.environ, "BODY": str(file)},
+    )  # fmt: skip
+    text = (await child.communicate())[0].decode()
+    if "Non-2xx" in text or "Socket errors" in text:
+        raise SystemExit(text)
+    found = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    if found is None:
+        raise SystemExit(text)
+    return float(found[1])
+
+
+async def ingest(options: Options) -> None:
+    """Webhook answered after the store, beside a bare application."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is missing: install the Debian package wrk")
+    ratios, ours, bare = [], [], []
+    async with stage() as here:
+        port, bare_port = free_port(), free_port()
+        await here.ours("eventsource", event_source(port))
+        await here.start("benchmarks.bare", "ingest", str(bare_port))
+        await asyncio.sleep(1)
+        for _ in range(options.rounds):
+            bare.append(await wrk(here, bare_port, "/post", options.seconds))
+            ours.append(await wrk(here, port, "/post", options.seconds))
+            ratios.append(ours[-1] / bare[-1])
+    say("ingest, bare uvicorn", f"{statistics.median(bare):8.0f} /s")
+    say("ingest, stored", f"{statistics.median(ours):8.0f} /s   ratio {statistics.median(ratios):.2f}")
+
+
+# ---------------------------------------------------------------------------- drain
+
+
+async def drain(options: Options) -> None:
+    """Stored event to acknowledged HTTP effect, beside a bare loop."""
+    async with stage() as here:
+        names = {"drain, jq off": False, "drain, jq on": True}
+        for name, jq in names.items():
+            sink = await here.sink()
+            first = await here.ours("sensor", sensor(f"s{int(jq)}", sink.url, jq=jq))
+            await first.stop()
+            await sink.process.stop()
+        await here.fill(options.backlog)
+        config = here.config.model_dump_json(by_alias=True, exclude_none=True)
+        bare: list[tuple[float, float]] = []
+        ours: dict[str, tuple[float, float]] = {}
+        for name, jq in names.items():
+            sink = await here.sink()
+            process = await here.start("benchmarks.bare", "drain", config, sink.url, f"bare{jq}")
+            bare.append(await _rate(options.backlog, sink, process))
+            sink = await here.sink()
+            process = await here.ours("sensor", sensor(f"s{int(jq)}", sink.url, jq=jq))
+            ours[name] = await _rate(options.backlog, sink, process)
+            base = bare[-1]
+            say("drain, bare loop", f"{base[0]:8.0f} /s   {base[1]:6.0f} us cpu each")
+            rate, cpu = ours[name]
+            say(
+                name,
+                f"{rate:8.0f} /s   {cpu:6.0f} us cpu each   ratio {rate / base[0]:.2f}"
+                f"   (by cpu {base[1] / cpu:.2f})",
+            )
+
+
+async def _rate(count: int, sink, process) -> tuple[float, float]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    began, ended = await sink.reach(count)
+    await asyncio.sleep(0.5)
+    cpu = process.cpu()
+    await process.stop()
+    await sink.process.stop()
+    return count / (ended - began), cpu / count * 1e6
+
+
+# ---------------------------------------------------------------------------- latency
+
+
+async def latency(options: Options) -> None:
+    """From the client's clock to the sink's, at 200 events a second."""
+    async with stage() as here:
+        port = free_port()
+        sink = await here.sink()
+        await here.ours("eventsource", event_source(port))
+        await here.ours("sensor", sensor("lat", sink.url, jq=True, parameters=("id", "sent")))
+        await _post_at(200, 2.0, port)
+        await sink.stats()
+        await _post_at(200, float(options.seconds), port)
+        await asyncio.sleep(1)
+        found = sorted((await sink.stats())["latencies_ms"])
+    cuts = statistics.quantiles(found, n=100)
+    say("end to end at 200/s", f"p50 {cuts[49]:.2f} ms   p99 {cuts[98]:.2f} ms   of {len(found)}")
+
+
+async def _post_at(rate: int, seconds: float, port: int) -> None:
+    connector = aiohttp.TCPConnector(limit=64)
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
+
+        async def one() -> None:
+            data = body(sent=time.time())
+            headers = {"Content-Type": "application/json"}
+            url = f"http://127.0.0.1:{port}/post"
+            async with session.post(url, data=data, headers=headers) as answer:
+                answer.raise_for_status()
+                await answer.read()
+
+        began, n = time.monotonic(), 0
+        while time.monotonic() - began < seconds:
+            group.create_task(one())
+            n += 1
+            await asyncio.sleep(max(0.0, began + n / rate - time.monotonic()))
+
+
+# ---------------------------------------------------------------------------- slow target, memory
+
+
+async def slow(options: Options) -> None:
+    """An action that takes 100 ms."""
+    count = min(options.backlog, 5_000)
+    async with stage() as here:
+        sink = await here.sink(0.1)
+        first = await here.ours("sensor", sensor("slow", sink.url, jq=False))
+        await first.stop()
+        await here.fill(count)
+        await here.ours("sensor", sensor("slow", sink.url, jq=False))
+        began, ended = await sink.reach(count)
+    say("actions of 100 ms", f"{count / (ended - began):8.0f} /s")
+
+
+async def memory(options: Options) -> None:
+    """Resident memory at rest and after many events, in and out at once."""
+    total = options.million or options.backlog
+    async with stage() as here:
+        port = free_port()
+        sink = await here.sink()
+        source = await here.ours("eventsource", event_source(port))
+        acting = await here.ours("sensor", sensor("mem", sink.url, jq=True))
+        say(
+            "memory at rest",
+            f"source {source.memory():.0f} MiB   sensor {acting.memory():.0f} MiB"
+            f"   nats-server {here.bus_memory():.0f} MiB",
+        )
+        began, sent, marks = time.monotonic(), 0, []
+        while sent < total:
+            sent += round(await wrk(here, port, "/post", 10) * 10)
+            marks.append(f"{source.memory():.0f}/{acting.memory():.0f}")
+        _, ended = await sink.reach(sent - 640, limit=1800)
+        say("in and out at once", f"{sent / (ended - began):8.0f} /s")
+        say(
+            f"memory after {sent:,} events",
+            f"source {source.memory():.0f} MiB   sensor {acting.memory():.0f} MiB"
+            f"   nats-server {here.bus_memory():.0f} MiB   every 10 s: {' '.join(marks)}",
+        )
+
+
+ALL = {"ingest": ingest, "drain": drain, "latency": latency, "slow": slow, "memory": memory}
+
+
+async def main(words: list[str]) -> None:
+    """Run what is asked for."""
+    quick = "--quick" in words
+    options = Options(seconds=4, backlog=10_000, rounds=1) if quick else Options()
+    if "--million" in words:
+        options = Options(million=1_000_000)
+    only = [w for w in words if not w.startswith("-")]
+    if unknown := set(only) - ALL.keys():
+        raise SystemExit(f"no measurement {', '.join(unknown)}: there are {', '.join(ALL)}")
+    cores = os.cpu_count()
+    print(f"1 KiB JSON, {cores} cores shared with load generator, bus and sink", flush=True)
+    for name in only or ALL:
+        await ALL[name](options)
+
+
+if __name__ == "__main__":
+    uvloop.install()
+    asyncio.run(main(sys.argv[1:]))
