@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
+from pydantic import field_validator
+
 from spine.model import Model
 from spine.runtime import Env
 
@@ -46,8 +48,8 @@ class Emit(Protocol):
         """Return once the bus has stored the event.
 
         `id` makes a repeated delivery of the outside world the same event. Raises BusError when
-        the bus does not take it now, and EventError when it never will (too large): a source that
-        has somebody to answer says so, and a queue source lets the runner dead-letter it.
+        the bus does not take it now. An event that it never will take (too large) raises
+        EventError where the source `answers`, and is dead-lettered for all others.
         """
         ...
 
@@ -58,12 +60,27 @@ class EventSourceFilter(Model):
     expression: str = ""
     """An expr-lang expression over the payload that gives a bool."""
 
+    @field_validator("expression")
+    @classmethod
+    def _not_built(cls, expression: str) -> str:
+        if expression:
+            msg = (
+                "filter expressions of event sources are known and not built yet"
+                " (filter in the Sensor: dependencies[].filters.data or exprs)"
+            )
+            raise ValueError(msg)
+        return expression
+
 
 class Source(Model, ABC):
     """The configuration of one event of an EventSource and, in `run`, its behaviour."""
 
     type: ClassVar[str]
     """The `type` of its CloudEvents."""
+    answers: ClassVar[bool] = False
+    """Whether a caller waits for the outcome, who is then told of a refusal and tries again."""
+    example: ClassVar[Payload]
+    """A payload as it goes out, for the reference and the golden test."""
 
     @abstractmethod
     async def run(self, env: Env, emit: Emit) -> None:

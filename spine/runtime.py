@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from spine.errors import ConfigError
 from spine.secrets import Secrets
@@ -62,6 +62,18 @@ class Shared:
                 opened.set_exception(exc)
 
 
+class Memory(Protocol):
+    """One small value that a component keeps across restarts and shares with its replicas."""
+
+    async def get(self) -> bytes | None:
+        """Return the value, None before the first. Raises BusError."""
+        ...
+
+    async def put(self, value: bytes) -> None:
+        """Replace the value. Raises BusError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Env:
     """The surroundings of one source or trigger."""
@@ -79,6 +91,10 @@ class Env:
     """Added to every port of a manifest, so that several runs fit on one machine."""
     listening: Callable[[], None] = field(default=lambda: None)
     """Called by a source once events can reach it; readiness waits for it."""
+    rejected: Callable[[int], None] = field(default=lambda _: None)
+    """Called with the HTTP status of each request that a source refused; for metrics."""
+    memory: Memory | None = None
+    """Where a source may keep its position; None where nothing is kept."""
 
 
 @asynccontextmanager
