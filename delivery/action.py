@@ -45,6 +45,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The latest failed attempts, newest last, at most five."""
     fallback: "Action | None" = None
     """What to do once all attempts are used up (`dlqTrigger`)."""
+    redriven: int = 0
+    """Number of the dead letter from which it was put back on its way; 0 where it never died."""
 
 
 def action_key(sensor: str, trigger: str, events: Mapping[str, str]) -> str:

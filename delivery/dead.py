@@ -1,0 +1,232 @@
+"""Dead letters: what can never pass by itself, kept with its reason until somebody decides.
+
+An event that no filter, transform or rendering can take, and an action whose attempts are used
+up, are set aside here instead of being dropped or blocking what comes after them. `tocsin dlq`
+shows them, puts them back on their way once the cause is mended, or drops them.
+"""
+
+import hashlib
+import time
+import traceback
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import msgspec
+
+from delivery.action import Action
+from delivery.subjects import dead_subject, pending_subject, redrive_subject, token
+from eventbus.bus import ACTIONS, DEAD, EVENTS, Bus, Message
+from spine.errors import ConfigError, EventError, Fault
+from spine.event import decode
+
+Component = Literal["eventsource", "sensor"]
+
+SPARE = 1024
+"""Bytes of `max_payload` left for what travels beside a dead letter."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that was set aside."""
+
+    kind: Literal["event", "action"]
+    component: Component
+    object: str
+    """Name of the EventSource or Sensor."""
+    place: str
+    """The event of an EventSource; the dependency or the trigger of a Sensor, empty for all."""
+    code: str
+    """Stable reason: the code of an error, `Bug`, or `NoOutcome`."""
+    message: str
+    time: float
+    """Unix seconds."""
+    traceback: str = ""
+    """Where a bug was met."""
+    subject: str = ""
+    """Subject of the message that it came from."""
+    sequence: int = 0
+    """Position of that message in its stream."""
+    data: bytes = b""
+    """The message of an event, as it was read."""
+    action: Action | None = None
+    lane: str = ""
+    """Last token of the subject to which a retried action goes back."""
+    cut: bool = False
+    """Whether `data` or the action's content was too large to be kept."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A dead letter where it lies."""
+
+    sequence: int
+    """Its position in the stream, by which it is shown, retried and dropped."""
+    letter: DeadLetter
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(DeadLetter).decode
+
+
+def reason(error: BaseException) -> tuple[str, str, str]:
+    """Return code, message and traceback of what went wrong; the last for bugs only."""
+    if isinstance(error, Fault):
+        return error.code, str(error), ""
+    text = f"{type(error).__name__}: {error}"
+    return "Bug", text, "".join(traceback.format_exception(error))
+
+
+def of_event(
+    error: BaseException, *, component: Component, object: str, place: str, message: Message
+) -> DeadLetter:
+    """Return the dead letter of an event that was read from the bus."""
+    code, text, trace = reason(error)
+    return DeadLetter(
+        kind="event",
+        component=component,
+        object=object,
+        place=place,
+        code=code,
+        message=text,
+        time=time.time(),
+        traceback=trace,
+        subject=message.subject,
+        sequence=message.sequence,
+        data=message.data,
+    )
+
+
+def _identity(letter: DeadLetter) -> str:
+    """Equal for the same death told twice; not for a second one after a retry."""
+    action = letter.action
+    died = (action.key, action.attempt, action.redriven) if action else letter.data
+    parts = (letter.object, letter.place, letter.lane, letter.subject, letter.sequence, died)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+async def dead_letter(bus: Bus, letter: DeadLetter) -> int:
+    """Store a dead letter and return its sequence. Raises BusError.
+
+    Told twice within the bus's window for duplicates, it is stored once.
+    """
+    identity = _identity(letter)
+    data = _encode(letter)
+    if len(data) > bus.max_payload - SPARE:
+        action = msgspec.structs.replace(letter.action, content={}) if letter.action else None
+        text = letter.message[:SPARE]
+        letter = msgspec.structs.replace(letter, data=b"", action=action, message=text, cut=True)
+        data = _encode(letter)
+    subject = dead_subject(letter.component, letter.object, letter.place)
+    return await bus.append(DEAD, subject, data, message_id=identity)
+
+
+async def list_dead(
+    bus: Bus, *, component: Component | None = None, object: str | None = None
+) -> AsyncIterator[Entry]:
+    """Yield the dead letters of an object, of a component, or all, oldest first."""
+    where = f"{DEAD}.{component or '*'}.{'*' if object is None else token(object)}.*"
+    async for message in bus.read(DEAD, [where]):
+        yield Entry(message.sequence, _letter(message))
+
+
+def _letter(message: Message) -> DeadLetter:
+    try:
+        return _decode(message.data)
+    except msgspec.DecodeError as exc:  # of a newer version, or not ours
+        return DeadLetter(
+            kind="event",
+            component="sensor",
+            object="",
+            place="",
+            code="Unreadable",
+            message=f"reading dead letter {message.sequence}: {exc}",
+            time=message.stored,
+            data=message.data,
+        )
+
+
+async def show(bus: Bus, sequence: int) -> Entry:
+    """Return one dead letter. Raises ConfigError where there is none."""
+    message = await bus.get(DEAD, sequence)
+    if message is None:
+        raise ConfigError(
+            f"looking up dead letter {sequence}: there is none",
+            hint="see the numbers with: tocsin dlq list",
+        )
+    return Entry(sequence, _letter(message))
+
+
+async def drop(bus: Bus, sequence: int) -> None:
+    """Remove a dead letter for good. Raises ConfigError where there is none."""
+    await show(bus, sequence)
+    await bus.delete(DEAD, sequence)
+
+
+async def retry(bus: Bus, sequence: int) -> str:
+    """Put a dead letter back on its way and return where it went.
+
+    An action begins anew with its first attempt. An event goes to the one sensor, or the one
+    EventSource's topic, that could not take it. Raises ConfigError if it cannot be retried.
+    """
+    letter = (await show(bus, sequence)).letter
+    if letter.code == "Unreadable":
+        raise ConfigError(f"retrying dead letter {sequence}: {letter.message}")
+    if letter.kind == "action":
+        where = await _retry_action(bus, sequence, letter)
+    else:
+        where = await _retry_event(bus, sequence, letter)
+    await bus.delete(DEAD, sequence)
+    return where
+
+
+async def _retry_action(bus: Bus, sequence: int, letter: DeadLetter) -> str:
+    if letter.action is None or letter.cut:
+        raise ConfigError(
+            f"retrying dead letter {sequence}: the action was too large to be kept",
+            hint="send its event once more",
+        )
+    action = msgspec.structs.replace(
+        letter.action, attempt=1, due=0.0, first=0.0, redriven=sequence
+    )
+    subject = pending_subject(letter.object, letter.lane or token(action.trigger))
+    await bus.append(ACTIONS, subject, _encode(action), message_id=_again(sequence))
+    return f"trigger {action.trigger} of sensor {letter.object}"
+
+
+async def _retry_event(bus: Bus, sequence: int, letter: DeadLetter) -> str:
+    try:
+        data = await body(bus, letter)
+        if letter.component == "sensor":
+            sent = _encode(msgspec.structs.replace(letter, traceback=""))
+            subject = redrive_subject(letter.object)
+            await bus.append(ACTIONS, subject, sent, message_id=_again(sequence))
+            return f"sensor {letter.object}"
+        event = decode(data)
+    except EventError as exc:
+        raise ConfigError(f"retrying dead letter {sequence}: {exc}") from exc
+    await bus.publish(event)
+    return f"event {event.subject} of event source {event.source}"
+
+
+async def body(bus: Bus, letter: DeadLetter) -> bytes:
+    """Return the message of a dead event. Raises EventError if it is gone."""
+    if not letter.cut:
+        return letter.data
+    original = await bus.get(EVENTS, letter.sequence)
+    if original is None or original.subject != letter.subject:
+        raise EventError(
+            f"reading event {letter.sequence} of stream {EVENTS}: it was too large to be kept as "
+            "a dead letter, and has left the stream meanwhile",
+            hint="have its sender send it once more",
+        )
+    return original.data
+
+
+def _again(sequence: int) -> str:
+    return f"retry of dead letter {sequence}"
+
+
+def redriven(message: Message) -> DeadLetter:
+    """Read what `retry` sent to a sensor. Raises EventError for anything else."""
+    try:
+        return _decode(message.data)
+    except msgspec.DecodeError as exc:
+        raise EventError(f"reading a retried event at {message.subject}: {exc}") from exc

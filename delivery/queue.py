@@ -1,0 +1,299 @@
+"""Does actions: at once where that works, later from the bus where it does not.
+
+An action that succeeds at once costs no write. One that fails, that a rate limit holds back, or
+that must survive a crash before its first attempt, is stored in the stream of pending actions;
+the event behind it is then done, so that its other triggers never fire again because this one
+failed. Every trigger has its own lane: bounds, health, and a durable of pending actions that is
+made when it is first needed. Nothing is dropped: an action ends as done or as a dead letter.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+import msgspec
+
+from delivery.action import Action
+from delivery.attempt import Attempts
+from delivery.dead import dead_letter, of_event
+from delivery.gate import Gate
+from delivery.lane import Lane, Route, pending_reader
+from delivery.report import Reporter
+from delivery.subjects import REDRIVE, lane_of, name_of
+from eventbus.bus import ACTIONS, Bus, Message
+from spine.errors import BusError, ConfigError, EventError
+from spine.runtime import RECONNECT
+from spine.telemetry import SensorMetrics
+
+__all__ = ["MAX_DELIVERIES", "Dispatcher", "NoOutcome", "Route"]
+
+log = logging.getLogger(__name__)
+
+MAX_DELIVERIES = 5
+"""Deliveries of a message without an outcome after which it is set aside."""
+PATIENCE = 1.0
+"""Seconds that an event waits for a slot of a busy trigger while others may need its place; then
+the action is left to the queue."""
+SHIFT = 5.0
+"""Seconds for which an action that is not due may keep others from being taken."""
+ORPHANS = 16
+"""Pending actions without a trigger that are set aside at a time."""
+LOOK = 10.0
+"""Seconds between looks for pending actions that another replica left behind."""
+
+_decode = msgspec.json.Decoder(Action).decode
+
+
+class NoOutcome(EventError):
+    """Something was handed out again and again, and nobody lived to tell what came of it."""
+
+    code = "NoOutcome"
+
+    def __init__(self, deliveries: int) -> None:
+        super().__init__(
+            f"{deliveries - 1} deliveries without an outcome",
+            hint="it may have brought the process down; see the logs of that time",
+        )
+
+
+class Dispatcher:
+    """Delivers the actions of one Sensor. `run` must be running while it is used."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        sensor: str,
+        routes: Mapping[str, Route],
+        metrics: SensorMetrics,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._bus, self._sensor, self._metrics, self._clock = bus, sensor, metrics, clock
+        self.reporter = Reporter(bus, sensor)
+        self._attempts = Attempts(bus, sensor, metrics, self.reporter, clock)
+        self._attempts.on_stored = self._want
+        self._by_trigger: dict[str, Lane] = {}
+        self._lanes: dict[str, Lane] = {}
+        for trigger, route in routes.items():
+            lane = Lane(sensor, trigger, route)
+            self._by_trigger[trigger] = self._lanes[lane.token] = lane
+            if lane.fallback is not None:
+                self._lanes[lane.fallback.token] = lane.fallback
+        self._patience = PATIENCE if len(routes) > 1 else None
+        self._gate = Gate()
+        self._wanted: set[str] = set()
+        self._changed = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+
+    # ------------------------------------------------------------------------ in
+
+    async def deliver(self, action: Action) -> None:
+        """Return when the action succeeded, is stored on the bus, or is a dead letter.
+
+        Where at least once is switched off, return when the action has begun. Raises BusError
+        when the bus does not take what has to be stored.
+        """
+        lane = self._by_trigger[action.trigger]
+        route = lane.route
+        patience = self._patience if route.at_least_once else PATIENCE
+        later = route.stored or route.rate is not None or lane.down
+        if later or not await lane.enter(patience):
+            await self._attempts.store(lane, action)
+        elif route.at_least_once:
+            await self._attempt(lane, action)
+        else:
+            assert self._group is not None, "run() is not running"
+            self._group.create_task(self._forget(lane, action), name=f"action {action.key}")
+
+    async def store(self, action: Action) -> None:
+        """Put an action on the bus, to be done from there. Raises BusError."""
+        await self._attempts.store(self._by_trigger[action.trigger], action)
+
+    async def _attempt(self, lane: Lane, action: Action) -> None:
+        """Attempt an action in a slot that was taken, and settle what follows."""
+        with self._gate:
+            try:
+                failed = await self._attempts.send(lane, action)
+            finally:
+                lane.leave()
+            if failed is not None:
+                await self._attempts.settle(lane, *failed)
+
+    async def _forget(self, lane: Lane, action: Action) -> None:
+        """Do an action for which no event waits, in a slot that was taken; retries in memory.
+
+        The slot is kept between the attempts, so that what is in memory stays bounded.
+        """
+        attempts = self._attempts
+        try:
+            while True:
+                with self._gate:
+                    failed = await attempts.send(lane, action)
+                    if failed is None:
+                        return
+                    later = attempts.later(lane, *failed)
+                    if later is None:
+                        await _surely(partial(attempts.give_up, lane, *failed))
+                        return
+                action = later
+                await self._gate.sleep(action.due - self._clock())
+                if self._gate.closed:  # no time for it here: the next process has
+                    with self._gate:
+                        await _surely(partial(attempts.store, lane, action))
+                    return
+        finally:
+            lane.leave()
+
+    # ------------------------------------------------------------------------ the queue
+
+    async def run(self) -> None:
+        """Do pending actions until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self.reporter.run(), name="reports")
+            group.create_task(self._find(), name="pending actions of other replicas")
+            working: set[str] = set()
+            while True:
+                self._changed.clear()
+                for token in self._wanted - working:
+                    group.create_task(self._work(token), name=f"pending actions of {token}")
+                working |= self._wanted
+                await self._changed.wait()
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin nothing new and wait until nothing is under way; return whether that came."""
+        self._gate.close()
+        return await self._gate.empty(seconds)
+
+    def _want(self, lane: Lane) -> None:
+        self._want_token(lane.token)
+
+    def _want_token(self, token: str) -> None:
+        if token not in self._wanted:
+            self._wanted.add(token)
+            self._changed.set()
+
+    async def _find(self) -> None:
+        """Look now and then for lanes that hold something nobody in this process stored.
+
+        Lanes of triggers that the Sensor no longer has are looked at only at first: a later
+        replica may know more triggers than this one.
+        """
+        first = True
+        while True:
+            try:
+                for info in await self._bus.readers(ACTIONS):
+                    token = lane_of(info.durable, self._sensor)
+                    if token is None or token == REDRIVE:
+                        continue
+                    known = token in self._lanes
+                    if (info.pending or info.in_flight) and (known or first):
+                        self._want_token(token)
+                    elif first and not known:
+                        await self._bus.remove_reader(ACTIONS, info.durable)
+                first = False
+            except BusError as exc:
+                log.warning("looking for pending actions", extra={"error": str(exc)})
+            await asyncio.sleep(LOOK)
+
+    async def _work(self, token: str) -> None:
+        lane = self._lanes.get(token)
+        if lane is None:
+            reader, pulls = pending_reader(self._sensor, token), ORPHANS
+            handle = partial(self._orphan, token)
+        else:
+            reader, pulls = lane.reader, lane.pulls
+            handle = partial(self._pending, lane)
+        attempt = 0
+        while True:
+            try:
+                await self._bus.consume(reader, handle, in_flight=pulls)
+            except BusError as exc:
+                attempt += 1
+                log.warning("pulling pending actions", extra={"error": str(exc)})
+                await asyncio.sleep(RECONNECT.wait(attempt))
+
+    # ------------------------------------------------------------------------ one pending action
+
+    async def _pending(self, lane: Lane, message: Message) -> None:
+        """Handle one pending action."""
+        await self._gate.hold()
+        action = await self._read(lane.token, message)
+        if action is None:
+            return
+        if message.deliveries > MAX_DELIVERIES:
+            error = NoOutcome(message.deliveries)
+            await self._attempts.bury(action, error, lane=lane.token, sequence=message.sequence)
+            return
+        lane.holding += 1
+        try:
+            if not await self._until_due(lane, action, message):
+                return
+            await self._in_turn(lane)
+            await lane.enter()
+        finally:
+            lane.holding -= 1
+        if self._gate.closed:
+            lane.leave()
+            await self._gate.hold()
+        await self._attempt(lane, action)
+
+    async def _until_due(self, lane: Lane, action: Action, message: Message) -> bool:
+        """Wait until an action is due; return False if it went to the back of the queue instead.
+
+        That happens when all that was taken from the bus waits: others behind it may be due. It
+        happens too when it was handed out repeatedly, as stopping a process does to what waits
+        in it: a new copy counts from one.
+        """
+        while (wait := action.due - self._clock()) > 0:
+            if await lane.pause(min(wait, SHIFT)):
+                return True
+            if wait > SHIFT and (lane.crowded or message.deliveries > 2):  # noqa: PLR2004 -- once may be chance
+                await self._attempts.store(lane, action, again=message.sequence)
+                return False
+        return True
+
+    async def _in_turn(self, lane: Lane) -> None:
+        """Wait for the lane's next slot of its rate limit."""
+        if lane.bucket is not None:
+            async with lane.turn:
+                await asyncio.sleep(lane.bucket.reserve())
+
+    async def _orphan(self, token: str, message: Message) -> None:
+        """Set an action aside whose trigger has left the Sensor."""
+        action = await self._read(token, message)
+        if action is not None:
+            gone = ConfigError(
+                f"doing an action of trigger {action.trigger!r}: the Sensor no longer has it",
+                hint="bring the trigger back and retry, or drop the action",
+            )
+            await self._attempts.bury(action, gone, lane=token, sequence=message.sequence)
+
+    async def _read(self, token: str, message: Message) -> Action | None:
+        try:
+            return _decode(message.data)
+        except msgspec.DecodeError as exc:
+            error = EventError(f"reading pending action {message.sequence}: {exc}")
+        place = name_of(token.partition("@")[0])
+        letter = of_event(
+            error, component="sensor", object=self._sensor, place=place, message=message
+        )
+        await dead_letter(self._bus, letter)
+        self._metrics.dead_letter(error.code)
+        return None
+
+
+async def _surely(step: Callable[[], Awaitable[None]]) -> None:
+    """Do something with the bus, however long that is away."""
+    attempt = 0
+    while True:
+        try:
+            await step()
+        except BusError as exc:
+            attempt += 1
+            log.warning("waiting for the bus", extra={"error": str(exc)})
+            await asyncio.sleep(RECONNECT.wait(attempt))
+        else:
+            return
