@@ -1,0 +1,101 @@
+"""The command line: `tocsin VERB`. Each verb is a file of its own, imported when it is called.
+
+Exit codes: 0 all is well, 1 something failed (or a bug, with its traceback), 2 the user must
+change a file or an option, 130 interrupted.
+"""
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+import click
+from typing_extensions import override
+
+from spine import __version__
+from spine.errors import ConfigError, Fault
+
+WRONG, FAILED, INTERRUPTED = 2, 1, 130
+
+VERBS = {
+    "run": "Run a folder of manifests on this machine.",
+    "lint": "Check manifests without a cluster.",
+    "send": "Put an event on the bus, as an event source would.",
+    "tail": "Show events and actions live.",
+    "dlq": "List, show, retry and drop dead letters.",
+    "eventsource": "Run one EventSource: what a pod runs.",
+    "sensor": "Run one Sensor: what a pod runs.",
+    "version": "Show the version.",
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported one by one, so that each starts fast."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(f"tocsin.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        near = difflib.get_close_matches(args[0], VERBS, n=1) if args else []
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as exc:
+            if near:
+                raise click.UsageError(f"{exc.message} Did you mean {near[0]!r}?", ctx) from exc
+            raise
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Event-driven automation that runs Argo Events manifests, in a cluster and on a laptop.
+
+    \b
+    Try it:
+      tocsin run examples/quickstart
+      tocsin lint my-manifests/
+    """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run a command and exit: errors in one line, bugs with their traceback."""
+    try:
+        code: Any = cli.main(args, prog_name="tocsin", standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        code = exc.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except ConfigError as exc:
+        code = _complain(exc, WRONG)
+    except Fault as exc:
+        code = _complain(exc, FAILED)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; say nothing more
+        code = FAILED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(exc: Fault, code: int) -> int:
+    click.echo(f"tocsin: {exc}", err=True)
+    logging.getLogger(__name__).debug("stopped", exc_info=exc)
+    return code

@@ -1,0 +1,160 @@
+"""One object of a manifest on its way to a checked specification.
+
+Old shapes are rewritten, the model validates, a Sensor is planned. Every complaint is a Finding
+at the line where the user wrote what it is about, in `lint`, `run` and in a pod alike.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spine.compat import Modern, modernise
+from spine.errors import ConfigError
+from spine.manifest import Finding, Object, Severity
+from spine.model import InvalidModel, Model, Path, Problem, load
+
+DEFAULT_BUS = "default"
+"""The EventBus of an object that names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An object and what came of checking it."""
+
+    object: Object
+    modern: Modern
+    spec: Any
+    """EventBusSpec, EventSourceSpec or SensorSpec; None where it does not fit its model."""
+    plan: Any = None
+    """Plan of a Sensor; None for other kinds, and where it cannot be made."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.object.namespace, self.object.name
+
+    @property
+    def bus(self) -> tuple[str, str]:
+        """Namespace and name of the EventBus that the object uses."""
+        name = self.modern.raw["spec"].get("eventBusName")
+        return self.object.namespace, name if isinstance(name, str) and name else DEFAULT_BUS
+
+    def finding(self, path: Path, message: str, severity: Severity = "error") -> Finding:
+        """Say something about a path of the rewritten object."""
+        return self.object.finding(self.modern.origin(path), message, severity)
+
+
+def model_of(kind: str) -> type[Model]:
+    """Return the model of the `spec` of a kind."""
+    if kind == "EventBus":
+        from eventbus.spec import EventBusSpec
+
+        return EventBusSpec
+    if kind == "EventSource":
+        from eventsource.spec import EventSourceSpec
+
+        return EventSourceSpec
+    from sensor.spec import SensorSpec
+
+    return SensorSpec
+
+
+def check_object(obj: Object, *, lenient: bool = False) -> tuple[Checked, list[Finding]]:
+    """Rewrite, validate and plan one object.
+
+    `lenient` makes unknown fields warnings: for a process that was handed a stored object.
+    """
+    modern = modernise(obj.kind, obj.raw)
+    findings = [_finding(obj, modern, p, origin=False) for p in modern.problems]
+    warnings: list[str] = []
+    spec: Any = None
+    try:
+        spec = load(
+            model_of(obj.kind),
+            modern.raw["spec"],
+            what=str(obj),
+            lenient=lenient,
+            on_warning=warnings.append,
+        )
+    except ConfigError as exc:
+        findings += _complaints(obj, modern, exc)
+    findings += [
+        _finding(obj, modern, Problem(_guess(obj, text), text, warning=True), origin=False)
+        for text in warnings
+    ]
+    if spec is None or obj.kind != "Sensor" or any(f.severity == "error" for f in findings):
+        return Checked(obj, modern, spec), findings
+    plan, more = _plan(obj, modern, spec)
+    return Checked(obj, modern, spec, plan), findings + more
+
+
+def _plan(obj: Object, modern: Modern, spec: Any) -> tuple[Any, list[Finding]]:
+    from sensor.plan import compile_plan
+
+    try:
+        return compile_plan(obj.name, obj.namespace, spec), []
+    except ConfigError as exc:
+        return None, _complaints(obj, modern, exc)
+
+
+def _complaints(obj: Object, modern: Modern, exc: ConfigError) -> list[Finding]:
+    if not isinstance(exc, InvalidModel):
+        return [obj.finding(("spec",), str(exc))]
+    return [
+        _finding(obj, modern, Problem(("spec", *p.path), p.message, p.warning))
+        for p in exc.problems
+    ]
+
+
+def _finding(obj: Object, modern: Modern, problem: Problem, *, origin: bool = True) -> Finding:
+    path = modern.origin(problem.path) if origin else problem.path
+    severity: Severity = "warning" if problem.warning else "error"
+    return obj.finding(path, problem.message + _quotes(obj, path, problem.message), severity)
+
+
+def _quotes(obj: Object, path: Path, message: str) -> str:
+    """Tell what YAML made of a word or number that was meant as a text."""
+    if "valid string" not in message:
+        return ""
+    value: Any = obj.raw
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    if word := obj.words.get((*obj.base, *path)):
+        return f' (YAML takes {word} for a boolean: write "{word}")'
+    if isinstance(value, bool):
+        return f' (write "{str(value).lower()}" in quotes)'
+    return f' (write "{value}" in quotes)' if isinstance(value, int | float) else ""
+
+
+def _guess(obj: Object, warning: str) -> Path:
+    """Return where the key stands with which a warning of a model begins."""
+    key = warning.partition(":")[0]
+    depth = len(obj.base)
+    found = [
+        path[depth:]
+        for path in obj.positions
+        if path[:depth] == obj.base and path[depth : depth + 1] == ("spec",) and path[-1] == key
+    ]
+    return found[0] if len(found) == 1 else ("spec",)
+
+
+# ---------------------------------------------------------------------------- references
+
+
+def walk(value: Any, path: Path, visit: Callable[[Path, Model], None]) -> None:
+    """Visit every model inside of a specification, with its path in YAML."""
+    if isinstance(value, Model):
+        visit(path, value)
+        for name in value.model_fields_set:
+            info = type(value).model_fields.get(name)
+            alias = info.alias if info is not None and info.alias else name
+            walk(getattr(value, name, None), (*path, alias), visit)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            walk(item, (*path, key), visit)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            walk(item, (*path, index), visit)
