@@ -98,7 +98,8 @@ def _identity(letter: DeadLetter) -> str:
     """Equal for the same death told twice; not for a second one after a retry."""
     action = letter.action
     died = (action.key, action.attempt, action.redriven) if action else letter.data
-    parts = (letter.object, letter.place, letter.lane, letter.subject, letter.sequence, died)
+    where = (letter.component, letter.object, letter.place, letter.lane)
+    parts = (where, letter.subject, letter.sequence, died)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 

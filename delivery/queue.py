@@ -20,9 +20,10 @@ from delivery.attempt import Attempts
 from delivery.dead import dead_letter, of_event
 from delivery.gate import Gate
 from delivery.lane import Lane, Route, pending_reader
+from delivery.lease import Lease
 from delivery.report import Reporter
-from delivery.subjects import REDRIVE, lane_of, name_of
-from eventbus.bus import ACTIONS, Bus, Message
+from delivery.subjects import REDRIVE, lane_of, lease_key, name_of
+from eventbus.bus import ACTIONS, LEASES, Bus, Message
 from spine.errors import BusError, ConfigError, EventError
 from spine.runtime import RECONNECT
 from spine.telemetry import SensorMetrics
@@ -81,6 +82,12 @@ class Dispatcher:
             self._by_trigger[trigger] = self._lanes[lane.token] = lane
             if lane.fallback is not None:
                 self._lanes[lane.fallback.token] = lane.fallback
+        leases = bus.store(LEASES)
+        self._leases = {
+            token: Lease(leases, lease_key(sensor, token))
+            for token, lane in self._lanes.items()
+            if lane.bucket is not None
+        }
         self._patience = PATIENCE if len(routes) > 1 else None
         self._gate = Gate()
         self._wanted: set[str] = set()
@@ -206,14 +213,11 @@ class Dispatcher:
         else:
             reader, pulls = lane.reader, lane.pulls
             handle = partial(self._pending, lane)
-        attempt = 0
-        while True:
-            try:
-                await self._bus.consume(reader, handle, in_flight=pulls)
-            except BusError as exc:
-                attempt += 1
-                log.warning("pulling pending actions", extra={"error": str(exc)})
-                await asyncio.sleep(RECONNECT.wait(attempt))
+        pull = partial(_surely, partial(self._bus.consume, reader, handle, in_flight=pulls))
+        if lane is None or lane.bucket is None:
+            await pull()
+        else:  # a rate holds for all replicas together
+            await self._leases[token].run(pull)
 
     # ------------------------------------------------------------------------ one pending action
 
@@ -260,6 +264,8 @@ class Dispatcher:
         if lane.bucket is not None:
             async with lane.turn:
                 await asyncio.sleep(lane.bucket.reserve())
+                if not self._leases[lane.token].held:
+                    await asyncio.Event().wait()  # another replica keeps the rate: back to the bus
 
     async def _orphan(self, token: str, message: Message) -> None:
         """Set an action aside whose trigger has left the Sensor."""

@@ -63,6 +63,11 @@ def pending_durable(sensor: str, lane: str) -> str:
     return f"actions@{token(sensor)}@{lane}"
 
 
+def lease_key(sensor: str, lane: str) -> str:
+    """Return the key of the lease of a lane; keys may hold `/`, but no `@`."""
+    return pending_durable(sensor, lane).replace("@", "/")
+
+
 def lane_of(durable: str, sensor: str) -> str | None:
     """Return the lane of a durable of pending actions, None if it is not of this sensor."""
     prefix = pending_durable(sensor, "")
