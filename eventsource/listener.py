@@ -1,0 +1,243 @@
+"""A listening port: sockets, TLS, and bounds on what a connection may do to us.
+
+uvicorn's HTTP/1.1 connection (on httptools) is embedded in the running loop, without uvicorn's
+server: sockets are bound here, so that a port in use is an error that says who has it; a slow
+or endless head or body is cut; a certificate that changes is taken without a restart; and at
+the end, requests under way are finished.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
+
+from typing_extensions import override
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from eventsource.sockets import bind
+from eventsource.tls import Certificate, Tls
+
+log = logging.getLogger(__name__)
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a connection may take; all times in seconds."""
+
+    head: float = 10.0
+    """From the first byte of a request, or from the connection, to the end of its headers."""
+    pause: float = 60.0
+    """Between two parts of a body."""
+    body: float = 600.0
+    """For a whole body, so that one byte a minute is no way around `pause`."""
+    idle: float = 75.0
+    """Between two requests; longer than proxies keep theirs, so that they close first."""
+    head_size: int = 65_536
+    """Bytes of request line and headers."""
+    handshake: float = 10.0
+    """For a TLS handshake."""
+    drain: float = 20.0
+    """For requests under way when the port is closed."""
+    tick: float = 1.0
+    """Between two looks at all connections."""
+    reread: float = 10.0
+    """Between two looks at the certificate."""
+
+
+def _plain(status: str, text: str) -> bytes:
+    return (
+        f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        f"content-length: {len(text)}\r\nconnection: close\r\n\r\n{text}"
+    ).encode()
+
+
+_TIMEOUT = _plain("408 Request Timeout", "the request did not arrive in time\n")
+_LARGE_HEAD = _plain("431 Request Header Fields Too Large", "the headers are too large\n")
+
+
+BOUNDS = Bounds()
+"""What every port of a process has."""
+
+
+class Listener:
+    """A port that is open, and its connections."""
+
+    def __init__(self, application: Application, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.state = ServerState()
+        self.empty = asyncio.Event()
+        self._config = Config(
+            application,
+            interface="asgi3",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=int(bounds.idle) or 1,
+        )
+        self._config.load()
+        self._loop = asyncio.get_running_loop()
+
+    def connection(self) -> "Connection":
+        """Return the protocol of a new connection."""
+        return Connection(self._config, self, self._loop)
+
+    async def watch(self, certificate: Callable[[], None] | None) -> None:
+        """Cut slow connections and look for a new certificate, until cancelled."""
+        looked = self._loop.time()
+        while True:
+            self.state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            await asyncio.sleep(self.bounds.tick)
+            now = self._loop.time()
+            for connection in list(self.state.connections):
+                connection.cut_if_late(now)  # type: ignore[union-attr]  # ours are all of one class
+            if certificate is not None and now - looked >= self.bounds.reread:
+                looked = now
+                certificate()
+
+    async def drain(self) -> None:
+        """Let requests under way finish, and close all connections."""
+        for connection in list(self.state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(self.bounds.drain):
+                while self.state.connections:
+                    self.empty.clear()
+                    await self.empty.wait()
+        except TimeoutError:
+            log.warning(
+                "closing port with requests under way",
+                extra={"requests": len(self.state.tasks)},
+            )
+        for connection in list(self.state.connections):
+            connection.transport.abort()
+        tasks = list(self.state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection with bounds on the head's time and size and on the body's pace.
+
+    A moment is noted for each part that arrives and looked at by `Listener.watch`: cheaper for
+    each request than timers are.
+    """
+
+    def __init__(self, config: Config, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(config, listener.state, {}, loop)
+        self._listener = listener
+        self._heard = self._began = loop.time()
+        """When the last part of an incomplete request came, and when its first; 0: it is whole."""
+        self._head = 0
+        """Bytes of a head that is incomplete."""
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if not self._listener.state.connections:
+            self._listener.empty.set()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.scope is not self.scope:
+            self._incomplete_head(len(data))
+        elif cycle.more_body:
+            self._heard = self.loop.time()
+            if self._head or not self._began:
+                self._began, self._head = self._heard, 0
+        else:
+            self._began = self._head = 0
+        if len(data) > self._listener.bounds.head_size:
+            self._weigh()
+
+    def _incomplete_head(self, size: int) -> None:
+        if not self._began:
+            self._began = self.loop.time()
+        self._head += size
+        if self._head > self._listener.bounds.head_size:
+            self._close(_LARGE_HEAD)
+
+    def _weigh(self) -> None:
+        """Check a head that came whole, in one large part."""
+        size = len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers)
+        if size > self._listener.bounds.head_size:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._close(_LARGE_HEAD)
+
+    def cut_if_late(self, now: float) -> None:
+        """Close the connection if a request on it takes too long to arrive."""
+        if not self._began or self.pipeline:
+            return
+        bounds = self._listener.bounds
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.scope is not self.scope:
+            late = now - self._began > bounds.head
+            if late and (cycle is None or cycle.response_complete):
+                self._close(b"" if self._head == 0 else _TIMEOUT)
+        elif now - self._heard > bounds.pause or now - self._began > bounds.body:
+            self._close(b"" if cycle.response_started else _TIMEOUT)
+
+    def _close(self, answer: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+            self.transport.close()
+
+
+# ---------------------------------------------------------------------------- opening
+
+
+@asynccontextmanager
+async def listen(
+    host: str,
+    port: int,
+    application: Application,
+    certificate: Certificate | None = None,
+    bounds: Bounds | None = None,
+) -> AsyncIterator[Listener]:
+    """Serve an application on a port until the block ends; then finish what is under way.
+
+    Raises SourceError where the port is in use, ConfigError where it never can be had or the
+    certificate cannot be read.
+    """
+    listener = Listener(application, bounds or Bounds())
+    tls = Tls(certificate) if certificate else None
+    loop = asyncio.get_running_loop()
+    servers = []
+    watch: asyncio.Task[None] | None = None
+    sockets = bind(host, port)
+    try:
+        for sock in sockets:
+            server = await loop.create_server(
+                listener.connection,
+                sock=sock,
+                ssl=tls.context if tls else None,
+                ssl_handshake_timeout=listener.bounds.handshake if tls else None,
+                backlog=2048,
+            )
+            servers.append(server)
+        watch = asyncio.create_task(
+            listener.watch(tls.refresh if tls else None), name=f"port {port}"
+        )
+        yield listener
+    finally:
+        for server in servers:
+            server.close()
+        for sock in sockets:
+            sock.close()
+        await listener.drain()
+        if watch is not None:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)

@@ -1,0 +1,189 @@
+"""Webhook: an event for each HTTP request.
+
+The request is answered 200 once the bus has stored the event, so whoever sends it can try again
+after anything else and nothing is lost. The body goes through as it came: large integers and
+the order of members survive.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import override
+
+from eventsource import cloudevents, forms, headers, web
+from eventsource.source import Emit, EventSourceFilter, Payload, Source
+from spine.lang import EvaluationError, gojson
+from spine.model import warn
+from spine.runtime import Env
+from spine.secrets import SecretRef
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+FORM = b"application/x-www-form-urlencoded"
+
+
+class Delivery:
+    """One request: its headers and its body."""
+
+    __slots__ = ("_body", "_header", "_metadata")
+
+    def __init__(self, header: bytes, body: bytes, metadata: bytes = b"") -> None:
+        """Take JSON texts; `metadata` is empty, or the member with its comma."""
+        self._header, self._body, self._metadata = header, body, metadata
+
+    def encode(self) -> bytes:
+        """Return the JSON of the payload."""
+        return b'{"header":%b,"body":%b%b}' % (self._header, self._body, self._metadata)
+
+
+class Webhook(Source):
+    """Serves an HTTP endpoint."""
+
+    type: ClassVar[str] = "webhook"
+    answers: ClassVar[bool] = True
+    example: ClassVar[Payload] = Delivery(
+        b'{"Content-Type":["application/json"],"User-Agent":["curl/8.5.0"]}',
+        b'{"build":42,"state":"passed"}',
+        b',"metadata":{"team":"web"}',
+    )
+    dead_keys: ClassVar[Mapping[str, str]] = {
+        "serverCertPath": "this port is plain HTTP; put the certificate into a Secret and"
+        " name it in serverCertSecret",
+        "serverKeyPath": "put the key into a Secret and name it in serverKeySecret",
+    }
+
+    endpoint: str
+    """Path of the requests, matched exactly; `{name}` stands for one segment."""
+    port: str
+    """Port to listen on, a decimal; events may share one."""
+    method: str = ""
+    """Method of the requests; POST where it is not given."""
+    url: str = ""
+    """Base URL under which the outside world reaches the endpoint; for the reader only."""
+    server_cert_secret: SecretRef | None = None
+    """Certificate chain of the server, PEM; with it, the port speaks TLS."""
+    server_key_secret: SecretRef | None = None
+    """Key of the certificate, PEM."""
+    auth_secret: SecretRef | None = None
+    """Bearer token that requests must present."""
+    max_payload_size: int = Field(default=web.MAX_PAYLOAD, gt=0)
+    """Bytes of the largest body that is taken; the default is that of Argo Events."""
+    metadata: dict[str, str] = {}
+    """Constant values for `metadata` of each payload."""
+    filter: EventSourceFilter | None = None
+    """Which requests become events."""
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _port(cls, port: Any) -> Any:
+        if isinstance(port, int) and not isinstance(port, bool):
+            warn(f'port: write "{port}": Argo Events refuses a number')
+            port = str(port)
+        decimal = isinstance(port, str) and port.isascii() and port.isdigit()
+        if not decimal or not 0 < int(port) < 65_536:  # noqa: PLR2004 -- the largest port
+            msg = 'must be a port, from "1" to "65535"'
+            raise ValueError(msg)
+        return port
+
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoint(cls, endpoint: str) -> str:
+        return web.check_endpoint(endpoint)
+
+    @field_validator("method")
+    @classmethod
+    def _method(cls, method: str) -> str:
+        if method and method.upper() not in METHODS:
+            msg = f"must be one of {', '.join(METHODS)}"
+            raise ValueError(msg)
+        if method != method.upper():
+            warn(f"method: write {method.upper()}: Argo Events never matches {method}")
+        return method.upper()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.server_cert_secret is None) != (self.server_key_secret is None):
+            msg = "serverCertSecret and serverKeySecret go together"
+            raise ValueError(msg)
+        if not self.method:
+            warn("method: taken as POST: Argo Events never matches an empty one")
+        return self
+
+    @property
+    def accepted(self) -> str:
+        """The method that requests must have."""
+        return self.method or "POST"
+
+    @property
+    def tls(self) -> bool:
+        """Whether the port speaks TLS."""
+        return self.server_cert_secret is not None
+
+    @override
+    async def run(self, env: Env, emit: Emit) -> None:
+        route = web.Route(
+            event=env.name,
+            endpoint=self.endpoint,
+            method=self.accepted,
+            handler=self._handler(emit),
+            max_payload=self.max_payload_size,
+            token=web.bearer(env, self.auth_secret) if self.auth_secret else None,
+            rejected=env.rejected,
+        )
+        async with web.serve(env, int(self.port), route, self._certificate(env)):
+            env.listening()
+            await asyncio.Event().wait()  # until cancelled
+
+    def _certificate(self, env: Env) -> Callable[[], tuple[str, str]] | None:
+        cert, key = self.server_cert_secret, self.server_key_secret
+        if cert is None or key is None:
+            return None
+        return lambda: (env.secrets.secret(cert), env.secrets.secret(key))
+
+    def _handler(self, emit: Emit) -> web.Handler:
+        metadata = b',"metadata":%b' % gojson.dumps(self.metadata) if self.metadata else b""
+        read = _query if self.accepted == "GET" else _body
+        optional = self.accepted == "DELETE"
+
+        async def handle(request: web.Request) -> web.Answer:
+            lines, fields = request.lines, request.fields
+            posted = None
+            try:
+                body = read(request, optional)
+                if cloudevents.VERSION in fields:
+                    posted = cloudevents.binary(fields)
+                elif fields.get(b"content-type", b"").startswith(cloudevents.STRUCTURED):
+                    posted = cloudevents.structured(request.body)
+            except ValueError as exc:
+                return web.Answer(400, f"{exc}\n")
+            header = headers.encode(lines, len(lines) == len(fields))
+            payload = Delivery(header, body, metadata)
+            if posted is None:
+                await emit(payload)
+            else:
+                await emit(payload, id=posted.id, time=posted.time, origin=posted.origin)
+            return web.SUCCESS
+
+        return handle
+
+
+def _query(request: web.Request, _: bool) -> bytes:
+    return gojson.dumps(forms.query(request.query))
+
+
+def _body(request: web.Request, optional: bool) -> bytes:
+    """Return the JSON of a body. Raises ValueError."""
+    kind = request.fields.get(b"content-type", b"")
+    if kind == FORM:
+        return gojson.dumps(forms.form(request.body))
+    try:
+        return gojson.compact(request.body)
+    except EvaluationError as exc:
+        if not request.body and (optional or cloudevents.VERSION in request.fields):
+            return b"null"
+        if kind.startswith(FORM):  # with parameters, where Argo Events takes JSON only
+            return gojson.dumps(forms.form(request.body))
+        why = str(exc) if request.body else "it is empty"
+        msg = f"the body must be one JSON value: {why}"
+        raise ValueError(msg) from exc

@@ -1,0 +1,346 @@
+"""HTTP for sources: one server for each port, shared by all events of the process.
+
+A source says where it listens and gives a function from Request to Answer; everything before
+that function (path, credentials, method, size, slowness) and every error that it raises is
+answered here, with the same words for all sources. Paths are matched exactly, `{name}` standing
+for one segment.
+"""
+
+import asyncio
+import hmac
+import logging
+import math
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from spine.errors import BusError, ConfigError, EventError, Fault
+from spine.runtime import Env
+from spine.secrets import SecretRef
+
+if TYPE_CHECKING:
+    from eventsource.tls import Certificate
+
+log = logging.getLogger(__name__)
+
+MAX_PAYLOAD = 1_048_576
+"""Bytes of a body where nothing else is configured, as in Argo Events."""
+MAX_WAITING = 1_024
+"""Requests of a port that are read or worked on at a time; more are told to come back."""
+LEFTOVER = 262_144
+"""Bytes of an unwanted body that are read so that the sender gets to see the answer."""
+LINGER = 5.0
+"""Seconds for which an unwanted body is read."""
+TOKEN_AGE = 1.0
+"""Seconds after which a bearer token is read again."""
+
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+
+
+class Answer:
+    """Status and text of a response."""
+
+    __slots__ = ("body", "closing", "start", "status")
+
+    def __init__(self, status: int, text: str = "", **headers: str) -> None:
+        body = text.encode()
+        lines = [_TEXT, (b"content-length", b"%d" % len(body))]
+        lines += [(n.replace("_", "-").encode(), v.encode()) for n, v in headers.items()]
+        self.status = status
+        self.start = {"type": "http.response.start", "status": status, "headers": lines}
+        self.body = {"type": "http.response.body", "body": body}
+        self.closing = {**self.start, "headers": [*lines, (b"connection", b"close")]}
+
+
+SUCCESS = Answer(200, "success")
+HEALTHY = Answer(200, "OK")
+NOT_FOUND = Answer(404, "404 page not found\n")
+BUSY = Answer(503, "too many requests are waiting\n", retry_after="1")
+STARTING = Answer(503, "the event source is starting or stopping\n", retry_after="1")
+BROKEN = Answer(500, "internal error\n")
+NO_TOKEN = Answer(500, "Error loading auth token\n")
+NO_BEARER = Answer(401, "Invalid Authorization Header\n", www_authenticate="Bearer")
+WRONG_TOKEN = Answer(401, "Invalid Auth token\n", www_authenticate="Bearer")
+BAD_LENGTH = Answer(400, "bad Content-Length\n")
+
+
+class Request:
+    """A whole request."""
+
+    __slots__ = ("body", "fields", "lines", "query")
+
+    def __init__(
+        self,
+        lines: list[tuple[bytes, bytes]],
+        fields: dict[bytes, bytes],
+        query: bytes,
+        body: bytes,
+    ) -> None:
+        self.lines = lines
+        """Header lines, names in lower case."""
+        self.fields = fields
+        """The last value of each header."""
+        self.query = query
+        self.body = body
+
+
+Handler = Callable[[Request], Awaitable[Answer]]
+"""Answers a request. BusError becomes 503, EventError 413."""
+
+
+@dataclass(slots=True)
+class Route:
+    """Where requests for one event come in."""
+
+    event: str
+    endpoint: str
+    method: str
+    handler: Handler
+    max_payload: int = MAX_PAYLOAD
+    token: Callable[[], str] | None = None
+    """Reads the bearer token that must be presented. Raises ConfigError."""
+    rejected: Callable[[int], None] = field(default=lambda _: None)
+    open: bool = True
+    wrong_method: Answer = field(init=False)
+    too_large: Answer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.wrong_method = Answer(
+            405, f"this endpoint takes {self.method} only\n", allow=self.method
+        )
+        self.too_large = Answer(413, f"the body is larger than {self.max_payload} bytes\n")
+
+
+class Port:
+    """The ASGI application of a port: its routes."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.waiting = 0
+        self._exact: dict[str, Route] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], Route]] = {}
+
+    def add(self, route: Route) -> None:
+        """Open a route. Raises ConfigError where its path is taken."""
+        there = self._exact.get(route.endpoint)
+        if there is None and route.endpoint in self._patterns:
+            there = self._patterns[route.endpoint][1]
+        if there is not None and there.open:
+            raise ConfigError(
+                f"serving {route.endpoint!r} on port {self.number} for event {route.event!r}:"
+                f" event {there.event!r} is served there",
+                hint="give one of them another endpoint or port",
+            )
+        if "{" in route.endpoint:
+            self._patterns[route.endpoint] = (pattern(route.endpoint), route)
+        else:
+            self._exact[route.endpoint] = route
+
+    def _find(self, path: str) -> Route | None:
+        for compiled, route in self._patterns.values():
+            if compiled.fullmatch(path):
+                return route
+        return None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        path = scope["path"]
+        route = self._exact.get(path) or self._find(path)
+        if route is None:
+            answer = HEALTHY if path == "/health" else NOT_FOUND
+            await _refuse(scope, receive, send, answer)
+            return
+        lines = scope["headers"]
+        fields = dict(lines)
+        refusal = self._refusal(route, scope["method"], fields)
+        if refusal is not None:
+            route.rejected(refusal.status)
+            await _refuse(scope, receive, send, refusal)
+            return
+        self.waiting += 1
+        try:
+            message = await receive()
+            if message.get("more_body", True):
+                message = await _rest(message, receive, route.max_payload)
+                if message["type"] != "http.request":
+                    return  # the sender went away
+            body = message["body"]
+            if len(body) > route.max_payload:
+                answer = route.too_large
+            else:
+                request = Request(lines, fields, scope["query_string"], body)
+                try:
+                    answer = await route.handler(request)
+                except Exception as exc:  # noqa: BLE001 -- whatever it is, the sender is told
+                    answer = _answer_to(exc, route)
+        finally:
+            self.waiting -= 1
+        if answer.status >= 400:  # noqa: PLR2004 -- HTTP's own line
+            route.rejected(answer.status)
+            if message["more_body"]:
+                await _refuse(scope, receive, send, answer)
+                return
+        await send(answer.start)
+        await send(answer.body)
+
+    def _refusal(self, route: Route, method: str, fields: dict[bytes, bytes]) -> Answer | None:
+        """Return the answer to what need not be read."""
+        if not route.open:
+            return STARTING
+        if route.token is not None and (wrong := _unauthorised(route, fields)):
+            return wrong
+        if method != route.method:
+            return route.wrong_method
+        if (length := fields.get(b"content-length")) is not None:
+            try:
+                if int(length) > route.max_payload:
+                    return route.too_large
+            except ValueError:
+                return BAD_LENGTH
+        return BUSY if self.waiting >= MAX_WAITING else None
+
+
+async def _rest(message: Any, receive: Any, limit: int) -> Any:
+    """Read on until the body is whole or over the limit; return all of it as one message."""
+    parts = bytearray()
+    while message["type"] == "http.request":
+        parts += message["body"]
+        if not message["more_body"] or len(parts) > limit:
+            return {**message, "body": bytes(parts)}
+        message = await receive()
+    return message
+
+
+async def _refuse(scope: Any, receive: Any, send: Any, answer: Answer) -> None:
+    """Answer without wanting the body.
+
+    The answer goes out first. Then what the sender is still sending is read and thrown away for
+    a while: closing at once would reset the connection, and the sender would not see why.
+    """
+    fields = dict(scope["headers"])
+    length = fields.get(b"content-length", b"0")
+    unknown = b"transfer-encoding" in fields or not length.isdigit()
+    asks_first = fields.get(b"expect", b"").lower() == b"100-continue"
+    if asks_first or unknown or int(length) > LEFTOVER:
+        await send(answer.closing)
+    else:
+        await send(answer.start)
+    await send({**answer.body, "more_body": True})
+    if not asks_first:
+        await _discard(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive: Any) -> None:
+    left = LEFTOVER * 64
+    try:
+        async with asyncio.timeout(LINGER):
+            message = await receive()
+            while message.get("more_body") and left > 0:
+                left -= len(message["body"])
+                message = await receive()
+    except TimeoutError:
+        pass
+
+
+def _unauthorised(route: Route, fields: dict[bytes, bytes]) -> Answer | None:
+    assert route.token is not None
+    try:
+        wanted = route.token()
+    except Fault as exc:
+        log.error("reading the auth token", extra={"eventName": route.event, "error": str(exc)})  # noqa: TRY400 -- the text says it all
+        return NO_TOKEN
+    given = fields.get(b"authorization", b"")
+    if not given.startswith(b"Bearer "):
+        return NO_BEARER
+    return None if hmac.compare_digest(given[7:], wanted.encode()) else WRONG_TOKEN
+
+
+def _answer_to(exc: Exception, route: Route) -> Answer:
+    """Return the answer to an error of a handler, and log it."""
+    extra = {"eventName": route.event, "error": str(exc)}
+    if isinstance(exc, BusError):
+        seconds = max(1, math.ceil(exc.retry_after or 1))
+        return Answer(503, "the event bus does not take events now\n", retry_after=str(seconds))
+    if isinstance(exc, EventError):
+        return Answer(413, f"{exc}\n")
+    log.error("answering a request", exc_info=exc, extra=extra)
+    return BROKEN
+
+
+# ---------------------------------------------------------------------------- paths
+
+_SEGMENT = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+def check_endpoint(endpoint: str) -> str:
+    """Return a path as it is matched. Raises ValueError."""
+    if not endpoint.startswith("/"):
+        msg = f"must start with a slash, or no request ever matches (write /{endpoint})"
+        raise ValueError(msg)
+    if wrong := re.search(r"[?#\s]", endpoint):
+        msg = f"{wrong[0]!r} never stands in the path of a request"
+        raise ValueError(msg)
+    if re.search(r"[{}]", _SEGMENT.sub("", endpoint)):
+        msg = "curly brackets stand for one segment only, as in /build/{name}"
+        raise ValueError(msg)
+    return endpoint
+
+
+def pattern(endpoint: str) -> re.Pattern[str]:
+    """Compile a path with `{name}` segments; linear in time, as it has no nested repetition."""
+    literals = _SEGMENT.split(endpoint)[::2]
+    return re.compile("[^/]+".join(re.escape(part) for part in literals))
+
+
+# ---------------------------------------------------------------------------- serving
+
+
+@asynccontextmanager
+async def serve(
+    env: Env, port: int, route: Route, certificate: "Certificate | None" = None
+) -> AsyncIterator[None]:
+    """Serve a route while the block lasts; its port stays open until the process ends.
+
+    Raises SourceError where the port is in use, ConfigError where it or the path cannot be had.
+    """
+    from eventsource import listener
+
+    number = port + env.port_offset
+    if not 0 < number < 65_536:  # noqa: PLR2004 -- the largest port
+        raise ConfigError(
+            f"listening on port {port} plus offset {env.port_offset}: there is no port {number}",
+            hint="give a smaller --port-offset",
+        )
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Port]:
+        application = Port(number)
+        async with listener.listen(env.host, number, application, certificate, listener.BOUNDS):
+            yield application
+
+    open_port = await env.shared.get(("port", number), opening)
+    open_port.add(route)
+    try:
+        yield
+    finally:
+        route.open = False
+
+
+def bearer(env: Env, ref: SecretRef) -> Callable[[], str]:
+    """Return a reader of a token that looks at its Secret again after a while.
+
+    Raises ConfigError where it cannot be read now.
+    """
+    value, until = env.secrets.secret(ref), time.monotonic() + TOKEN_AGE
+
+    def read() -> str:
+        nonlocal value, until
+        if time.monotonic() >= until:
+            value, until = env.secrets.secret(ref), time.monotonic() + TOKEN_AGE
+        return value
+
+    return read
