@@ -20,7 +20,7 @@ def covers(pattern: str, other: str) -> bool:
     for want, got in zip_longest(pattern.split("."), other.split(".")):
         if want == ">":
             return got is not None
-        if want is None or got is None or got == ">" or (want != "*" and want != got):
+        if want is None or got is None or got == ">" or want not in {"*", got}:
             return False
     return True
 
@@ -53,7 +53,7 @@ def _union(a: str, b: str) -> str:
         return a
     if covers(b, a):
         return b
-    tokens = []
+    tokens: list[str] = []
     for left, right in zip_longest(a.split("."), b.split(".")):
         if left is None or right is None or ">" in (left, right):
             return ".".join([*tokens, ">"])

@@ -1,0 +1,384 @@
+"""The connection to NATS: found again for ever, with credentials read anew each time.
+
+The client library can reconnect by itself, but it gives up for good on some errors of a server
+(expired credentials, a changed password) and keeps what it read at the start. So it is told not
+to, and a new client is made after each loss: listeners are subscribed again, and those who
+registered with `on_up` do what is left to do, such as sending again.
+"""
+
+import asyncio
+import logging
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from spine.errors import BusError, ConfigError, RemoteError
+from spine.runtime import Backoff
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+
+log = logging.getLogger(__name__)
+
+RECONNECT = Backoff(duration=0.1, factor=2.0, jitter=0.5, steps=0, cap=5.0)
+"""Waits between attempts; short, as everything in the process waits for the bus."""
+OLDEST = (2, 10)
+"""First server with several filter subjects and metadata on one consumer."""
+CONNECT_SECONDS = 5
+PING_SECONDS = 10
+"""Two unanswered pings end a connection whose other side vanished without a word."""
+CLIENT_BUFFER = 16 * 1024 * 1024
+"""Bytes that the client collects before a sender waits for the socket."""
+
+Callback = Callable[["Msg"], Awaitable[None]]
+
+
+class NoAnswererError(BusError):
+    """Nobody listens on the subject of a request: JetStream, a stream or a consumer is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What it takes to connect once."""
+
+    servers: tuple[str, ...]
+    name: str = "tocsin"
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+    creds: Path | None = None
+    nkey_seed: str | None = None
+    tls: ssl.SSLContext | None = None
+    """Used when the server asks for TLS."""
+    tls_demanded: bool = False
+    """Whether a server without TLS is refused, before any credential is sent."""
+
+    @property
+    def shown(self) -> str:
+        """The servers without credentials, for messages."""
+        return ", ".join(re.sub(r"//[^/]*@", "//", server) for server in self.servers)
+
+
+@dataclass(eq=False, slots=True)
+class Listening:
+    """A subscription that outlives connections."""
+
+    subject: str
+    callback: Callback
+    subscription: "Subscription | None" = None
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known about being connected."""
+
+    problem: str = "not connected yet"
+    lost: float = 0.0
+    """Loop time when the connection went away."""
+    up: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Connection:
+    """A NATS connection as an async context manager. One task owns the client."""
+
+    def __init__(
+        self, options: Callable[[], Options], *, give_up_after: float | None = None
+    ) -> None:
+        self._options = options
+        self._give_up_after = give_up_after
+        self._state = _State()
+        self._client: Client | None = None
+        self._listeners: list[Listening] = []
+        self._on_up: list[Callable[[], None]] = []
+        self._first: asyncio.Future[None] | None = None
+        self._owner: asyncio.Task[None] | None = None
+        self._errors: list[Exception] = []
+        self._warned_unverified = False
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._state.lost = loop.time()
+        self._first = loop.create_future()
+        self._owner = loop.create_task(self._own(), name="bus connection")
+        try:
+            async with asyncio.timeout(self._give_up_after):
+                await asyncio.shield(self._first)
+        except TimeoutError:
+            await self.__aexit__()
+            raise BusError(self._state.problem, hint="is the bus running and reachable?") from None
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._owner is not None
+        self._owner.cancel()
+        await asyncio.gather(self._owner, return_exceptions=True)
+        if self._first is not None and not self._first.done():
+            self._first.cancel()
+
+    # ------------------------------------------------------------------------ state
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection; empty where there is one."""
+        return "" if self.is_up else self._state.problem
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection just now."""
+        return self._client is not None and self._client.is_connected
+
+    @property
+    def down_for(self) -> float:
+        """Seconds without a connection; 0 with one."""
+        return 0.0 if self.is_up else asyncio.get_running_loop().time() - self._state.lost
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes of a message with its headers that the server takes."""
+        return self._client.max_payload if self._client is not None else 1024 * 1024
+
+    @property
+    def client(self) -> Client:
+        """The present client. Raises BusError while there is none."""
+        if self._client is None or not self._client.is_connected:
+            raise BusError(f"using the bus: {self._state.problem}")
+        return self._client
+
+    def on_up(self, callback: Callable[[], None]) -> None:
+        """Have a function called after each connect but the first."""
+        self._on_up.append(callback)
+
+    def off_up(self, callback: Callable[[], None]) -> None:
+        """Take back `on_up`."""
+        with suppress(ValueError):
+            self._on_up.remove(callback)
+
+    # ------------------------------------------------------------------------ traffic
+
+    async def listen(self, subject: str, callback: Callback) -> Listening:
+        """Subscribe now and after each reconnect."""
+        listening = Listening(subject, callback)
+        self._listeners.append(listening)
+        if self.is_up:
+            with suppress(NatsError, OSError):  # lost this moment: subscribed with the next client
+                await self._subscribe(self.client, listening)
+        return listening
+
+    async def unlisten(self, listening: Listening, *, drain: float = 0.0) -> None:
+        """End a subscription; with `drain`, what is under way still reaches its callback.
+
+        `drain` is the number of seconds to wait for it.
+        """
+        with suppress(ValueError):
+            self._listeners.remove(listening)
+        if not self.is_up or listening.subscription is None:
+            return
+        with suppress(NatsError, OSError, TimeoutError):
+            if drain:
+                async with asyncio.timeout(drain):
+                    await listening.subscription.drain()  # type: ignore[no-untyped-call]  # the library has no types there
+            else:
+                await listening.subscription.unsubscribe()
+
+    async def request(self, subject: str, data: bytes, *, seconds: float, what: str) -> "Msg":
+        """Send a request and return its answer; waits for the connection if there is none.
+
+        Raises BusError when no answer comes in time; `what` says what was being done.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._state.up.wait()
+                return await self.client.request(subject, data, timeout=seconds + 1)
+        except TimeoutError as exc:
+            why = self.problem or f"no answer within {seconds:g} s"
+            raise BusError(f"{what}: {why}") from exc
+        except NoRespondersError as exc:
+            raise NoAnswererError(
+                f"{what}: JetStream does not answer",
+                hint="enable it in the server's configuration (jetstream {}), or wait for it",
+            ) from exc
+        except (NatsError, OSError) as exc:
+            raise BusError(f"{what}: {exc}") from exc
+
+    # ------------------------------------------------------------------------ life
+
+    async def _own(self) -> None:
+        try:
+            attempt = 0
+            while True:
+                attempt += 1
+                if await self._try(attempt):
+                    attempt = 0
+                    await self._state.closed.wait()
+                    self._went_down()
+                else:
+                    await asyncio.sleep(RECONNECT.wait(attempt))
+        finally:
+            self._state.up.clear()
+            client, self._client = self._client, None
+            if client is not None:
+                await _close(client)
+
+    async def _try(self, attempt: int) -> bool:
+        """Connect once; say whether that worked."""
+        try:
+            options = self._options()
+            client = await self._connect(options)
+        except ConfigError as exc:
+            if self._first is not None and not self._first.done():
+                self._first.set_exception(exc)
+            self._failed(str(exc), attempt)
+            return False
+        except RemoteError as exc:
+            self._failed(str(exc), attempt)
+            return False
+        self._client = client
+        await self._came_up(options)
+        return True
+
+    def _failed(self, why: str, attempt: int) -> None:
+        self._state.problem = why
+        log.warning("the bus is away: %s", why, extra={"attempt": attempt})
+
+    async def _connect(self, options: Options) -> Client:
+        client = Client()
+        self._state.closed = closed = asyncio.Event()
+        self._errors.clear()
+
+        async def on_closed() -> None:
+            closed.set()
+
+        async def on_error(exc: Exception) -> None:
+            self._errors.append(exc)
+            del self._errors[:-3]
+            log.debug("nats: %s", exc)
+
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS * (1 + len(options.servers))):
+                await client.connect(
+                    **_credentials(options, client),
+                    servers=list(options.servers),
+                    name=options.name,
+                    tls=options.tls,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=CONNECT_SECONDS,
+                    ping_interval=PING_SECONDS,
+                    pending_size=CLIENT_BUFFER,
+                    closed_cb=on_closed,
+                    error_cb=on_error,
+                )
+            self._check(client, options)
+        except (NatsError, OSError, TimeoutError) as exc:
+            await _close(client)
+            why = self._errors[-1] if self._errors else exc
+            raise BusError(_why(options, why)) from exc
+        except BaseException:
+            await _close(client)
+            raise
+        return client
+
+    def _check(self, client: Client, options: Options) -> None:
+        version = client.connected_server_version
+        try:
+            old = (version.major, version.minor) < OLDEST
+        except ValueError:  # a build without a proper version is somebody's own
+            old = False
+        if old:
+            raise ConfigError(
+                f"connecting to {options.shown}: nats-server {version._server_version} is too old",  # noqa: SLF001 -- it has no other text
+                hint="2.10 is the first with several filter subjects for one consumer",
+            )
+
+    async def _came_up(self, options: Options) -> None:
+        assert self._client is not None
+        for listening in list(self._listeners):
+            with suppress(NatsError, OSError):
+                await self._subscribe(self._client, listening)
+        again = self._first is not None and self._first.done()
+        log.info("connected to the bus at %s", options.shown)
+        self._state.up.set()
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+        if again:
+            for callback in list(self._on_up):
+                callback()
+
+    def _went_down(self) -> None:
+        self._state.up.clear()
+        self._client = None
+        self._state.lost = asyncio.get_running_loop().time()
+        why = f": {self._errors[-1]}" if self._errors else ""
+        self._state.problem = f"the connection to the bus was lost{why}"
+        log.warning(self._state.problem)
+
+    @staticmethod
+    async def _subscribe(client: Client, listening: Listening) -> None:
+        listening.subscription = await client.subscribe(
+            listening.subject,
+            cb=listening.callback,
+            pending_msgs_limit=0,  # bounded by what we ask for; a limit here would drop messages
+            pending_bytes_limit=0,
+        )
+
+
+def _credentials(options: Options, client: Client) -> dict[str, Any]:
+    """Return the client's options for credentials; none leaves before TLS that was demanded."""
+
+    def guarded(value: str | None) -> Callable[[], str] | None:
+        if value is None:
+            return None
+
+        def give() -> str:
+            if options.tls_demanded and not client._server_info.get("tls_required"):  # noqa: SLF001 -- the library has no other place to look
+                raise NatsError("the server does not speak TLS, and tls is configured")
+            return value
+
+        return give
+
+    if options.creds is not None:
+        return {"user_credentials": options.creds}
+    if options.nkey_seed is not None:
+        return {"nkeys_seed_str": options.nkey_seed}
+    return {
+        "user": guarded(options.user),
+        "password": guarded(options.password),
+        "token": guarded(options.token),
+    }
+
+
+def _why(options: Options, exc: Exception) -> str:
+    if isinstance(exc, TimeoutError) and not str(exc):
+        text = "no answer in time"
+    else:
+        text = str(exc).removeprefix("nats: ").strip("'")
+    hint = ""
+    if "authorization" in text.lower():
+        hint = " (check the user, password, token or credentials of the bus)"
+    elif isinstance(exc, ssl.SSLCertVerificationError):
+        hint = " (give the CA in tls.caCertSecret)"
+    elif isinstance(exc, ConnectionRefusedError):
+        ports = ", ".join(str(urlsplit(s).port or 4222) for s in options.servers)
+        text = f"nothing listens on port {ports}"
+    return f"connecting to {options.shown}: {text}{hint}"
+
+
+async def _close(client: Client) -> None:
+    with suppress(Exception):  # it is thrown away, whatever is wrong with it
+        async with asyncio.timeout(2):
+            await client.close()

@@ -1,0 +1,306 @@
+"""Publishing with many messages in flight over one connection.
+
+Each message carries a `Nats-Msg-Id`, so it may be sent again after a lost answer or a lost
+connection and is still stored once. Whatever was begun ends: with the server's
+acknowledgement, or with an error after `GIVE_UP_SECONDS`. A full window makes callers wait in
+the order in which they came, which is the back-pressure that reaches the senders of events.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from eventbus.jetstream import api
+from eventbus.jetstream.connection import Connection, Listening
+from spine.errors import BusError, ConflictError, EventError, RemoteError
+from spine.event import new_id
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+log = logging.getLogger(__name__)
+
+WINDOW = 1024
+"""Messages in flight; above some hundreds the server, not the way to it, is the limit."""
+WINDOW_BYTES = 64 * 1024 * 1024
+"""Bytes in flight, so that a burst of large events does not fill the memory."""
+ACK_SECONDS = 2.0
+"""After this without an answer a message is sent again."""
+GIVE_UP_SECONDS = 10.0
+"""After this the caller is told, as a webhook's sender waits for its answer."""
+TEND_SECONDS = 0.25
+_HEADER_ROOM = 256
+"""Bytes of a message kept for its headers."""
+
+
+class Ack(msgspec.Struct):
+    """The server's answer to a stored message."""
+
+    seq: int = 0
+    stream: str = ""
+    duplicate: bool = False
+    error: "_Refusal | None" = None
+
+
+class _Refusal(msgspec.Struct):
+    code: int = 0
+    err_code: int = 0
+    description: str = "refused"
+
+
+_decode = msgspec.json.Decoder(Ack).decode
+
+
+class Window:
+    """Lets so many messages and bytes pass at a time, first come first served."""
+
+    def __init__(self, count: int = WINDOW, size: int = WINDOW_BYTES) -> None:
+        self._count = count
+        self._size = self._whole = size
+        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+
+    def _fits(self, size: int) -> bool:
+        return self._count > 0 and (self._size >= size or self._size == self._whole)
+
+    async def take(self, size: int) -> None:
+        """Wait for room."""
+        if not self._waiting and self._fits(size):
+            self._count -= 1
+            self._size -= size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, size))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give(size)  # it was our turn just as we were cancelled
+            else:
+                self._waiting.remove((turn, size))
+                self._admit()
+            raise
+
+    def give(self, size: int) -> None:
+        """Return room."""
+        self._count += 1
+        self._size += size
+        if self._waiting:
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][1]):
+            turn, size = self._waiting.popleft()
+            if turn.done():  # cancelled, and its task has not run yet
+                self._waiting.appendleft((turn, size))
+                return
+            self._count -= 1
+            self._size -= size
+            turn.set_result(None)
+
+
+class _Sent:
+    """A message that waits for its acknowledgement."""
+
+    __slots__ = (
+        "data",
+        "done",
+        "headers",
+        "last",
+        "missing",
+        "reply",
+        "stream",
+        "subject",
+        "until",
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- a record, built in one place
+        self,
+        stream: str,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str],
+        reply: str,
+        now: float,
+        done: "asyncio.Future[Ack]",
+    ) -> None:
+        self.stream = stream
+        self.subject = subject
+        self.data = data
+        self.headers = headers
+        self.reply = reply
+        self.last = now
+        self.until = now + GIVE_UP_SECONDS
+        self.done = done
+        self.missing = False
+        """Whether the server said that no stream takes it."""
+
+
+class Publisher:
+    """Stores messages; `ensure_stream` is called when one turns out to be missing."""
+
+    def __init__(
+        self, connection: Connection, ensure_stream: Callable[[str], Awaitable[object]]
+    ) -> None:
+        self._connection = connection
+        self._ensure_stream = ensure_stream
+        self._window = Window()
+        self._sent: dict[str, _Sent] = {}
+        self._tokens = count()
+        self._prefix = f"_INBOX.{new_id()}."
+        self._listening: Listening | None = None
+        self._look = asyncio.Event()
+        self._reconnected = False
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes of data that fit into one message."""
+        return self._connection.max_payload - _HEADER_ROOM
+
+    async def open(self) -> None:
+        """Begin to listen for acknowledgements."""
+        self._listening = await self._connection.listen(self._prefix + "*", self._on_ack)
+        self._connection.on_up(self._on_up)
+
+    async def publish(
+        self,
+        stream: str,
+        subject: str,
+        data: bytes,
+        *,
+        message_id: str = "",
+        expect: int | None = None,
+    ) -> Ack:
+        """Store a message. `expect` is the last sequence that its subject must have.
+
+        Raises EventError for one that is too large, ConflictError where `expect` is wrong, and
+        BusError when it is not known to be stored.
+        """
+        size = len(data)
+        if size > self.max_payload:
+            raise EventError(
+                f"publishing {size} bytes to {subject}: the bus takes {self.max_payload}",
+                hint="raise max_payload of the nats-server, or send less",
+            )
+        headers = {"Nats-Msg-Id": message_id or new_id()}
+        if expect is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(expect)
+        await self._window.take(size)
+        token = str(next(self._tokens))
+        try:
+            self._fail_while_away(subject)
+            done: asyncio.Future[Ack] = self._loop.create_future()
+            reply = self._prefix + token
+            sent = _Sent(stream, subject, data, headers, reply, self._loop.time(), done)
+            self._sent[token] = sent
+            self._look.set()
+            await self._send(sent)
+            return await done
+        finally:
+            self._sent.pop(token, None)
+            self._window.give(size)
+
+    def _fail_while_away(self, subject: str) -> None:
+        """Tell at once what waiting would tell later: the bus has been away for too long."""
+        if not self._connection.is_up and self._connection.down_for > GIVE_UP_SECONDS:
+            raise BusError(f"publishing to {subject}: {self._connection.problem}")
+
+    async def _send(self, sent: _Sent) -> None:
+        if not self._connection.is_up:
+            return  # sent when the connection is back
+        # A connection that is lost meanwhile is no error: the message is sent over the next one.
+        with suppress(NatsError, OSError, RemoteError):
+            client = self._connection.client
+            await client.publish(sent.subject, sent.data, reply=sent.reply, headers=sent.headers)
+
+    async def _on_ack(self, message: "Msg") -> None:
+        sent = self._sent.get(message.subject[len(self._prefix) :])
+        if sent is None or sent.done.done():
+            return
+        if not message.data:
+            sent.missing = True  # status 503: nobody took it
+            self._look.set()
+            return
+        try:
+            ack = _decode(message.data)
+        except msgspec.DecodeError as exc:
+            sent.done.set_exception(
+                BusError(f"publishing to {sent.subject}: something else answers there: {exc}")
+            )
+            return
+        if ack.error is None:
+            sent.done.set_result(ack)
+        else:
+            self._refused(sent, ack.error)
+
+    def _refused(self, sent: _Sent, why: _Refusal) -> None:
+        if why.err_code == api.UNAVAILABLE or "in process" in why.description:
+            return  # temporary: sent again when its time is up
+        what = f"publishing to {sent.subject}: {why.description}"
+        if why.err_code in api.WRONG_SEQUENCES:
+            sent.done.set_exception(ConflictError(what, retry_after=0))
+        elif why.err_code == api.TOO_LARGE:
+            sent.done.set_exception(
+                EventError(what, hint=f"the stream {sent.stream} limits the size of messages")
+            )
+        else:
+            sent.done.set_exception(BusError(what))
+
+    def _on_up(self) -> None:
+        self._reconnected = True
+        self._look.set()
+
+    async def tend(self) -> None:
+        """Send again what needs it and fail what is late, until cancelled."""
+        while True:
+            await self._look.wait()
+            self._look.clear()
+            try:
+                await self._round()
+            except Exception:
+                log.exception("tending what was published")
+            if self._sent:
+                self._loop.call_later(TEND_SECONDS, self._look.set)
+                await asyncio.sleep(TEND_SECONDS / 10)  # a burst of problems is one round
+
+    async def _round(self) -> None:
+        now = self._loop.time()
+        everything, self._reconnected = self._reconnected, False
+        made: dict[str, str] = {}
+        for sent in list(self._sent.values()):
+            if sent.done.done():
+                continue
+            if sent.missing:
+                if sent.stream not in made:
+                    made[sent.stream] = await self._make(sent.stream)
+                if made[sent.stream] and now > sent.until:
+                    self._late(sent, made[sent.stream])
+                    continue
+            elif now > sent.until:
+                self._late(sent, self._connection.problem or "no acknowledgement")
+                continue
+            if everything or sent.missing or now - sent.last > ACK_SECONDS:
+                sent.last, sent.missing = now, False
+                await self._send(sent)
+
+    async def _make(self, stream: str) -> str:
+        """Create a stream that is missing; return why that did not work."""
+        try:
+            await self._ensure_stream(stream)
+        except RemoteError as exc:
+            log.warning("%s", exc)
+            return str(exc)
+        return ""
+
+    @staticmethod
+    def _late(sent: _Sent, why: str) -> None:
+        sent.done.set_exception(
+            BusError(f"publishing to {sent.subject}: {why} within {GIVE_UP_SECONDS:g} s")
+        )

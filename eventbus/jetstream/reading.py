@@ -1,0 +1,174 @@
+"""Reading stored messages without a durable: for tools, dead letters and replay.
+
+A short-lived consumer that acknowledges nothing is made, and made again after the last message
+read if it or the connection goes away.
+"""
+
+import asyncio
+from base64 import b64decode
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from eventbus.bus import Message
+from eventbus.jetstream.api import NO_MESSAGE, NO_STREAM, Api, ApiError, nanoseconds, rfc3339, unix
+from eventbus.jetstream.connection import Listening
+from eventbus.jetstream.replies import message_of
+from eventbus.subjects import collapse, matches_any
+from spine.errors import BusError, RemoteError
+from spine.event import new_id
+from spine.runtime import RECONNECT
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+BATCH = 256
+BATCH_BYTES = 16 * 1024 * 1024
+IDLE_SECONDS = 60.0
+"""The server drops a consumer that nobody has asked for so long."""
+ANSWER_SECONDS = 10.0
+
+
+async def read(
+    api: Api, stream: str, subjects: Sequence[str], start: str | float, *, follow: bool
+) -> AsyncIterator[Message]:
+    """Yield messages; see `Bus.read`."""
+    info = await api.stream(stream)
+    if info is None and not follow:
+        return
+    last = 0 if info is None else info["state"]["last_seq"]
+    position = _position(start)
+    attempt = 0
+    while True:
+        try:
+            async for message in _once(api, stream, subjects, position, None if follow else last):
+                attempt = 0
+                position = {
+                    "deliver_policy": "by_start_sequence",
+                    "opt_start_seq": message.sequence + 1,
+                }
+                yield message
+        except ApiError as exc:
+            if exc.reason != NO_STREAM or not follow:
+                raise
+            position = {"deliver_policy": "all"}  # it will be a new one
+        except BusError:
+            if not follow:
+                raise
+        if not follow:
+            return
+        attempt += 1
+        await asyncio.sleep(RECONNECT.wait(min(attempt, 8)))
+
+
+def _position(start: str | float) -> dict[str, Any]:
+    if isinstance(start, str):
+        return {"deliver_policy": start}
+    return {"deliver_policy": "by_start_time", "opt_start_time": rfc3339(start)}
+
+
+async def _once(
+    api: Api, stream: str, subjects: Sequence[str], position: dict[str, Any], last: int | None
+) -> AsyncIterator[Message]:
+    """Read with one consumer up to sequence `last`, or (None) until something breaks."""
+    name = f"read-{new_id()}"
+    config = {
+        "name": name,
+        "ack_policy": "none",
+        "mem_storage": True,
+        "num_replicas": 1,
+        "inactive_threshold": nanoseconds(IDLE_SECONDS),
+        "filter_subjects": list(collapse(subjects)),
+        **position,
+    }
+    what = f"reading stream {stream}"
+    body = {"stream_name": stream, "config": config}
+    info = await api.call(f"CONSUMER.CREATE.{stream}.{name}", body, what=what)
+    if last is not None and not info["num_pending"]:
+        return
+    incoming: asyncio.Queue[Msg] = asyncio.Queue()
+    inbox = f"_INBOX.{new_id()}"
+    listening = await api.connection.listen(inbox, incoming.put)
+    client = api.connection.client
+    try:
+        async for message in _pulled(client, f"{stream}.{name}", inbox, incoming, last):
+            if last is not None and message.sequence > last:
+                return
+            if matches_any(subjects, message.subject):
+                yield message
+            if last is not None and (message.sequence >= last or not message.pending):
+                return
+    except (NatsError, OSError) as exc:
+        raise BusError(f"{what}: {exc}") from exc
+    finally:
+        await _end(api, listening, f"CONSUMER.DELETE.{stream}.{name}")
+
+
+async def _pulled(
+    client: Client, consumer: str, inbox: str, incoming: "asyncio.Queue[Msg]", last: int | None
+) -> AsyncIterator[Message]:
+    wait = {"no_wait": True} if last is not None else {"expires": nanoseconds(IDLE_SECONDS / 2)}
+    ask = {"batch": BATCH, "max_bytes": BATCH_BYTES, **wait}
+    if last is None:
+        ask["idle_heartbeat"] = nanoseconds(ANSWER_SECONDS / 2)
+    while True:
+        await client.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{consumer}", orjson.dumps(ask), reply=inbox
+        )
+        for _ in range(BATCH):
+            msg = await _next(incoming)
+            if msg.reply.startswith("$JS.ACK."):
+                yield message_of(msg)
+                continue
+            status = (msg.headers or {}).get("Status")
+            if status == "404" and last is not None:
+                return
+            if status == "100":
+                continue
+            if status in {"408", "404"} or (status == "409" and _goes_on(msg)):
+                break
+            raise BusError(f"reading {consumer}: {(msg.headers or {}).get('Description', status)}")
+
+
+def _goes_on(msg: "Msg") -> bool:
+    return "Deleted" not in (msg.headers or {}).get("Description", "")
+
+
+async def _next(incoming: "asyncio.Queue[Msg]") -> "Msg":
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await incoming.get()
+    except TimeoutError:
+        raise BusError("reading from the bus: no answer") from None
+
+
+async def _end(api: Api, listening: Listening, method: str) -> None:
+    await api.connection.unlisten(listening)
+    if api.connection.is_up:
+        try:
+            async with asyncio.timeout(2):
+                await api.call(method, what="ending a read")
+        except (RemoteError, TimeoutError):
+            return  # the server drops it by itself
+
+
+async def get(api: Api, stream: str, sequence: int) -> Message | None:
+    """Return one message; see `Bus.get`."""
+    what = f"reading message {sequence} of stream {stream}"
+    try:
+        answer = await api.call(f"STREAM.MSG.GET.{stream}", {"seq": sequence}, what=what)
+    except ApiError as exc:
+        if exc.reason in {NO_MESSAGE, NO_STREAM}:
+            return None
+        raise
+    found = answer["message"]
+    return Message(
+        found["subject"],
+        b64decode(found.get("data", "")),
+        found["seq"],
+        unix(found["time"]),
+        headers=Client._parse_header_lines(b64decode(found.get("hdrs", ""))),  # noqa: SLF001 -- the library's reader of the same lines
+    )

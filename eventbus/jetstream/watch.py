@@ -1,0 +1,183 @@
+"""Nothing unread is evicted: publishers stop before the oldest unread event would go.
+
+A stream with limits drops its oldest messages when it is full, read or not. Each process that
+publishes looks at the stream and its durables every few seconds, and refuses to publish while
+the slowest durable's unread messages fill nearly all that the stream may hold. What goes all
+the same (other programs publish too) is counted.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from eventbus.bus import EVENTS
+from eventbus.jetstream.api import NANO, NO_MESSAGE, Api, ApiError, unix
+from eventbus.jetstream.consumers import Consumers
+from spine.errors import RemoteError
+
+log = logging.getLogger(__name__)
+
+FULL = 0.9
+"""Share of a limit that unread messages may take."""
+LOOK_SECONDS = 2.0
+SOON_SECONDS = 0.25
+"""Between looks while unread messages take more than `NEAR`."""
+NEAR = 0.6
+
+
+@dataclass(slots=True)
+class Behind:
+    """The oldest message that some durable has not read."""
+
+    durable: str
+    sequence: int
+    stored: float
+    unread: int
+
+
+class Watch:
+    """Says whether publishing must wait."""
+
+    def __init__(self, api: Api, consumers: Consumers) -> None:
+        self._api = api
+        self._consumers = consumers
+        self.held = ""
+        """Why nothing may be published just now; empty when it may."""
+        self.evicted = 0
+        """Messages that went before a durable had read them, as far as this process saw."""
+        self._stop_at = 0
+        self._stop_why = ""
+        self._seen: dict[str, int] = {}
+        self._share = 0.0
+        self.published = asyncio.Event()
+
+    def stored(self, sequence: int) -> None:
+        """Take note of the sequence of what was stored."""
+        if self._stop_at and sequence >= self._stop_at and not self.held:
+            self.held = self._stop_why
+        if not self.published.is_set():
+            self.published.set()
+
+    async def run(self) -> None:
+        """Look again and again, once something was published, until cancelled."""
+        await self.published.wait()
+        while True:
+            try:
+                await self.look()
+            except RemoteError as exc:
+                log.debug("looking at the backlog: %s", exc)
+            except Exception:
+                log.exception("looking at the backlog")
+            near = self.held or self._share > NEAR
+            await asyncio.sleep(SOON_SECONDS if near else LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Find out how much of the stream the slowest durable has not read."""
+        info = await self._api.stream(EVENTS)
+        if info is None:
+            self._hold("", 0.0)
+            return
+        durables = [d async for d in self._consumers.durables(EVENTS)]
+        self._count_evicted(info["state"], durables)
+        await self._judge(info, durables)
+
+    async def _judge(self, info: dict[str, Any], durables: list[dict[str, Any]]) -> None:
+        state, config = info["state"], info["config"]
+        behind: Behind | None = None
+        roughly = min((d["ack_floor"]["stream_seq"] for d in durables if _unread(d)), default=None)
+        if roughly is not None and _share(state, config, roughly + 1) > NEAR:
+            found = [b for d in durables if _unread(d) and (b := await self._oldest(d, state))]
+            behind = min(found, key=lambda b: b.sequence, default=None)
+        elif roughly is not None and config["max_age"] and state["messages"]:
+            age = time.time() - unix(state["first_ts"])
+            if age > FULL * config["max_age"] / NANO:
+                found = [b for d in durables if _unread(d) and (b := await self._oldest(d, state))]
+                behind = min(found, key=lambda b: b.sequence, default=None)
+        if behind is None:
+            self._stop_at = 0
+            self._hold("", 0.0)
+            return
+        share = _share(state, config, behind.sequence)
+        old = config["max_age"] and (time.time() - behind.stored) * NANO / config["max_age"]
+        self._stop_at = _full_at(state, config, behind.sequence)
+        self._stop_why = _why(behind, share, config)
+        self._hold(self._stop_why if max(share, old or 0.0) >= FULL else "", share)
+
+    def _hold(self, why: str, share: float) -> None:
+        self._share = share
+        if why and not self.held:
+            log.error("publishing is held back: %s", why)
+        elif self.held and not why:
+            log.warning("publishing goes on")
+        self.held = why
+
+    async def _oldest(self, info: dict[str, Any], state: dict[str, Any]) -> Behind | None:
+        """Return the first message that a durable has not acknowledged."""
+        config = info["config"]
+        single = config.get("filter_subject")
+        filters = [single] if single else (config.get("filter_subjects") or [">"])
+        start = max(info["ack_floor"]["stream_seq"] + 1, state["first_seq"])
+        best: Behind | None = None
+        for subject in filters:
+            body = {"seq": start, "next_by_subj": subject}
+            try:
+                what = f"looking for what {info['name']} has not read"
+                answer = await self._api.call(f"STREAM.MSG.GET.{EVENTS}", body, what=what)
+            except ApiError as exc:
+                if exc.reason == NO_MESSAGE:
+                    continue
+                raise
+            message = answer["message"]
+            if best is None or message["seq"] < best.sequence:
+                unread = info["num_pending"] + info["num_ack_pending"]
+                best = Behind(info["name"], message["seq"], unix(message["time"]), unread)
+        return best
+
+    def _count_evicted(self, state: dict[str, Any], durables: list[dict[str, Any]]) -> None:
+        """Count what went below a durable's feet: the stream begins after its place."""
+        for info in durables:
+            name, floor = info["name"], info["ack_floor"]["stream_seq"]
+            known = self._seen.get(name, floor)
+            self._seen[name] = first = max(state["first_seq"] - 1, floor)
+            if first > max(known, floor) and _unread(info):
+                lost = first - max(known, floor)
+                self.evicted += lost
+                log.error("durable %s: up to %d unread events were evicted", name, lost)
+
+
+def _unread(info: dict[str, Any]) -> bool:
+    return bool(info["num_pending"] or info["num_ack_pending"])
+
+
+def _share(state: dict[str, Any], config: dict[str, Any], sequence: int) -> float:
+    """Return the part of the stream's limits that is taken from a sequence on."""
+    span = max(state["last_seq"] - state["first_seq"] + 1, 1)
+    part = min(max(state["last_seq"] - sequence + 1, 0) / span, 1.0)
+    shares = [0.0]
+    if config["max_msgs"] > 0:
+        shares.append(part * state["messages"] / config["max_msgs"])
+    if config["max_bytes"] > 0:
+        shares.append(part * state["bytes"] / config["max_bytes"])
+    return max(shares)
+
+
+def _full_at(state: dict[str, Any], config: dict[str, Any], sequence: int) -> int:
+    """Return the sequence at which the limit is as good as reached; 0 for never."""
+    at = []
+    if config["max_msgs"] > 0:
+        at.append(sequence + int(FULL * config["max_msgs"]))
+    if config["max_bytes"] > 0 and state["messages"]:
+        mean = max(state["bytes"] / state["messages"], 1)
+        at.append(sequence + int(FULL * config["max_bytes"] / mean))
+    return min(at, default=0)
+
+
+def _why(behind: Behind, share: float, config: dict[str, Any]) -> str:
+    age = time.time() - behind.stored
+    limit = f", events are kept for {config['max_age'] / NANO:.0f} s" if config["max_age"] else ""
+    return (
+        f"durable {behind.durable} has {behind.unread} unread events, the oldest {age:.0f} s old, "
+        f"which take {share:.0%} of what the stream holds{limit}"
+    )
