@@ -3,8 +3,8 @@
 A trigger is one file in `sensor/triggers/`. `compile` is called once, when the Sensor is
 planned, and raises ConfigError for whatever can never work. What it returns is pure: from the
 events of a firing it makes the content of an Action, which explain, dry run and replay show.
-`open` gives the sender that does actions; it is used for every trigger of a kind with the same
-`connection`.
+`open` gives the sender that does actions, whatever trigger of that kind they came from: what an
+action needs stands in its content.
 """
 
 from abc import ABC, abstractmethod
@@ -13,8 +13,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar
 
 from delivery.action import Sender
+from sensor.record import Record
 from spine.event import Event
-from spine.model import Model
 from spine.runtime import Env
 
 Events = Mapping[str, Event]
@@ -24,7 +24,7 @@ Render = Callable[[Events], dict[str, Any]]
 """Makes the content of an Action; pure. Raises ParameterError."""
 
 
-class Trigger(Model, ABC):
+class Trigger(Record, ABC):
     """The configuration of one kind of action."""
 
     kind: ClassVar[str]

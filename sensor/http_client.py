@@ -1,0 +1,246 @@
+"""One HTTP client for all triggers of a process that speak HTTP.
+
+It keeps connections open, never sends a request twice by itself, follows redirects as Go's
+client does (credentials never leave the host they were meant for), and takes of a response no
+more than is worth showing. Everything that goes wrong outside comes out as TriggerError.
+"""
+
+import asyncio
+import hashlib
+import os
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from sensor import gourl
+from sensor.gourl import Url
+from spine import __version__
+from spine.errors import ConfigError, TriggerError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+Headers = Sequence[tuple[str, str]]
+
+USER_AGENT = f"tocsin/{__version__}"
+MAX_REDIRECTS = 10
+"""As Go's client: the eleventh is an error."""
+SHOWN = 200
+"""Characters of a response that an error shows."""
+_READ = 64 * 1024
+"""Bytes of a response that are read so that its connection can be used again; longer ones cost
+theirs."""
+_CONTEXTS = 32
+"""TLS contexts that are kept; each is a pool of connections of its own."""
+_REDIRECTS_TO_GET = frozenset({301, 302, 303})
+_REDIRECTS = _REDIRECTS_TO_GET | {307, 308}
+_PRIVATE = frozenset({"authorization", "cookie", "cookie2", "www-authenticate"})
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+class Tls(NamedTuple):
+    """What a connection is made with, as PEM texts; empty where there is none."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request."""
+
+    method: str
+    url: Url
+    headers: Headers = ()
+    private: frozenset[str] = frozenset()
+    """Lower-case names of headers that hold a secret."""
+    body: bytes = b""
+    host: str = ""
+    """Host header, where it is not that of the URL."""
+    tls: Tls | None = None
+
+
+class Response(NamedTuple):
+    """What came back."""
+
+    status: int
+    reason: str
+    retry_after: float | None
+    start: str
+    """Start of the body."""
+
+
+class HttpClient:
+    """Sends requests over kept connections; used by many tasks at a time."""
+
+    def __init__(self, session: "aiohttp.ClientSession") -> None:
+        self._session = session
+        self._contexts: dict[bytes, ssl.SSLContext] = {}
+
+    async def send(self, request: Request, timeout: float) -> Response:
+        """Send a request and follow its redirects, all within `timeout` seconds."""
+        import aiohttp
+
+        what = f"sending {request.method} {request.url.shown}"
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._follow(request)
+        except TimeoutError as exc:
+            raise TriggerError(
+                f"{what}: no response within {timeout:g} s", hint="raise http.timeout"
+            ) from exc
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            raise TriggerError(f"{what}: {_why(exc)}") from exc
+
+    async def _follow(self, request: Request) -> Response:
+        for _ in range(MAX_REDIRECTS + 1):
+            response, location = await self._once(request)
+            if response.status not in _REDIRECTS or not location:
+                return response
+            request = _redirected(request, response.status, location)
+        raise ValueError(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _once(self, request: Request) -> tuple[Response, str]:
+        from yarl import URL
+
+        headers = [*request.headers]
+        if request.host:
+            headers.append(("Host", request.host))
+        async with self._session.request(
+            request.method,
+            URL(request.url.text, encoded=True),
+            data=request.body or None,
+            headers=headers,
+            ssl=True if request.tls is None else self._context(request.tls),
+            allow_redirects=False,
+        ) as response:
+            start = await _start(response)
+            answer = Response(
+                status=response.status,
+                reason=response.reason or "",
+                retry_after=_retry_after(response.headers.get("Retry-After")),
+                start=start,
+            )
+            return answer, response.headers.get("Location", "")
+
+    def _context(self, tls: Tls) -> ssl.SSLContext:
+        key = hashlib.blake2b(repr(tls).encode()).digest()
+        context = self._contexts.get(key)
+        if context is None:
+            if len(self._contexts) >= _CONTEXTS:
+                del self._contexts[next(iter(self._contexts))]
+            context = self._contexts[key] = _tls_context(tls)
+        return context
+
+
+@asynccontextmanager
+async def open_client(environment: Mapping[str, str] = os.environ) -> AsyncIterator[HttpClient]:
+    """Open the client of a process. Proxies of the environment are honoured."""
+    import aiohttp
+
+    proxies = any(environment.get(n) or environment.get(n.upper()) for n in _PROXIES)
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),  # the sensor bounds what is in flight
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": USER_AGENT},
+        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        trust_env=proxies,  # asked for only where there are some: it costs at each request
+    ) as session:
+        yield HttpClient(session)
+
+
+async def _start(response: "aiohttp.ClientResponse") -> str:
+    """Return the start of a body; read on a little, so that the connection stays usable."""
+    if response.content.at_eof():
+        return ""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= _READ and (chunk := await response.content.readany()):
+        chunks.append(chunk)
+        size += len(chunk)
+    if not response.content.at_eof():
+        response.close()
+    return b"".join(chunks)[: 4 * SHOWN].decode(errors="replace")[:SHOWN]
+
+
+def _redirected(request: Request, status: int, location: str) -> Request:
+    url = gourl.join(request.url, location)
+    method, body = request.method, request.body
+    headers = list(request.headers)
+    if status in _REDIRECTS_TO_GET:
+        if method not in {"GET", "HEAD"}:
+            method = "GET"
+        body = b""
+        headers = [(n, v) for n, v in headers if not n.lower().startswith("content-")]
+    if url.origin != request.url.origin:
+        private = _PRIVATE | request.private
+        headers = [(n, v) for n, v in headers if n.lower() not in private]
+    host = request.host if url.authority == request.url.authority else ""
+    return replace(request, method=method, url=url, headers=headers, body=body, host=host)
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for."""
+    if not text:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _why(exc: BaseException) -> str:
+    """Say in a few words what went wrong on the way."""
+    import aiohttp
+
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted: {exc.certificate_error}"
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        os_error = exc.os_error
+        return os_error.strerror or str(os_error) or type(os_error).__name__
+    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection without a response"
+    return str(exc) or type(exc).__name__
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    """Make a TLS context. Raises ConfigError for certificates that cannot be read."""
+    context = ssl.create_default_context()
+    if tls.ca:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(cadata=tls.ca)
+        except ssl.SSLError as exc:
+            raise ConfigError("reading tls.caCertSecret: it holds no certificate in PEM") from exc
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.certificate:
+        _load_client_certificate(context, tls)
+    return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, tls: Tls) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # created with mode 0600
+        file.write(f"{tls.certificate}\n{tls.key}\n")
+        file.flush()
+        try:
+            context.load_cert_chain(file.name)
+        except ssl.SSLError as exc:
+            raise ConfigError(
+                "reading tls.clientCertSecret and tls.clientKeySecret: they are no certificate "
+                "and key in PEM that belong together"
+            ) from exc

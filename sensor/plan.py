@@ -1,0 +1,342 @@
+"""A Sensor, compiled once.
+
+Whatever can never work is found here and told all at once: in `lint`, at start, in the status,
+never as a log line for each event. A plan is pure: it knows no bus, no clock and no client.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from delivery.action import Action
+from delivery.policy import RateLimit
+from eventbus.bus import Topic
+from sensor.conditions import Conditions, compile_conditions
+from sensor.dependencies import ANY, PlannedDependency
+from sensor.filters import compile_filters
+from sensor.parameters import ParameterSource, compile_parameters
+from sensor.spec import Dependency, Policy, SensorSpec, SensorTrigger, TriggerTemplate
+from sensor.templated import compile_changing, json_of, members
+from sensor.transforms import compile_transform
+from sensor.trigger import Events, Render, Trigger
+from spine.errors import ConfigError
+from spine.model import InvalidModel, Path, Problem, load
+from spine.runtime import Backoff, seconds
+
+T = TypeVar("T")
+
+_KNOWN_TOPICS = 4096
+"""Names of events for which it is remembered what wildcards make of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTrigger:
+    """A compiled trigger."""
+
+    name: str
+    sensor: str
+    trigger: Trigger
+    """Its configuration as it is written; `open` gives its sender."""
+    conditions: Conditions
+    retry: Backoff | None
+    """What `retryStrategy` says; None where there is none."""
+    rate_limit: RateLimit | None
+    at_least_once: bool | None
+    policy: Policy | None
+    fallback: "PlannedTrigger | None"
+    """What `dlqTrigger` says."""
+    content: Render
+    """Makes the content of its actions."""
+
+    @property
+    def kind(self) -> str:
+        """Key of its kind in YAML."""
+        return self.trigger.kind
+
+    @property
+    def stateful(self) -> bool:
+        """Whether it waits for several events; its actions are stored before they are tried."""
+        return self.conditions.stateful
+
+    def render(self, events: Events, key: str) -> Action:
+        """Return the action of a firing. Raises ParameterError."""
+        times = [event.time.timestamp() for event in events.values() if event.time is not None]
+        return Action(
+            key=key,
+            sensor=self.sensor,
+            trigger=self.name,
+            kind=self.trigger.kind,
+            content=self.content(events),
+            events={name: event.id for name, event in events.items()},
+            event_time=max(times, default=0.0),
+        )
+
+
+@dataclass(slots=True)
+class Plan:
+    """A compiled Sensor."""
+
+    name: str
+    namespace: str
+    spec: SensorSpec
+    dependencies: Mapping[str, PlannedDependency]
+    """Those that a trigger waits for, in the order of the Sensor."""
+    triggers: Mapping[str, PlannedTrigger]
+    safe: bool
+    """Whether all programs are known to end; else it is evaluated under guard."""
+    warnings: tuple[Problem, ...]
+    """What works, but hardly as it is meant; paths are within the spec."""
+    fingerprint: str
+    """Changes when anything of the Sensor is edited."""
+    topics: tuple[Topic, ...]
+    """Events to read, none twice. Wildcards that cross, such as `*.b` and `a.*`, make it all."""
+    _known: dict[tuple[str, str], tuple[PlannedDependency, ...]] = field(default_factory=dict)
+
+    def dependencies_of(self, source: str, name: str) -> tuple[PlannedDependency, ...]:
+        """Return the dependencies that mean events of a source and name; none: nobody does."""
+        found = self._known.get((source, name))
+        if found is None:
+            found = tuple(d for d in self.dependencies.values() if d.takes(source, name))
+            if len(self._known) >= _KNOWN_TOPICS:
+                self._known.clear()
+            self._known[source, name] = found
+        return found
+
+    def expects(self, source: str, name: str) -> bool:
+        """Return whether events of a source and name are among those that are read."""
+        return any(_covers(topic, Topic(source, name)) for topic in self.topics)
+
+    def start(self, now: float) -> str | float:
+        """Return where a new durable begins: `new`, `all`, or a moment in unix seconds."""
+        text = self.spec.start_from
+        return text if text in {"new", "all"} else now - seconds(text)
+
+
+def compile_plan(name: str, namespace: str, spec: SensorSpec) -> Plan:
+    """Compile a Sensor. Raises InvalidModel, a ConfigError, with every problem found.
+
+    The paths of problems begin within `spec`.
+    """
+    return _Planner(name, namespace, spec).plan()
+
+
+class _Planner:
+    """Compiles the parts of one Sensor and collects what is wrong with them."""
+
+    def __init__(self, name: str, namespace: str, spec: SensorSpec) -> None:
+        self._name, self._namespace, self._spec = name, namespace, spec
+        self._names = [d.name for d in spec.dependencies]
+        self._problems: list[Problem] = []
+        self._warnings: list[Problem] = []
+        self._safe = True
+
+    def plan(self) -> Plan:
+        self._refuse_twice("dependencies", ("name",), self._names)
+        names = [t.template.name for t in self._spec.triggers]
+        self._refuse_twice("triggers", ("template", "name"), names)
+        triggers = {}
+        for at, entry in enumerate(self._spec.triggers):
+            planned = self._trigger(entry, ("triggers", at))
+            if planned is not None:
+                triggers[planned.name] = planned
+        dependencies = [
+            self._dependency(dependency, ("dependencies", at), triggers)
+            for at, dependency in enumerate(self._spec.dependencies)
+        ]
+        if self._problems:
+            raise InvalidModel(f"Sensor {self._name}", self._problems)
+        used = {d.name: d for d in dependencies if d.triggers}
+        for at, dependency in enumerate(dependencies):
+            if not dependency.triggers:
+                self._warn(("dependencies", at), f"{dependency.name}: no trigger waits for it")
+        return Plan(
+            name=self._name,
+            namespace=self._namespace,
+            spec=self._spec,
+            dependencies=used,
+            triggers=triggers,
+            safe=self._safe,
+            warnings=tuple(self._warnings),
+            fingerprint=_fingerprint(self._spec, self._namespace, self._name),
+            topics=_subjects([d.topic for d in used.values()]),
+        )
+
+    def _refuse_twice(self, what: str, key: Path, names: Sequence[str]) -> None:
+        for at, name in enumerate(names):
+            if name in names[:at]:
+                problem = f"{name!r}: this name is taken by {what}[{names.index(name)}]"
+                self._problems.append(Problem((what, at, *key), problem))
+
+    def _try(self, path: Path, compiling: Callable[[], T]) -> T | None:
+        try:
+            return compiling()
+        except ConfigError as exc:
+            self._problems.append(Problem(path, str(exc)))
+            return None
+
+    def _warn(self, path: Path, message: str) -> None:
+        self._warnings.append(Problem(path, message, warning=True))
+
+    # ------------------------------------------------------------------------ dependencies
+
+    def _dependency(
+        self, dependency: Dependency, path: Path, triggers: Mapping[str, PlannedTrigger]
+    ) -> PlannedDependency:
+        transform = self._try((*path, "transform"), lambda: compile_transform(dependency.transform))
+        if transform is not None and not transform.safe:
+            self._safe = False
+        operator = dependency.filters_logical_operator
+        check = self._try((*path, "filters"), lambda: compile_filters(dependency.filters, operator))
+        name = dependency.name
+        return PlannedDependency(
+            name=name,
+            topic=Topic(dependency.event_source_name, dependency.event_name),
+            triggers=tuple(t.name for t in triggers.values() if name in t.conditions.names),
+            fingerprint=_fingerprint(dependency),
+            transform=None if transform is None else transform.apply,
+            check=check,
+        )
+
+    # ------------------------------------------------------------------------ triggers
+
+    def _trigger(self, entry: SensorTrigger, path: Path) -> PlannedTrigger | None:
+        template = entry.template
+        conditions = self._try(
+            (*path, "template", "conditions"),
+            lambda: compile_conditions(template.conditions, self._names),
+        )
+        content = self._content(entry, path)
+        if conditions is None or content is None:
+            return None
+        for message in conditions.warnings:
+            self._warn((*path, "template", "conditions"), message)
+        self._look_at_sources(entry, path, conditions)
+        return self._planned(entry, path, conditions, content)
+
+    def _planned(
+        self, entry: SensorTrigger, path: Path, conditions: Conditions, content: Render
+    ) -> PlannedTrigger | None:
+        fallback = None
+        if entry.dlq_trigger is not None:
+            below = (*path, "dlqTrigger")
+            rendering = self._content(entry.dlq_trigger, below)
+            if rendering is None:
+                return None
+            self._look_at_sources(entry.dlq_trigger, below, conditions)
+            fallback = self._planned(entry.dlq_trigger, below, conditions, rendering)
+        retry, limit = entry.retry_strategy, entry.rate_limit
+        return PlannedTrigger(
+            name=entry.template.name,
+            sensor=self._name,
+            trigger=entry.template.trigger,
+            conditions=conditions,
+            retry=None if retry is None else retry.runtime(),
+            rate_limit=None if limit is None else limit.runtime(),
+            at_least_once=entry.at_least_once,
+            policy=entry.policy,
+            fallback=fallback,
+            content=content,
+        )
+
+    def _content(self, entry: SensorTrigger, path: Path) -> Render | None:
+        trigger = entry.template.trigger
+        self._look_at_policy(entry, path)
+        if not entry.parameters:
+            render = self._try((*path, "template", trigger.kind), trigger.compile)
+        else:
+            self._look_at_template(trigger, path)
+            render = self._try((*path, "parameters"), lambda: _changing(entry))
+        allow = _allowed(entry)
+        return render if render is None or allow is None else _judged(render, allow)
+
+    def _look_at_template(self, trigger: Trigger, path: Path) -> None:
+        """Warn where parameters must change a template before it works at all."""
+        try:
+            trigger.compile()
+        except ConfigError as exc:
+            self._warn((*path, "template", trigger.kind), f"without its parameters: {exc}")
+
+    def _look_at_policy(self, entry: SensorTrigger, path: Path) -> None:
+        policy, kind = entry.policy, entry.template.trigger.kind
+        if policy is not None and policy.k8s is not None:
+            self._warn((*path, "policy", "k8s"), f"ignored: {kind} makes no Kubernetes object")
+        if policy is not None and policy.status is not None and kind != "http":
+            self._warn((*path, "policy", "status"), f"ignored: {kind} gets no status")
+
+    def _look_at_sources(self, entry: SensorTrigger, path: Path, conditions: Conditions) -> None:
+        """Warn where a value will never be there; such an entry is left out."""
+        for at, src in _sources(entry, path):
+            name = src.dependency_name
+            if name in conditions.names:
+                continue
+            if name in self._names:
+                why = f"{name!r} is not in the conditions of this trigger, so it is never there"
+            else:
+                near = difflib.get_close_matches(name, self._names, n=1)
+                why = f"no dependency is called {name!r}" + (
+                    f" (did you mean {near[0]})" if near else ""
+                )
+            self._warn((*at, "dependencyName"), why)
+
+
+def _sources(value: Any, path: Path) -> Iterator[tuple[Path, ParameterSource]]:
+    """Yield the parameter sources of a trigger and where they stand."""
+    if isinstance(value, ParameterSource):
+        yield path, value
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from _sources(item, (*path, at))
+    elif isinstance(value, BaseModel):
+        for name, info in type(value).model_fields.items():
+            if name != "dlq_trigger":  # looked at on its own
+                yield from _sources(getattr(value, name), (*path, info.alias or name))
+
+
+def _changing(entry: SensorTrigger) -> Render:
+    kind = entry.template.trigger.kind
+
+    def build(document: bytes) -> Render:
+        template = load(TriggerTemplate, members(document), what="template", lenient=True)
+        if template.trigger.kind != kind:
+            raise ConfigError(f"making a trigger {template.trigger.kind} of {kind}: not possible")
+        return template.trigger.compile()
+
+    return compile_changing(json_of(entry.template), compile_parameters(entry.parameters), build)
+
+
+def _allowed(entry: SensorTrigger) -> list[int] | None:
+    policy = entry.policy
+    if policy is None or policy.status is None or entry.template.trigger.kind != "http":
+        return None
+    return list(policy.status.allow)
+
+
+def _judged(render: Render, allow: list[int]) -> Render:
+    """Let the sender know which statuses are success."""
+    return lambda events: {**render(events), "allow": allow}
+
+
+def _fingerprint(model: BaseModel, *more: str) -> str:
+    text = model.model_dump_json(by_alias=True, exclude_defaults=True)
+    return hashlib.blake2b("\x00".join([text, *more]).encode(), digest_size=16).hexdigest()
+
+
+def _subjects(topics: Sequence[Topic]) -> tuple[Topic, ...]:
+    """Return topics of which no two share an event: a durable refuses filters that overlap."""
+    distinct = list(dict.fromkeys(topics))
+    kept = [t for t in distinct if not any(_covers(o, t) for o in distinct if o != t)]
+    crossing = any(
+        a.source in {ANY, b.source} and b.name in {ANY, a.name}
+        for a in kept
+        for b in kept
+        if a != b
+    )
+    return (Topic(ANY, ANY),) if crossing else tuple(kept)
+
+
+def _covers(wide: Topic, narrow: Topic) -> bool:
+    return wide.source in {ANY, narrow.source} and wide.name in {ANY, narrow.name}

@@ -1,0 +1,339 @@
+"""The `spec` of a Sensor, as a user writes it.
+
+Strict where a mistake would go unnoticed, lenient where the meaning is plain. What needs the
+whole Sensor to be checked (names in conditions, programs, paths) is checked by `sensor.plan`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from delivery.policy import RateLimit
+from sensor.filters import Filters
+from sensor.parameters import Parameter
+from sensor.pod import PodTemplate
+from sensor.record import Flag, Int32, LogicalOperator, Name, Record, not_built
+from sensor.trigger import Trigger
+from sensor.triggers.http import Http
+from sensor.triggers.log import Log
+from spine.errors import ConfigError
+from spine.model import warn
+from spine.runtime import Backoff, seconds
+
+# ---------------------------------------------------------------------------- dependencies
+
+
+class Transform(Record):
+    """A program that turns the data of an event into other data, before it is filtered."""
+
+    jq: str = ""
+    """jq program; its first output must be an object."""
+    script: str = ""
+    """Lua program; comes with a later release. Ignored beside `jq`."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "Transform":
+        if self.script and not self.jq:
+            raise ValueError("script (Lua) is known but not built yet")
+        if self.script:
+            warn("script: ignored: jq is set too")
+        return self
+
+
+class Dependency(Record):
+    """An event that triggers wait for."""
+
+    name: Name
+    """Name in conditions and parameters; unique in the Sensor."""
+    event_source_name: Name
+    """EventSource that sends it; `*` for any."""
+    event_name: Name
+    """Name of the event in that EventSource; `*` for any."""
+    filters: Filters | None = None
+    """Which of its events count; none: all."""
+    filters_logical_operator: LogicalOperator = ""
+    """Whether all kinds of filters must pass or (`or`) any; empty is `and`."""
+    transform: Transform | None = None
+    """What is done to the data first."""
+
+    @field_validator("event_source_name", "event_name")
+    @classmethod
+    def _one_token(cls, name: str) -> str:
+        if name != "*" and any(c in name for c in "*>. \t\r\n"):
+            raise ValueError("names hold no dots, spaces or >, and * stands for a whole name only")
+        return name
+
+
+# ---------------------------------------------------------------------------- triggers
+
+
+class RetryBackoff(Record):
+    """Attempts and the waits between them."""
+
+    duration: str | int = "1s"
+    """Wait after the first attempt: a Go duration such as `10s`, or nanoseconds."""
+    factor: Annotated[float, Field(strict=True)] = 1.0
+    """What each further wait is multiplied with."""
+    jitter: Annotated[float, Field(strict=True)] = 1.0
+    """Part of a wait that is added at random: 1 up to doubles it."""
+    steps: Int32 = 5
+    """Attempts in all, the first included; 0 or less is 5."""
+
+    @field_validator("duration", mode="before")
+    @classmethod
+    def _text_or_nanoseconds(cls, raw: Any) -> Any:
+        if isinstance(raw, str):
+            try:
+                seconds(raw)
+            except ConfigError as exc:
+                raise ValueError(str(exc)) from exc
+        elif isinstance(raw, bool) or not isinstance(raw, int):
+            raise ValueError("write a duration such as 10s, or whole nanoseconds")  # noqa: TRY004 -- pydantic takes ValueError
+        elif not -(2**63) <= raw < 2**63:
+            raise ValueError("out of range")
+        elif abs(raw) < 10**6:  # noqa: PLR2004 -- a millisecond: nobody means less
+            warn(f"duration: {raw} means {raw} nanoseconds: write a text such as {raw}s")
+        return raw
+
+    def runtime(self) -> Backoff:
+        """Return it as what is counted with."""
+        duration = self.duration
+        return Backoff(
+            duration=seconds(duration) if isinstance(duration, str) else duration / 1e9,
+            factor=self.factor,
+            jitter=self.jitter,
+            steps=self.steps if self.steps > 0 else 5,
+        )
+
+
+_UNITS = {"Second": 1.0, "Minute": 60.0, "Hour": 3600.0}
+
+
+class RateLimitConfig(Record):
+    """How often a trigger acts; what is more waits."""
+
+    unit: Literal["Second", "Minute", "Hour"] = "Second"
+    """Unit of time."""
+    requests_per_unit: Annotated[int, Field(strict=True, gt=0, lt=2**31)]
+    """Attempts in it, evenly spaced; ten unused ones are saved for a burst."""
+
+    @field_validator("unit", mode="before")
+    @classmethod
+    def _any_case(cls, raw: Any) -> Any:
+        if isinstance(raw, str) and raw not in _UNITS and raw.capitalize() in _UNITS:
+            warn(f"unit: write {raw.capitalize()}: Argo Events takes {raw} for Second")
+            return raw.capitalize()
+        return raw or "Second"
+
+    def runtime(self) -> RateLimit:
+        """Return it as what is counted with."""
+        return RateLimit(requests=self.requests_per_unit, unit=_UNITS[self.unit])
+
+
+class StatusPolicy(Record):
+    """Which HTTP statuses are success."""
+
+    allow: list[Int32]
+    """These and no others; without a policy it is 2xx."""
+
+
+class K8sPolicy(Record):
+    """When a created object counts as done; for triggers of a later release."""
+
+    labels: dict[str, str] | None = None
+    """Labels that the object must bear."""
+    backoff: RetryBackoff | None = None
+    """How often it is looked at."""
+    error_on_backoff_timeout: Flag = False
+    """Whether it is a failure when the labels never come."""
+
+
+class Policy(Record):
+    """What is success."""
+
+    k8s: Annotated[K8sPolicy | None, Field(alias="k8s")] = None
+    """By labels of an object."""
+    status: StatusPolicy | None = None
+    """By HTTP status."""
+
+
+class ByTime(Record):
+    """A moment that comes again and again."""
+
+    cron: Name
+    """Minute, hour, day of month, month, day of week."""
+    timezone: str = ""
+    """IANA name; empty is UTC."""
+
+
+class ConditionsReset(Record):
+    """When half-met conditions are forgotten."""
+
+    by_time: ByTime
+    """At these times."""
+
+
+def _not_built_kind(raw: Any) -> Any:
+    if raw is not None:
+        raise ValueError("known kind that is not built yet")
+    return raw
+
+
+NotBuilt = Annotated[dict[str, Any] | None, BeforeValidator(_not_built_kind)]
+
+KINDS = (
+    "k8s",
+    "argo_workflow",
+    "http",
+    "aws_lambda",
+    "azure_event_hubs",
+    "azure_service_bus",
+    "kafka",
+    "pulsar",
+    "nats",
+    "slack",
+    "open_whisk",
+    "custom",
+    "log",
+    "email",
+)
+"""Fields of the kinds of triggers; of several in one template the first counts."""
+
+
+class TriggerTemplate(Record):
+    """What a trigger does, and when."""
+
+    name: Name
+    """Name of the trigger; unique in the Sensor."""
+    conditions: str = ""
+    """Which dependencies must have arrived, such as `(a || b) && c`; empty is all of them."""
+    conditions_reset: Annotated[list[ConditionsReset], not_built("conditionsReset")] = []
+    """When half-met conditions are forgotten; comes with a later release."""
+
+    http: Http | None = None
+    """Sends an HTTP request."""
+    log: Log | None = None
+    """Writes the events to the log."""
+
+    k8s: Annotated[NotBuilt, Field(alias="k8s")] = None
+    """Creates or changes a Kubernetes object; comes with a later release."""
+    argo_workflow: NotBuilt = None
+    """Does something to an Argo Workflow; comes with a later release."""
+    aws_lambda: NotBuilt = None
+    """Calls an AWS Lambda function; comes with a later release."""
+    azure_event_hubs: NotBuilt = None
+    """Sends to an Azure Event Hub; comes with a later release."""
+    azure_service_bus: NotBuilt = None
+    """Sends to an Azure Service Bus; comes with a later release."""
+    kafka: NotBuilt = None
+    """Sends to a Kafka topic; comes with a later release."""
+    pulsar: NotBuilt = None
+    """Sends to a Pulsar topic; comes with a later release."""
+    nats: NotBuilt = None
+    """Publishes to a NATS subject; comes with a later release."""
+    slack: NotBuilt = None
+    """Writes to a Slack channel; comes with a later release."""
+    open_whisk: NotBuilt = None
+    """Calls an OpenWhisk action; comes with a later release."""
+    custom: NotBuilt = None
+    """Calls a gRPC server of your own; comes with a later release."""
+    email: NotBuilt = None
+    """Sends mail; comes with a later release."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "TriggerTemplate":
+        kinds = [name for name in KINDS if getattr(self, name) is not None]
+        if not kinds:
+            raise ValueError("it does nothing: set a kind, such as http or log")
+        if len(kinds) > 1:
+            warn(f"{', '.join(kinds)}: only {kinds[0]} counts: make a trigger of each")
+        return self
+
+    @property
+    def trigger(self) -> Trigger:
+        """The kind that is set."""
+        for name in KINDS:
+            found = getattr(self, name)
+            if found is not None:
+                assert isinstance(found, Trigger)
+                return found
+        raise AssertionError("validated above")
+
+
+class SensorTrigger(Record):
+    """A trigger, and how its actions are delivered."""
+
+    template: TriggerTemplate
+    """What it does, and when."""
+    parameters: list[Parameter] = []
+    """Values from events put into the template, such as into `http.url`."""
+    policy: Policy | None = None
+    """What is success."""
+    retry_strategy: RetryBackoff | None = None
+    """Attempts and waits; none: what may pass is retried for a day."""
+    rate_limit: RateLimitConfig | None = None
+    """How often it acts; none: as often as events come."""
+    at_least_once: Flag | None = None
+    """False: an action is tried, but a crash or an outage may lose it. None is true."""
+    dlq_trigger: "SensorTrigger | None" = None
+    """What is done once all attempts have failed."""
+
+    @model_validator(mode="after")
+    def _fallback_is_delivered(self) -> "SensorTrigger":
+        if self.dlq_trigger is not None:
+            if self.at_least_once is False:
+                raise ValueError("dlqTrigger needs atLeastOnce: true")
+            if self.dlq_trigger.at_least_once is False:
+                raise ValueError("atLeastOnce of dlqTrigger must be true")
+        return self
+
+
+# ---------------------------------------------------------------------------- all
+
+
+class SensorSpec(Record):
+    """What a Sensor waits for, and what it does then."""
+
+    dependencies: Annotated[list[Dependency], Field(min_length=1)]
+    """Events that its triggers wait for."""
+    triggers: Annotated[list[SensorTrigger], Field(min_length=1)]
+    """What is done when they have come."""
+    event_bus_name: str = "default"
+    """EventBus in its namespace."""
+    start_from: str = "new"
+    """Where a new Sensor begins: `new` events, `all` that the bus has, or those of the last so
+    long, such as `1h`."""
+    template: PodTemplate | None = None
+    """How its pod is dressed."""
+    replicas: Int32 = 1
+    """Equal processes that share the work; less than 1 is 1."""
+    revision_history_limit: Int32 | None = None
+    """Old ReplicaSets that are kept."""
+    logging_fields: dict[str, str] = {}
+    """Fields added to each log line."""
+    error_on_failed_round: Flag = False
+    """Of no effect."""
+
+    @field_validator("event_bus_name")
+    @classmethod
+    def _default_bus(cls, name: str) -> str:
+        return name or "default"
+
+    @field_validator("start_from")
+    @classmethod
+    def _moment(cls, text: str) -> str:
+        if text not in {"new", "all"}:
+            try:
+                ago = seconds(text)
+            except ConfigError as exc:
+                raise ValueError("write new, all, or a duration such as 1h") from exc
+            if ago < 0:
+                raise ValueError("it lies in the future")
+        return text
+
+    @field_validator("error_on_failed_round")
+    @classmethod
+    def _no_effect(cls, value: bool) -> bool:
+        if value:
+            warn("errorOnFailedRound: of no effect: failed actions are retried or dead-lettered")
+        return value

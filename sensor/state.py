@@ -1,0 +1,138 @@
+"""What is kept of half-met conditions, and how it is stored.
+
+One value for each trigger with an `&&` in its conditions: the newest event of each dependency
+that has come, how far each dependency was counted (a redelivered event is not counted twice),
+and firings whose action is not yet known to be on the bus (a crash in between does not lose
+them). Events are large, so they are stored under keys of their own and never change there.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from spine.event import Event
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A place in the stream of events."""
+
+    sequence: int
+    stored: float
+    """When the bus took it, in unix seconds: a stream that was made anew counts from 1 again."""
+
+    def covers(self, other: "Mark") -> bool:
+        """Return whether another place lies not behind this one."""
+        return other.sequence <= self.sequence and other.stored <= self.stored
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """An event that waits for others, after its transform."""
+
+    mark: Mark
+    event: Event
+
+
+class TriggerState(msgspec.Struct, frozen=True):
+    """What one trigger remembers. Never changed, only replaced."""
+
+    saved: dict[str, Saved] = {}
+    """Dependency -> its newest event since the last firing."""
+    last: dict[str, Mark] = {}
+    """Dependency -> the last event that was counted."""
+    firings: dict[str, dict[str, Saved]] = {}
+    """Key of an action -> its events by dependency, until the action is on the bus."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """What the triggers of a Sensor remember."""
+
+    triggers: dict[str, TriggerState] = {}
+
+    def of(self, trigger: str) -> TriggerState:
+        """Return what a trigger remembers."""
+        return self.triggers.get(trigger, _NOTHING)
+
+    def replace(self, trigger: str, state: TriggerState) -> "State":
+        """Return a state in which one trigger remembers something else."""
+        return State({**self.triggers, trigger: state})
+
+    def finish(self, trigger: str, keys: Iterable[str]) -> "State":
+        """Return a state without firings whose actions are on the bus."""
+        state, done = self.of(trigger), set(keys)
+        firings = {key: events for key, events in state.firings.items() if key not in done}
+        return self.replace(trigger, msgspec.structs.replace(state, firings=firings))
+
+
+_NOTHING = TriggerState()
+EMPTY = State()
+
+
+# ---------------------------------------------------------------------------- storing
+
+
+class _Head(msgspec.Struct):
+    """A TriggerState without the events."""
+
+    saved: dict[str, Mark] = {}
+    last: dict[str, Mark] = {}
+    firings: dict[str, dict[str, Mark]] = {}
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_event = msgspec.json.Decoder(Event).decode
+
+
+def body_key(dependency: str, mark: Mark) -> str:
+    """Return the key of an event's body: letters, digits and dashes."""
+    text = f"{dependency}\x00{mark.stored!r}".encode()
+    return f"{mark.sequence}-{hashlib.blake2b(text, digest_size=8).hexdigest()}"
+
+
+def split(state: TriggerState) -> tuple[bytes, dict[str, bytes]]:
+    """Return what is stored for a trigger: its value, and key -> body of the events it names.
+
+    A body under a key never changes: only new keys need be written, and those that are gone can
+    be deleted once the value is written.
+    """
+    head = _Head(
+        saved={name: saved.mark for name, saved in state.saved.items()},
+        last=state.last,
+        firings={
+            key: {name: saved.mark for name, saved in events.items()}
+            for key, events in state.firings.items()
+        },
+    )
+    groups = [state.saved, *state.firings.values()]
+    bodies = {
+        body_key(name, saved.mark): saved.event for group in groups for name, saved in group.items()
+    }
+    return _encode(head), {key: _encode(event) for key, event in bodies.items()}
+
+
+def body_keys(value: bytes) -> frozenset[str]:
+    """Return the keys of the bodies that a stored value names."""
+    head = _decode_head(value)
+    groups = [head.saved, *head.firings.values()]
+    return frozenset(body_key(name, mark) for group in groups for name, mark in group.items())
+
+
+def join(value: bytes, bodies: Mapping[str, bytes]) -> TriggerState:
+    """Return what `split` took apart. Events whose body is missing are left out."""
+    head = _decode_head(value)
+    firings = {key: _saved(marks, bodies) for key, marks in head.firings.items()}
+    return TriggerState(
+        saved=_saved(head.saved, bodies),
+        last=head.last,
+        firings={k: f for k, f in firings.items() if f.keys() == head.firings[k].keys()},
+    )
+
+
+def _saved(marks: Mapping[str, Mark], bodies: Mapping[str, bytes]) -> dict[str, Saved]:
+    out = {}
+    for name, mark in marks.items():
+        body = bodies.get(body_key(name, mark))
+        if body is not None:
+            out[name] = Saved(mark, _decode_event(body))
+    return out

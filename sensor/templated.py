@@ -1,0 +1,60 @@
+"""A configuration that events change before it is used.
+
+Parameters are put into the JSON of a configuration, which is then read and compiled as if it
+had been written so. What comes out equal again is not compiled again.
+"""
+
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from sensor.parameters import Apply
+from sensor.trigger import Events, Render
+from spine.errors import ConfigError, ParameterError
+from spine.model import Model
+
+_KEPT = 64
+"""Compiled configurations kept for each trigger: there are few URLs and many events."""
+
+
+def json_of(model: Model, *, without: frozenset[str] = frozenset()) -> bytes:
+    """Return what was written in a manifest, as JSON."""
+    raw = model.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, exclude=without)
+    return orjson.dumps(raw)
+
+
+def compile_changing(document: bytes, apply: Apply, build: Callable[[bytes], Render]) -> Render:
+    """Return a rendering that changes a document by the events and builds what it says then.
+
+    `build` raises ConfigError for a document that is no longer valid.
+    """
+    built: dict[bytes, Render] = {}
+
+    def render(events: Events) -> dict[str, object]:
+        changed = apply(document, events)
+        ready = built.get(changed)
+        if ready is None:
+            if len(built) >= _KEPT:
+                del built[next(iter(built))]
+            ready = built[changed] = _built(changed, build)
+        return ready(events)
+
+    return render
+
+
+def _built(document: bytes, build: Callable[[bytes], Render]) -> Render:
+    try:
+        return build(document)
+    except ConfigError as exc:
+        raise ParameterError(f"changing the trigger by its parameters: {exc}") from exc
+
+
+def members(document: bytes) -> Mapping[str, object]:
+    """Return the members of a changed document. Raises ConfigError where it is no object."""
+    try:
+        value = orjson.loads(document)
+    except orjson.JSONDecodeError as exc:
+        raise ConfigError(f"reading what the parameters made: {exc}") from exc
+    if not isinstance(value, dict):
+        raise ConfigError("reading what the parameters made: it is no object")
+    return value

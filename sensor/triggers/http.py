@@ -1,0 +1,342 @@
+"""HTTP: sends one request for each firing.
+
+Success is a status of 2xx, or what `policy.status` allows. Secrets are named in an action and
+read when it is sent, so a rotated one is taken at once and none is ever stored.
+"""
+
+import base64
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+from pydantic import model_validator
+from typing_extensions import override
+
+from delivery.action import Action, Outcome, Sender
+from sensor import gourl
+from sensor.http_client import HttpClient, Request, Response, Tls, open_client
+from sensor.parameters import (
+    Parameter,
+    PayloadEntry,
+    compile_parameters,
+    compile_payload,
+    compile_source,
+)
+from sensor.record import Flag, Integer, Name, Record
+from sensor.templated import compile_changing, json_of, members
+from sensor.trigger import Events, Render, Trigger
+from spine.errors import ConfigError, ParameterError, TriggerError
+from spine.model import OneOf, load
+from spine.runtime import Env
+from spine.secrets import ConfigMapRef, SecretRef, Secrets
+
+DEFAULT_TIMEOUT = 60
+"""Seconds; as Argo Events."""
+
+
+class ValueFrom(OneOf):
+    """Where the value of a header stands."""
+
+    secret_key_ref: SecretRef | None = None
+    """A key of a Secret."""
+    config_map_key_ref: ConfigMapRef | None = None
+    """A key of a ConfigMap."""
+
+
+class SecureHeader(Record):
+    """A header with a value from a Secret."""
+
+    name: Name
+    """Name of the header."""
+    value_from: ValueFrom
+    """Where its value stands."""
+
+
+class BasicAuth(Record):
+    """Name and password of HTTP basic authentication."""
+
+    username: SecretRef | None = None
+    """Where the name stands."""
+    password: SecretRef | None = None
+    """Where the password stands."""
+
+
+class TlsConfig(Record):
+    """How the target proves who it is, and how we do."""
+
+    ca_cert_secret: SecretRef | None = None
+    """CA certificates (PEM) to trust instead of the system's."""
+    client_cert_secret: SecretRef | None = None
+    """Our certificate (PEM); needs the key."""
+    client_key_secret: SecretRef | None = None
+    """Key (PEM) of our certificate."""
+    insecure_skip_verify: Flag = False
+    """Whether any certificate of the target will do; our own is sent all the same."""
+    enabled: Flag = False
+    """Whether to use TLS with the system's CA certificates and nothing else."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "TlsConfig":
+        if (self.client_cert_secret is None) != (self.client_key_secret is None):
+            raise ValueError("clientCertSecret and clientKeySecret belong together: set both")
+        if not (
+            self.ca_cert_secret
+            or self.client_cert_secret
+            or self.insecure_skip_verify
+            or self.enabled
+        ):
+            raise ValueError("set caCertSecret, clientCertSecret, insecureSkipVerify or enabled")
+        return self
+
+
+class Http(Trigger):
+    """Sends an HTTP request."""
+
+    kind: ClassVar[str] = "http"
+
+    url: Name
+    """Where the request goes: http or https."""
+    method: Literal["", "GET", "DELETE", "PATCH", "POST", "PUT"] = "POST"
+    """HTTP method; POST where none is given."""
+    payload: list[PayloadEntry] | None = None
+    """What the body is built from; none is an empty body."""
+    headers: dict[str, str] = {}
+    """Headers with fixed values. Content-Type is not set by itself."""
+    secure_headers: list[SecureHeader] = []
+    """Headers with values from Secrets or ConfigMaps, read when the request is sent."""
+    dynamic_headers: list[Parameter] = []
+    """Headers with values from events; `dest` is the name."""
+    basic_auth: BasicAuth | None = None
+    """Name and password sent as `Authorization`."""
+    host: str = ""
+    """Host header, where it is not that of the URL."""
+    timeout: Integer = DEFAULT_TIMEOUT
+    """Seconds for a request with all its redirects; 0 or less is 60."""
+    tls: TlsConfig | None = None
+    """TLS settings; none trusts the system's CA certificates."""
+    parameters: list[Parameter] = []
+    """Values from events put into these settings, such as into `url`."""
+
+    @override
+    def compile(self) -> Render:
+        if not self.parameters:
+            return _compile(self)
+        document = json_of(self, without=frozenset({"parameters"}))
+        return compile_changing(document, compile_parameters(self.parameters), _compile_text)
+
+    @override
+    def open(self, env: Env) -> AbstractAsyncContextManager[Sender]:
+        return _open(env)
+
+
+# ---------------------------------------------------------------------------- rendering
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "trailer"})
+"""Headers that the client sets itself, whatever is asked for."""
+
+_AddHeaders = Callable[[Events, dict[str, str]], None]
+
+
+def _compile_text(document: bytes) -> Render:
+    return _compile(load(Http, members(document), what="http", lenient=True))
+
+
+def _compile(http: Http) -> Render:
+    try:
+        _url(http.url)
+    except ValueError as exc:
+        raise ConfigError(f"reading http.url {http.url!r}: {exc}") from exc
+    static = _static(http)
+    headers = _fixed_headers(http)
+    add = _dynamic_headers(http)
+    build = compile_payload(http.payload) if http.payload else None
+
+    def render(events: Events) -> dict[str, Any]:
+        content = static.copy()
+        if add is not None:
+            content["headers"] = own = headers.copy()
+            add(events, own)
+        elif headers:
+            content["headers"] = headers
+        if build is not None:
+            content["body"] = build(events)
+        return content
+
+    return render
+
+
+def _static(http: Http) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "method": http.method or "POST",
+        "url": http.url,
+        "timeout": http.timeout if http.timeout > 0 else DEFAULT_TIMEOUT,
+    }
+    if http.host:
+        content["host"] = http.host
+    if http.secure_headers:
+        content["secureHeaders"] = [_secure_header(header) for header in http.secure_headers]
+    if http.basic_auth is not None:
+        content["basicAuth"] = _plain(http.basic_auth)
+    if http.tls is not None:
+        content["tls"] = _plain(http.tls)
+    return content
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    return record.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
+
+
+def _secure_header(header: SecureHeader) -> dict[str, Any]:
+    why = _bad_name(header.name)
+    if why:
+        raise ConfigError(f"reading http.secureHeaders {header.name!r}: {why}")
+    return header.model_dump(by_alias=True, exclude_none=True)
+
+
+def _fixed_headers(http: Http) -> dict[str, str]:
+    for name, value in http.headers.items():
+        why = _bad_name(name) or _bad_value(value)
+        if why:
+            raise ConfigError(f"reading http.headers {name!r}: {why}")
+    return {n: v.strip(" \t") for n, v in http.headers.items() if n.lower() not in _OURS}
+
+
+def _dynamic_headers(http: Http) -> _AddHeaders | None:
+    if not http.dynamic_headers:
+        return None
+    steps = []
+    for header in http.dynamic_headers:
+        if why := _bad_name(header.dest):
+            raise ConfigError(f"reading http.dynamicHeaders {header.dest!r}: {why}")
+        if header.dest.lower() not in _OURS:
+            steps.append((header.dest, compile_source(header.src)))
+
+    def add(events: Events, headers: dict[str, str]) -> None:
+        for name, resolve in steps:
+            value = resolve(events)
+            if value is None:
+                continue
+            if why := _bad_value(value.text):
+                raise ParameterError(f"setting header {name!r} to {value.text[:80]!r}: {why}")
+            headers[name] = value.text.strip(" \t")
+
+    return add
+
+
+def _bad_name(name: str) -> str:
+    return "" if _NAME.fullmatch(name) else "it is no name of a header"
+
+
+def _bad_value(value: str) -> str:
+    return "it holds a control character" if _BAD_VALUE.search(value) else ""
+
+
+@lru_cache(maxsize=1024)
+def _url(text: str) -> gourl.Url:
+    return gourl.parse(text)
+
+
+# ---------------------------------------------------------------------------- sending
+
+
+@asynccontextmanager
+async def _open(env: Env) -> AsyncIterator[Sender]:
+    client: HttpClient = await env.shared.get("http client", open_client)
+    yield HttpSender(client, env.secrets)
+
+
+class HttpSender(Sender):
+    """Sends what an action of kind `http` holds."""
+
+    def __init__(self, client: HttpClient, secrets: Secrets) -> None:
+        self._client = client
+        self._secrets = secrets
+
+    @override
+    async def send(self, action: Action, attempt: int) -> Outcome:
+        content = action.content
+        try:
+            request = self._request(content)
+            response = await self._client.send(request, content["timeout"])
+        except ConfigError as exc:  # a Secret may yet come
+            raise TriggerError(f"sending {content['method']}: {exc}") from exc
+        return judge(
+            f"sending {request.method} {request.url.shown}", response, content.get("allow")
+        )
+
+    def _request(self, content: Mapping[str, Any]) -> Request:
+        try:
+            url = _url(content["url"])
+        except ValueError as exc:
+            raise TriggerError(f"sending to {content['url']!r}: {exc}", permanent=True) from exc
+        headers = dict(content.get("headers", {}))
+        private: set[str] = set()
+        for header in content.get("secureHeaders", ()):
+            headers[header["name"]] = self._value(header["name"], header["valueFrom"])
+            private.add(header["name"].lower())
+        if "basicAuth" in content:
+            headers["Authorization"] = self._basic(content["basicAuth"])
+        elif url.user and "Authorization" not in headers:
+            headers["Authorization"] = _authorization(url.user)
+        return Request(
+            method=content["method"],
+            url=url,
+            headers=list(headers.items()),
+            private=frozenset(private),
+            body=content.get("body", "").encode(errors="replace"),
+            host=content.get("host", ""),
+            tls=self._tls(content["tls"]) if "tls" in content else None,
+        )
+
+    def _value(self, name: str, source: Mapping[str, Any]) -> str:
+        if "secretKeyRef" in source:
+            value = self._secrets.secret(SecretRef(**source["secretKeyRef"]))
+        else:
+            value = self._secrets.config_map(ConfigMapRef(**source["configMapKeyRef"]))
+        if why := _bad_value(value):
+            raise ConfigError(f"reading the value of header {name!r}: {why}")
+        return value
+
+    def _basic(self, auth: Mapping[str, Any]) -> str:
+        return _authorization(f"{self._key(auth, 'username')}:{self._key(auth, 'password')}")
+
+    def _tls(self, tls: Mapping[str, Any]) -> Tls:
+        return Tls(
+            ca=self._key(tls, "caCertSecret"),
+            certificate=self._key(tls, "clientCertSecret"),
+            key=self._key(tls, "clientKeySecret"),
+            verify=not tls.get("insecureSkipVerify", False),
+        )
+
+    def _key(self, refs: Mapping[str, Any], name: str) -> str:
+        return self._secrets.secret(SecretRef(**refs[name])) if name in refs else ""
+
+
+def _authorization(text: str) -> str:
+    return f"Basic {base64.b64encode(text.encode()).decode()}"
+
+
+_BUSY = frozenset({408, 425, 429})
+"""4xx that ask for another try."""
+
+
+def judge(what: str, response: Response, allow: list[int] | None) -> Outcome:
+    """Tell success from failure: what is allowed, or 2xx where nothing is said.
+
+    A refusal (4xx) and a success that is not wanted (below 400) are permanent: the target has
+    understood, and would do it twice.
+    """
+    status = response.status
+    if status in allow if allow is not None else 200 <= status < 300:  # noqa: PLR2004 -- 2xx
+        return Outcome(f"{status} {response.reason}".strip(), {"status": status})
+    told = f": {response.start}" if response.start else ""
+    not_allowed = " is not allowed by policy.status" if allow is not None else ""
+    raise TriggerError(
+        f"{what}: {status} {response.reason}".strip() + not_allowed + told,
+        retry_after=response.retry_after,
+        permanent=status < 500 and status not in _BUSY,  # noqa: PLR2004 -- 5xx
+    )
