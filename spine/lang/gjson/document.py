@@ -1,0 +1,262 @@
+"""JSON text, read level by level and only where a path leads.
+
+Each level is decoded once, by a C library, into slices of the text, so that numbers and white
+space come out as they went in. Of repeated keys the first counts.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from functools import cached_property
+
+import msgspec
+from typing_extensions import override
+
+from spine.lang import gojson
+from spine.lang.gjson import scan
+from spine.lang.gonumber import format_decimal, parse_float
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_string = msgspec.json.Decoder(str)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt])|.?)', re.DOTALL)
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_TRUE = frozenset({"1", "t", "true"})
+
+
+class Kind(Enum):
+    """The type of a value; the texts are the ones that manifests and logs know."""
+
+    NULL = "Null"
+    FALSE = "False"
+    NUMBER = "Number"
+    STRING = "String"
+    TRUE = "True"
+    JSON = "JSON"
+    """An object or an array."""
+
+
+_KINDS = {ord(digit): Kind.NUMBER for digit in "-0123456789"} | {
+    ord('"'): Kind.STRING,
+    ord("t"): Kind.TRUE,
+    ord("f"): Kind.FALSE,
+    ord("{"): Kind.JSON,
+    ord("["): Kind.JSON,
+}
+
+
+class Result:
+    """One JSON value: its text and what comparisons and parameters make of it."""
+
+    __slots__ = ("_elements", "_members", "_repeated", "_settled", "data")
+
+    data: bytes
+    """The exact JSON text."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._members: dict[str, Result | msgspec.Raw] | None = None
+        self._elements: list[Result] | None = None
+        self._repeated: list[tuple[str, Result]] | None = None
+        self._settled = False
+
+    @override
+    def __repr__(self) -> str:
+        return f"Result({self.raw})"
+
+    @property
+    def kind(self) -> Kind:
+        """The JSON type."""
+        return _KINDS.get(self.data[0], Kind.NULL) if self.data else Kind.NULL
+
+    @property
+    def raw(self) -> str:
+        """The exact JSON text; bytes that are not UTF-8 show as U+FFFD."""
+        return self.data.decode("utf-8", "replace")
+
+    @property
+    def text(self) -> str:
+        """The string form: of a string its content, of null nothing, of others their JSON."""
+        kind = self.kind
+        if kind is Kind.STRING:
+            return unquote(self.data)
+        if kind is Kind.NUMBER:
+            return _number_text(self.raw)
+        return "" if kind is Kind.NULL else self.raw
+
+    @property
+    def number(self) -> float:
+        """The number; of true 1, of a string what it spells, else 0."""
+        kind = self.kind
+        if kind is Kind.NUMBER:
+            try:
+                return float(self.data)
+            except ValueError:  # the text is not valid JSON
+                return 0.0
+        if kind is Kind.STRING:
+            return parse_float(self.text) or 0.0
+        return 1.0 if kind is Kind.TRUE else 0.0
+
+    @property
+    def boolean(self) -> bool:
+        """The truth; of a number that it is not 0, of a string that it spells true."""
+        kind = self.kind
+        if kind is Kind.STRING:
+            return self.text.lower() in _TRUE
+        return kind is Kind.TRUE or (kind is Kind.NUMBER and self.number != 0)
+
+    # ------------------------------------------------------------------------ levels
+
+    @property
+    def is_object(self) -> bool:
+        """Whether this is an object."""
+        return self.data[:1] == b"{"
+
+    @property
+    def is_array(self) -> bool:
+        """Whether this is an array."""
+        return self.data[:1] == b"["
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it is known that a key of this object occurs more than once."""
+        return self._repeated is not None
+
+    def member(self, key: str) -> "Result | None":
+        """Return the first member of that key."""
+        members = self._members
+        if members is None:
+            members = self._open()
+        found = members.get(key)
+        if found is None or isinstance(found, Result):
+            return found
+        if not self._settled and self.data.count(b'"%b"' % key.encode("utf-8", "replace")) != 1:
+            self._settle()
+            return self.member(key)
+        result = members[key] = Result(bytes(found))
+        return result
+
+    def pairs(self) -> Iterator[tuple[str, "Result"]]:
+        """Yield all members in order, repeated ones as well."""
+        if self._members is None:
+            self._open()
+        if not self._settled:
+            self._settle()
+        if self._repeated is not None:
+            yield from self._repeated
+        else:
+            for key in self._members or ():
+                if (found := self.member(key)) is not None:
+                    yield key, found
+
+    def elements(self) -> list["Result"]:
+        """Return the elements of this array."""
+        if self._elements is None:
+            try:
+                self._elements = [Result(bytes(raw)) for raw in _array.decode(self.data)]
+            except _UNREADABLE:
+                spans = scan.elements(self.data)
+                self._elements = [Result(self.data[start:end]) for start, end in spans]
+        return self._elements
+
+    def _open(self) -> "dict[str, Result | msgspec.Raw]":
+        try:
+            members: dict[str, Result | msgspec.Raw] = _object.decode(self.data)  # type: ignore[assignment]  # filled later
+        except _UNREADABLE:
+            self._rescan()
+            return self._members or {}
+        self._members = members
+        if b"\\u" in self.data:  # keys may be spelled in several ways
+            self._settle()
+        return self._members
+
+    def _settle(self) -> None:
+        """Find out whether keys are repeated, by walking along the decoded members."""
+        self._settled = True
+        data, at = self.data, 1
+        for key, value in (self._members or {}).items():
+            size = len(value.data) if isinstance(value, Result) else len(bytes(value))
+            at = scan.skip_gap(data, at)
+            end = scan.value_end(data, at)
+            if unquote(data[at:end]) != key:
+                self._rescan()
+                return
+            at = scan.skip_gap(data, end) + size
+        end = scan.skip_gap(data, at)
+        if data[end : end + 1] != b"}":
+            self._rescan()
+
+    def _rescan(self) -> None:
+        """Read the members one by one; the first of a key is the one that counts."""
+        self._settled = True
+        data = self.data
+        pairs = [
+            (unquote(data[slice(*key)]), Result(data[slice(*value)]))
+            for key, value in scan.members(data)
+        ]
+        self._members = {}
+        for key, value in pairs:
+            self._members.setdefault(key, value)
+        self._repeated = pairs if len(pairs) != len(self._members) else None
+
+
+class Document:
+    """A JSON text that paths are looked up in; `valid` says whether it is one JSON value.
+
+    Looking up in a text that is not valid JSON finds what can be found.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @cached_property
+    def valid(self) -> bool:
+        """Whether the text is one JSON value."""
+        return gojson.valid(self.data)
+
+    @cached_property
+    def root(self) -> Result:
+        """The whole text as a value."""
+        return Result(self.data.lstrip())
+
+
+def parse(data: bytes) -> Result | None:
+    """Return the value that a text starts with, None if it starts with none."""
+    start = scan.skip_space(data, 0)
+    if data[start : start + 1] in {b"{", b"["}:
+        return Result(data[start:])
+    end = scan.value_end(data, start)
+    value = Result(data[start:end])
+    if value.kind is Kind.NULL and value.data != b"null":
+        return None
+    if value.kind in {Kind.TRUE, Kind.FALSE} and value.data not in {b"true", b"false"}:
+        return None
+    return value
+
+
+def unquote(data: bytes) -> str:
+    """Return the content of a JSON string; lone surrogates become U+FFFD."""
+    if b"\\" not in data:
+        return data.strip(b'"').decode("utf-8", "replace")
+    try:
+        return _string.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        text = data[1:-1] if data[-1:] == b'"' else data[1:]
+        plain = _ESCAPE.sub(_unescape, text.decode("utf-8", "replace"))
+        return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _unescape(match: re.Match[str]) -> str:
+    if match[1]:
+        return chr(int(match[1], 16))
+    return _ESCAPED.get(match[2], match[2]) if match[2] else ""
+
+
+def _number_text(raw: str) -> str:
+    """Return digits as they are, anything else as the shortest decimal."""
+    digits = raw.removeprefix("-")
+    if digits.isascii() and digits.isdigit():
+        return raw
+    value = parse_float(raw)
+    return raw if value is None else format_decimal(value)
