@@ -13,6 +13,7 @@ import re
 from binascii import b2a_base64
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -98,33 +99,38 @@ def _uri(text: str) -> str:
     return text if _URI.fullmatch(text) else quote(text, safe="._~:/?#[]@!$&'()*+,;=-%")
 
 
-def _instant(moment: datetime) -> str:
-    """RFC 3339 in UTC with trailing zeros of the fraction cut."""
-    text = moment.astimezone(UTC).isoformat()[:-6]
-    if "." in text:
-        text = text.rstrip("0")
-    return text + "Z"
+def _instant(moment: datetime) -> bytes:
+    """RFC 3339 in UTC with trailing zeros of the fraction cut, in quotes."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    text = _encode_json(moment)
+    return text[:-2].rstrip(b"0") + b'Z"' if b"." in text else text
+
+
+@lru_cache(maxsize=1024)
+def _names(source: str, type: str, subject: str, content_type: str) -> bytes:
+    """Return the members that all events of one source share."""
+    text = f',"source":{_text(_uri(source))},"type":{_text(type)}'
+    if subject:
+        text += f',"subject":{_text(subject)}'
+    if content_type:
+        text += f',"datacontenttype":{_text(content_type)}'
+    return text.encode()
 
 
 def encode(event: Event) -> bytes:
     """Return the structured JSON of an event as Argo Events would write it."""
-    parts = [
-        (
-            f'{{"specversion":"{event.specversion}","id":{_text(event.id)},'
-            f'"source":{_text(_uri(event.source))},"type":{_text(event.type)}'
-        )
-    ]
-    if event.subject:
-        parts.append(f',"subject":{_text(event.subject)}')
-    if event.datacontenttype:
-        parts.append(f',"datacontenttype":{_text(event.datacontenttype)}')
+    names = _names(event.source, event.type, event.subject, event.datacontenttype)
+    parts = [b'{"specversion":"%b","id":' % event.specversion.encode(), _text(event.id).encode()]
+    parts.append(names)
     if event.time is not None:
-        parts.append(f',"time":"{_instant(event.time)}"')
+        parts += (b',"time":', _instant(event.time))
     if event.data is not None:
-        parts.append(f',"data_base64":"{b2a_base64(event.data, newline=False).decode()}"')
-    parts.extend(f",{_text(k)}:{_text(event.extensions[k])}" for k in sorted(event.extensions))
-    parts.append("}")
-    return "".join(parts).encode()
+        parts += (b',"data_base64":"', b2a_base64(event.data, newline=False), b'"')
+    for name in sorted(event.extensions):
+        parts.append(f",{_text(name)}:{_text(event.extensions[name])}".encode())
+    parts.append(b"}")
+    return b"".join(parts)
 
 
 # ---------------------------------------------------------------------------- reading
