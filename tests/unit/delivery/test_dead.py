@@ -61,12 +61,12 @@ def frozen(monkeypatch) -> None:
 
 async def test_bug_carries_its_traceback(bus) -> None:
     try:
-        _ = [][0]
-    except IndexError as exc:
+        _ = {}["nothing"]
+    except KeyError as exc:
         told = of_event(exc, component="sensor", object="s", place="", message=message())
 
     assert told.code == "Bug"
-    assert told.message == "IndexError: list index out of range"
+    assert told.message == "KeyError: 'nothing'"
     assert "test_bug_carries" in told.traceback
 
 

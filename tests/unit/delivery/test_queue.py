@@ -200,9 +200,7 @@ async def test_rate_limit_counts_every_attempt(bus) -> None:
 async def test_bound_of_attempts_at_a_time(bus) -> None:
     target = Target(seconds=0.1)
     async with dispatching(bus, t=Route(target, in_flight=8)) as dispatcher:
-        async with asyncio.TaskGroup() as group:
-            for n in range(40):
-                group.create_task(dispatcher.deliver(action(n)))
+        await asyncio.gather(*(dispatcher.deliver(action(n)) for n in range(40)))
 
     assert target.most == 8
     assert await pending(bus) == 0, "with nobody to hold up there is no need to write"
