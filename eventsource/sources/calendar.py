@@ -18,8 +18,9 @@ from typing import Any, ClassVar, Self
 from pydantic import field_validator, model_validator
 from typing_extensions import override
 
-from eventsource import cron, gotime
+from eventsource import gotime
 from eventsource.source import Emit, EventSourceFilter, Payload, Source
+from spine import cron
 from spine.errors import BusError, ConfigError, EventError
 from spine.lang import gojson
 from spine.model import Model, warn
@@ -134,6 +135,8 @@ class Calendar(Source):
     @field_validator("exclusion_dates")
     @classmethod
     def _exclusions(cls, texts: list[str]) -> list[str]:
+        for line in filter(_OTHER.match, texts):
+            warn(f"exclusionDates: {line}: ignored, only EXDATE and plain dates have an effect")
         _excluded(texts)
         return texts
 
@@ -245,12 +248,14 @@ async def _insist(env: Env, do: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(wait)
 
 
-_EXDATE = re.compile(r"EXDATE(?:;[^:]*)?:")
+_EXDATE = re.compile(r"EXDATE(?:;[^:]*)?:", re.IGNORECASE)
 _DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ]\d\d:?\d\d(?::?\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?")
+_OTHER = re.compile(r"(?:RRULE|EXRULE|RDATE|DTSTART|DTEND)[;:]", re.IGNORECASE)
+"""Lines of iCalendar that have no effect, here as in Argo Events."""
 
 
 def _excluded(texts: list[str]) -> frozenset[date]:
-    return frozenset(day for text in texts for day in _days(text))
+    return frozenset(day for text in texts if not _OTHER.match(text) for day in _days(text))
 
 
 def _days(text: str) -> Iterator[date]:

@@ -128,7 +128,10 @@ Plan = Cron | Every
 
 
 def parse(text: str, zone: tzinfo) -> Plan:
-    """Read a schedule; `zone` is for one that names none. Raises ConfigError."""
+    """Read a schedule; `zone` is for one that names none. Raises ConfigError.
+
+    Argo Events takes five fields only; the descriptors are ours.
+    """
     doing = f"reading schedule {text!r}"
     prefix = re.match(r"(?:CRON_)?TZ=(\S*)\s+", text)
     if prefix:
