@@ -71,7 +71,7 @@ def quote(text: str) -> bytes:
 def escape(text: bytes) -> bytes:
     """Escape in valid JSON what Go escapes for the sake of HTML and JavaScript."""
     # four single bytes are found ten times faster than one pattern: this is on every event's way
-    if b"<" in text or b">" in text or b"&" in text or b"\xe2\x80" in text:
+    if 0x3C in text or 0x3E in text or 0x26 in text or 0xE2 in text:  # < > & and a lead byte
         for plain, escaped in _ESCAPES:  # valid JSON has them nowhere but inside strings
             text = text.replace(plain, escaped)
     return text
