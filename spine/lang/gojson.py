@@ -19,6 +19,7 @@ from spine.lang.gonumber import format_json
 _FLOAT = re.compile(rb"[0-9]\.[0-9]|[0-9]e[+-]?[0-9]|null")
 """What a float, or one that is not finite, may look like in text; strings may match as well."""
 
+_LESS, _GREATER, _AND, _LEAD = b"<>&\xe2"
 _ESCAPES = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
@@ -71,7 +72,7 @@ def quote(text: str) -> bytes:
 def escape(text: bytes) -> bytes:
     """Escape in valid JSON what Go escapes for the sake of HTML and JavaScript."""
     # four single bytes are found ten times faster than one pattern: this is on every event's way
-    if 0x3C in text or 0x3E in text or 0x26 in text or 0xE2 in text:  # < > & and a lead byte
+    if _LESS in text or _GREATER in text or _AND in text or _LEAD in text:
         for plain, escaped in _ESCAPES:  # valid JSON has them nowhere but inside strings
             text = text.replace(plain, escaped)
     return text
