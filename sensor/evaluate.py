@@ -6,7 +6,7 @@ for it, and returns the tree of what it saw, the actions to take and the new sta
 clock and no I/O; what fails on an event is a fault in the decision, and the rest goes on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Literal
 
 import msgspec
@@ -74,6 +74,8 @@ class EventFault(msgspec.Struct, frozen=True):
     message: str
     dependency: str = ""
     trigger: str = ""
+    events: dict[str, Event] = {}
+    """Events of the firing whose action could not be made; `refire` makes it of them."""
 
 
 class Decision(msgspec.Struct):
@@ -90,20 +92,28 @@ class Decision(msgspec.Struct):
     """Triggers whose state is another one now."""
 
 
-def evaluate(
-    plan: Plan, state: State, event: Event, now: float, *, sequence: int = 0, stored: float = 0.0
+def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held against
+    plan: Plan,
+    state: State,
+    event: Event,
+    now: float,
+    *,
+    sequence: int = 0,
+    stored: float = 0.0,
+    skip: Container[str] = (),
 ) -> Decision:
     """Decide what follows from an event.
 
     `now` is in unix seconds. `sequence` and `stored` say where in the stream the event stands;
-    without them (0) it counts as new.
+    without them (0) it counts as new. Dependencies in `skip` do not look at it.
     """
     dependencies = plan.dependencies_of(event.source, event.subject)
     if not dependencies:
         return Decision(state, known=plan.expects(event.source, event.subject))
-    run = _Run(plan, state, event, Mark(sequence, stored or now))
+    run = _Run(plan, state, event, Mark(stored or now, sequence))
     for dependency in dependencies:
-        run.look(dependency)
+        if dependency.name not in skip:
+            run.look(dependency)
     run.advance()
     return run.decision
 
@@ -116,8 +126,18 @@ def unfinished(plan: Plan, state: State) -> tuple[list[Action], list[EventFault]
             try:
                 actions.append(_action(planned, _firing(events), key)[0])
             except ParameterError as exc:
-                faults.append(_trigger_fault(planned, exc))
+                faults.append(_trigger_fault(planned, exc, _events(events)))
     return actions, faults
+
+
+def refire(plan: Plan, trigger: str, events: Mapping[str, Event]) -> Action:
+    """Return the action of a firing whose action could not be made before.
+
+    Raises ParameterError if it still cannot, and KeyError where the trigger is gone.
+    """
+    ids = {name: message_id(event) for name, event in events.items()}
+    planned = plan.triggers[trigger]
+    return _action(planned, Firing(events), action_key(plan.name, trigger, ids))[0]
 
 
 class _Run:
@@ -174,25 +194,31 @@ class _Run:
     def _join(self, planned: PlannedTrigger, name: str, seen: Seen) -> None:
         """Count an event towards conditions with an `&&`."""
         state = self.decision.state.of(planned.name)
-        if self._mark.sequence and (last := state.last.get(name)) is not None:
-            if last.covers(self._mark):
-                self._repeat(planned, name, state)
-                return
+        known, mark = state.counted_of(name), self._mark
+        if mark.sequence and known.covers(mark):
+            self._repeat(planned, name, state)
+            return
         names = planned.conditions.names
         saved = {d: s for d, s in state.saved.items() if d in names}
-        saved[name] = Saved(self._mark, seen.event)
-        marks = {**state.last, name: self._mark}
+        counted = {d: c for d, c in state.counted.items() if d in names}
+        if mark.sequence:
+            counted[name] = known.add(mark)
+        if mark.sequence and name in saved and saved[name].mark > mark:
+            self._verdict(planned, "Superseded", name)  # another replica was faster with a newer
+            self._keep(planned, TriggerState(saved, counted, state.firings))
+            return
+        saved[name] = Saved(mark, seen.event)
         if not planned.conditions.met(saved):
             missing = tuple(d for d in names if d not in saved)
             self._verdict(planned, "Waiting", name, missing=missing)
-            self._keep(planned, TriggerState(saved, marks, state.firings))
+            self._keep(planned, TriggerState(saved, counted, state.firings))
             return
         ids = {d: message_id(s.event) for d, s in saved.items()}
         key = action_key(self._plan.name, planned.name, ids)
         firings = state.firings
         if self._fire(planned, name, _firing(saved), key):
             firings = {**firings, key: saved}
-        self._keep(planned, TriggerState({}, marks, firings))
+        self._keep(planned, TriggerState({}, counted, firings))
 
     def _repeat(self, planned: PlannedTrigger, name: str, state: TriggerState) -> None:
         """Give the action of an unfinished firing again, if the event belongs to one."""
@@ -214,7 +240,7 @@ class _Run:
         try:
             action, message = _action(planned, events, key)
         except ParameterError as exc:
-            self.decision.faults.append(_trigger_fault(planned, exc))
+            self.decision.faults.append(_trigger_fault(planned, exc, dict(events)))
             self._verdict(planned, "Faulted", name, message=str(exc))
             return False
         self.decision.actions.append(action)
@@ -241,7 +267,7 @@ class _Run:
 
 
 def _firing(saved: Mapping[str, Saved]) -> Firing:
-    return Firing({name: one.event for name, one in saved.items()})
+    return Firing(_events(saved))
 
 
 def _action(planned: PlannedTrigger, events: Firing, key: str) -> tuple[Action, str]:
@@ -256,5 +282,12 @@ def _action(planned: PlannedTrigger, events: Firing, key: str) -> tuple[Action, 
     return msgspec.structs.replace(action, fallback=fallback), ""
 
 
-def _trigger_fault(planned: PlannedTrigger, exc: ParameterError) -> EventFault:
-    return EventFault(f"triggers.{planned.name}", exc.code, str(exc), trigger=planned.name)
+def _events(saved: Mapping[str, Saved]) -> dict[str, Event]:
+    return {name: one.event for name, one in saved.items()}
+
+
+def _trigger_fault(
+    planned: PlannedTrigger, exc: ParameterError, events: dict[str, Event]
+) -> EventFault:
+    place = f"triggers.{planned.name}"
+    return EventFault(place, exc.code, str(exc), trigger=planned.name, events=events)

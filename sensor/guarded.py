@@ -32,6 +32,7 @@ class _Request(msgspec.Struct):
     now: float
     sequence: int
     stored: float
+    skip: tuple[str, ...]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -60,15 +61,24 @@ def worker(init: bytes) -> Callable[[bytes], bytes]:
                 asked.now,
                 sequence=asked.sequence,
                 stored=asked.stored,
+                skip=asked.skip,
             )
         )
 
     return answer
 
 
-def request(state: State, event: Event, now: float, sequence: int, stored: float) -> bytes:
+def request(
+    state: State,
+    event: Event,
+    now: float,
+    *,
+    sequence: int = 0,
+    stored: float = 0.0,
+    skip: tuple[str, ...] = (),
+) -> bytes:
     """Return a request for a worker."""
-    return _encode(_Request(state, event, now, sequence, stored))
+    return _encode(_Request(state, event, now, sequence, stored, skip))
 
 
 def decision(answer: bytes) -> Decision:

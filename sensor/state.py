@@ -14,16 +14,44 @@ import msgspec
 from spine.event import Event
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, array_like=True, order=True):
     """A place in the stream of events."""
 
-    sequence: int
     stored: float
     """When the bus took it, in unix seconds: a stream that was made anew counts from 1 again."""
+    sequence: int
 
-    def covers(self, other: "Mark") -> bool:
-        """Return whether another place lies not behind this one."""
-        return other.sequence <= self.sequence and other.stored <= self.stored
+
+class Counted(msgspec.Struct, frozen=True, array_like=True):
+    """Which events of a dependency have been counted.
+
+    Replicas count out of order, so the latest alone does not tell: all up to a place, and beyond
+    it one by one until nothing before them is under way any more.
+    """
+
+    floor: Mark = Mark(0.0, 0)
+    above: frozenset[Mark] = frozenset()
+
+    def covers(self, mark: Mark) -> bool:
+        """Return whether an event was counted."""
+        floor = self.floor
+        return (mark.sequence <= floor.sequence and mark.stored <= floor.stored) or (
+            mark in self.above
+        )
+
+    def add(self, mark: Mark) -> "Counted":
+        """Return it with one more event."""
+        return Counted(self.floor, self.above | {mark})
+
+    def trim(self, sequence: int) -> "Counted":
+        """Return it shorter: nothing up to a sequence will be delivered again."""
+        gone = [mark for mark in self.above if mark.sequence <= sequence]
+        if not gone:
+            return self
+        return Counted(max(self.floor, *gone), self.above.difference(gone))
+
+
+_NONE = Counted()
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -38,10 +66,19 @@ class TriggerState(msgspec.Struct, frozen=True):
 
     saved: dict[str, Saved] = {}
     """Dependency -> its newest event since the last firing."""
-    last: dict[str, Mark] = {}
-    """Dependency -> the last event that was counted."""
+    counted: dict[str, Counted] = {}
+    """Dependency -> which of its events were counted."""
     firings: dict[str, dict[str, Saved]] = {}
     """Key of an action -> its events by dependency, until the action is on the bus."""
+
+    def counted_of(self, dependency: str) -> Counted:
+        """Return which events of a dependency were counted."""
+        return self.counted.get(dependency, _NONE)
+
+    def trim(self, sequence: int) -> "TriggerState":
+        """Return it without a record of events that are never delivered again."""
+        counted = {name: one.trim(sequence) for name, one in self.counted.items()}
+        return msgspec.structs.replace(self, counted=counted)
 
 
 class State(msgspec.Struct, frozen=True):
@@ -75,7 +112,7 @@ class _Head(msgspec.Struct):
     """A TriggerState without the events."""
 
     saved: dict[str, Mark] = {}
-    last: dict[str, Mark] = {}
+    counted: dict[str, Counted] = {}
     firings: dict[str, dict[str, Mark]] = {}
 
 
@@ -98,7 +135,7 @@ def split(state: TriggerState) -> tuple[bytes, dict[str, bytes]]:
     """
     head = _Head(
         saved={name: saved.mark for name, saved in state.saved.items()},
-        last=state.last,
+        counted=state.counted,
         firings={
             key: {name: saved.mark for name, saved in events.items()}
             for key, events in state.firings.items()
@@ -124,7 +161,7 @@ def join(value: bytes, bodies: Mapping[str, bytes]) -> TriggerState:
     firings = {key: _saved(marks, bodies) for key, marks in head.firings.items()}
     return TriggerState(
         saved=_saved(head.saved, bodies),
-        last=head.last,
+        counted=head.counted,
         firings={k: f for k, f in firings.items() if f.keys() == head.firings[k].keys()},
     )
 
