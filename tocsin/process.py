@@ -1,0 +1,219 @@
+"""One EventSource or Sensor as a process: what a pod runs, and what `tocsin run` starts.
+
+The object comes from a file, from the environment variables that Argo Events' controllers set, or
+from the parent. The process answers `/metrics`, `/healthz` and `/readyz` from its first moment,
+waits for the bus as long as it takes, and on SIGTERM finishes what is in flight.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from eventbus.bus import Bus
+from eventbus.config import BusConfig
+from eventbus.opening import open_bus
+from spine.compat import PathSecrets
+from spine.errors import ConfigError
+from spine.manifest import Finding, Object
+from spine.model import load
+from spine.runtime import cancelled_at_exit
+from spine.secrets import GivenSecrets, LayeredSecrets, MountedSecrets, Secrets
+from spine.telemetry import StatusServer, configure_logging
+from tocsin.objects import Checked, check_object
+from tocsin.parent import Parent
+
+log = logging.getLogger(__name__)
+
+METRICS_PORT = 7777
+_LOOK = 0.02
+"""Seconds between looks whether all is up; sources and buses say it in their own ways."""
+_GC_THRESHOLD = (50_000, 20, 100)
+"""Objects between collections: what a process keeps for good is frozen, the rest is short-lived."""
+
+
+@dataclass(kw_only=True)
+class Job:
+    """What a process needs to know. JSON in the parent's hands."""
+
+    kind: str
+    """EventSource or Sensor."""
+    object: dict[str, Any]
+    """The manifest."""
+    bus: dict[str, Any]
+    """Shape of EVENTBUS_CONFIG."""
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Values of Secrets by name and key, beside those that are mounted."""
+    config_maps: dict[str, dict[str, str]] = field(default_factory=dict)
+    secrets_dir: str = "/argo-events/secrets"
+    config_dir: str = "/argo-events/config"
+    host: str = "0.0.0.0"  # noqa: S104 -- a pod is reached from outside; `tocsin run` says 127.0.0.1
+    """Address on which servers listen."""
+    port_offset: int = 0
+    metrics_port: int = METRICS_PORT
+    log_format: str = "json"
+    log_level: str = "info"
+    supervised: bool = False
+    """Whether the parent told the job and waits for reports."""
+
+    def reader(self) -> Secrets:
+        """Return where the process looks Secrets and ConfigMaps up."""
+        mounted = MountedSecrets(Path(self.secrets_dir), Path(self.config_dir))
+        if not self.supervised:
+            return PathSecrets(mounted)
+        given = GivenSecrets(_flat(self.secrets), _flat(self.config_maps))
+        return PathSecrets(LayeredSecrets(given, mounted))
+
+
+def _flat(values: Mapping[str, Mapping[str, str]]) -> dict[tuple[str, str], str]:
+    return {(name, key): text for name, keys in values.items() for key, text in keys.items()}
+
+
+class Runner(Protocol):
+    """What runs the object on a bus."""
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot do its work just now; empty when it can."""
+        ...
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        ...
+
+
+class Parts(Protocol):
+    """Makes the parts that differ between an EventSource and a Sensor."""
+
+    def metrics(self, checked: Checked) -> Any:
+        """Return the metrics of an object, with their `registry`."""
+        ...
+
+    def runner(self, checked: Checked, job: Job, bus: Bus, metrics: Any) -> Runner:
+        """Return what runs it."""
+        ...
+
+
+# ---------------------------------------------------------------------------- running
+
+
+def checked_object(job: Job) -> tuple[Checked, list[Finding]]:
+    """Validate the object as a process does: what it does not know is a warning.
+
+    Raises ConfigError with every problem.
+    """
+    metadata = job.object.get("metadata") or {}
+    name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
+    if not isinstance(name, str) or not name or not isinstance(job.object.get("spec"), dict):
+        raise ConfigError(f"reading the {job.kind}: it has no metadata.name or no spec")
+    obj = Object(job.kind, name, namespace, job.object, "", {}, {})
+    checked, findings = check_object(obj, lenient=True)
+    errors = [_text(f) for f in findings if f.severity == "error"]
+    if errors:
+        raise ConfigError(f"reading {obj}: {'; '.join(errors)}")
+    return checked, findings
+
+
+def _text(finding: Finding) -> str:
+    return str(finding).partition(": ")[2]  # a stored object has no lines
+
+
+def serve(job: Job, parts: Parts, parent: Parent | None = None) -> None:
+    """Run an object until SIGTERM. Raises ConfigError and whatever is a bug."""
+    context = {"EventSource": "eventSourceName", "Sensor": "sensorName"}[job.kind]
+    name = str((job.object.get("metadata") or {}).get("name", ""))
+    configure_logging(job.log_format, job.log_level, **{context: name})
+    checked, findings = checked_object(job)
+    for finding in findings:
+        log.warning("%s", _text(finding), extra={"object": name} if job.supervised else None)
+    run_loop(_serve(job, checked, parts, parent))
+
+
+def run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on the fastest loop there is."""
+    if sys.platform == "win32":
+        asyncio.run(main)
+        return
+    import uvloop
+
+    uvloop.run(main)
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(call)
+
+
+async def _serve(job: Job, checked: Checked, parts: Parts, parent: Parent | None) -> None:
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    assert main is not None
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if stopping:
+            log.warning("stopping at once")
+            os._exit(1)
+        stopping = True
+        log.info("stopping: finishing what is in flight")
+        main.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    if parent is not None:
+        parent.watch(partial(_in_loop, loop, stop))
+    try:
+        await _run(job, checked, parts, parent)
+    except asyncio.CancelledError:
+        if not stopping:
+            raise
+        log.info("stopped")
+
+
+class _Readiness:
+    """Why the process cannot do its work just now, for `/readyz`."""
+
+    def __init__(self) -> None:
+        self.of: Bus | None = None
+        self.runner: Runner | None = None
+
+    def bus(self) -> str:
+        return self.of.problem if self.of else "is being connected"
+
+    def object(self) -> str:
+        return self.runner.problem if self.runner else "waits for the bus"
+
+
+async def _run(job: Job, checked: Checked, parts: Parts, parent: Parent | None) -> None:
+    config = load(BusConfig, job.bus, what="event bus", lenient=True, on_warning=log.warning)
+    metrics, ready = parts.metrics(checked), _Readiness()
+    checks = {"bus": ready.bus, job.kind.lower(): ready.object}
+    async with StatusServer(job.host, job.metrics_port, metrics.registry, checks) as status:
+        log.debug("serving metrics and health", extra={"port": status.port})
+        if parent is not None:
+            parent.tell(metrics=status.port)
+        client = os.environ.get("POD_NAME") or f"{job.kind.lower()}-{checked.object.name}"
+        async with open_bus(config, job.reader(), name=client) as bus:
+            ready.of, ready.runner = bus, parts.runner(checked, job, bus, metrics)
+            telling = asyncio.create_task(_tell(parent, ready), name="readiness")
+            async with cancelled_at_exit(telling):
+                await ready.runner.run()
+
+
+async def _tell(parent: Parent | None, ready: _Readiness) -> None:
+    """Freeze what is there once all is up, and tell the parent."""
+    while ready.bus() or ready.object():  # noqa: ASYNC110 -- see _LOOK
+        await asyncio.sleep(_LOOK)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLD)
+    log.debug("ready")
+    if parent is not None:
+        parent.tell(ready=True)

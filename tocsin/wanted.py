@@ -1,0 +1,198 @@
+"""What `tocsin run` is to start: one process for each EventSource and Sensor of the manifests.
+
+A process gets its own object, its bus and the values it refers to, nothing else; what it gets
+makes its fingerprint, so an edit restarts exactly those it concerns.
+"""
+
+import errno
+import hashlib
+import json
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spine.manifest import Finding
+from spine.model import Model
+from spine.secrets import KeyRef, SecretRef
+from tocsin.checks import Result
+from tocsin.objects import Checked, walk
+from tocsin.values import Values
+
+LOOPBACK = "127.0.0.1"
+VERBS = {"EventSource": "eventsource", "Sensor": "sensor"}
+
+BusKey = tuple[str, str]
+"""Namespace and name of an EventBus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all processes of a run have in common."""
+
+    port_offset: int
+    log_format: str
+    log_level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One process."""
+
+    checked: Checked
+    verb: str
+    job: dict[str, Any]
+    fingerprint: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Kind, namespace and name."""
+        return (self.checked.object.kind, *self.checked.key)
+
+    @property
+    def label(self) -> str:
+        """Name before its lines."""
+        kind = "source" if self.verb == "eventsource" else "sensor"
+        return f"{kind} {self.checked.object.name}"
+
+
+def wanted(
+    result: Result, buses: Mapping[BusKey, dict[str, Any]], setup: Setup
+) -> dict[tuple[str, str, str], Wanted]:
+    """Return the processes of checked manifests; `buses` has the configuration of each bus."""
+    out = {}
+    for checked in (*result.of("Sensor"), *result.of("EventSource")):
+        job = {
+            "kind": checked.object.kind,
+            "object": checked.object.raw,
+            "bus": buses[checked.bus],
+            **referenced(checked.spec, checked.object.namespace, result.values),
+            "host": LOOPBACK,
+            "metrics_port": 0,
+            "port_offset": setup.port_offset,
+            "log_format": setup.log_format,
+            "log_level": setup.log_level,
+        }
+        text = json.dumps(job, sort_keys=True, default=str)
+        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        one = Wanted(checked, VERBS[checked.object.kind], job, digest)
+        out[one.key] = one
+    return out
+
+
+def referenced(spec: Any, namespace: str, values: Values) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the Secrets and ConfigMaps that a specification refers to, with those keys alone."""
+    found: dict[str, dict[str, dict[str, str]]] = {"secrets": {}, "config_maps": {}}
+
+    def visit(_: Any, model: Model) -> None:
+        if isinstance(model, KeyRef):
+            kind = "Secret" if isinstance(model, SecretRef) else "ConfigMap"
+            known = values.find(kind, namespace)
+            if (model.name, model.key) in known:
+                part = found["secrets" if kind == "Secret" else "config_maps"]
+                part.setdefault(model.name, {})[model.key] = known[model.name, model.key]
+
+    walk(spec, (), visit)
+    return found
+
+
+# ---------------------------------------------------------------------------- ports
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an event can be posted."""
+
+    event: str
+    url: str
+    method: str
+    port: int
+    path: tuple[str, ...]
+    """Where the port stands below `spec`."""
+    auth: bool
+    """Whether a bearer token must be presented."""
+
+
+def addresses(one: Wanted) -> list[Address]:
+    """Return where the events of an EventSource can be posted."""
+    if one.verb != "eventsource":
+        return []
+    from eventsource.spec import ports
+
+    found = []
+    for port in ports(one.checked.spec):
+        number = port.number + int(one.job["port_offset"])
+        hook = one.checked.spec.sources()[port.event]
+        scheme = "https" if port.tls else "http"
+        endpoint = port.endpoint if port.endpoint.startswith("/") else f"/{port.endpoint}"
+        found.append(
+            Address(
+                event=port.event,
+                url=f"{scheme}://{LOOPBACK}:{number}{endpoint}",
+                method=getattr(hook, "method", "") or "POST",
+                port=number,
+                path=port.path,
+                auth=getattr(hook, "auth_secret", None) is not None,
+            )
+        )
+    return found
+
+
+def port_problems(sources: Iterable[Wanted]) -> Iterator[Finding]:
+    """Say of each port that cannot be listened on why, and who has it."""
+    for one in sources:
+        seen = set()
+        for address in addresses(one):
+            why = "" if address.port in seen else _unusable(address.port)
+            seen.add(address.port)
+            if why:
+                yield one.checked.finding(("spec", *address.path), f"port {address.port} {why}")
+
+
+def _unusable(port: int) -> str:
+    """Return why nobody can listen on a port of loopback just now; empty when one can."""
+    if not 0 < port <= 65535:  # noqa: PLR2004 -- what TCP has
+        return "does not exist (choose another --port-offset)"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                who = owner(port)
+                by = f" by {who}" if who else ""
+                return f"is in use{by} (free it, or shift all ports with --port-offset N)"
+            return f"cannot be used: {exc.strerror} (shift all ports with --port-offset N)"
+    return ""
+
+
+def owner(port: int) -> str:
+    """Return the name and pid of who listens on a port, as far as Linux tells us."""
+    inodes = set(_listeners(port))
+    if not inodes:
+        return ""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            links = {str(fd.readlink()) for fd in (process / "fd").iterdir()}
+            if not links.isdisjoint(inodes):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                name = b" ".join(words[:4]).decode(errors="replace").strip()
+                return f"{name} (pid {process.name})"
+        except OSError:
+            continue  # it has gone, or belongs to somebody else
+    return ""
+
+
+def _listeners(port: int) -> Iterator[str]:
+    """Yield the sockets that listen on a port, from the tables of proc(5)."""
+    listening = "0A"
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            columns = row.split()
+            if columns[3] == listening and int(columns[1].rpartition(":")[2], 16) == port:
+                yield f"socket:[{columns[9]}]"
