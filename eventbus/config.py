@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from eventbus.settings import StreamSettings
 from spine.errors import ConfigError
-from spine.model import Model
+from spine.model import Model, warn
 from spine.secrets import SecretRef, Secrets
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class JetStreamConfig(Model):
     @classmethod
     def _readable(cls, text: str) -> str:
         try:
-            StreamSettings.parse(text, on_warning=lambda _: None)
+            StreamSettings.parse(text, on_warning=warn)
         except ConfigError as exc:
             raise ValueError(str(exc)) from exc
         return text
@@ -102,7 +102,9 @@ class BusConfig(Model):
     def settings(self) -> StreamSettings | None:
         """Return the stream's limits of `streamConfig`; None where it says nothing."""
         text = self.jetstream.stream_config if self.jetstream else ""
-        return StreamSettings.parse(text) if text.strip() else None
+        if not text.strip():
+            return None
+        return StreamSettings.parse(text, on_warning=lambda _: None)  # told when it was read
 
     def require_jetstream(self) -> JetStreamConfig:
         """Return the JetStream part. Raises ConfigError for other kinds."""

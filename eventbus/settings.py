@@ -123,7 +123,8 @@ def _duration(what: str, value: Any) -> float:
         try:
             found = seconds(value.strip())
         except ConfigError as exc:
-            raise ConfigError(f"reading {what} {value!r}: {exc.message}", hint=exc.hint) from exc
+            why = exc.message.rpartition(": ")[2]
+            raise ConfigError(f"reading {what} {value!r}: {why}", hint=exc.hint) from exc
     elif isinstance(value, bool) or not isinstance(value, int | str):
         raise ConfigError(f"reading {what} {value!r}: not a duration", hint="write 168h")
     else:
