@@ -72,6 +72,7 @@ def check(
             result.checked.append(checked)
             result.findings += findings
     result.findings += _duplicates(reading.objects)
+    result.findings += _unserved(result)
     result.findings += _buses(result, setting)
     for sensor in result.of("Sensor"):
         result.findings += _dependencies(sensor, result, setting)
@@ -96,6 +97,12 @@ def _duplicates(objects: Iterable[Object]) -> Iterator[Finding]:
             at = other.place(("metadata", "name"))
             path = ("metadata", "name")
             yield obj.finding(path, f"{obj} is defined twice (first at {at})")
+
+
+def _unserved(result: Result) -> Iterator[Finding]:
+    for bus in result.of("EventBus"):
+        if bus.spec is not None and bus.spec.unsupported:
+            yield bus.finding(("spec",), bus.spec.unsupported)
 
 
 _ADD_BUS = (

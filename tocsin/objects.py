@@ -92,9 +92,11 @@ def _plan(obj: Object, modern: Modern, spec: Any) -> tuple[Any, list[Finding]]:
     from sensor.plan import compile_plan
 
     try:
-        return compile_plan(obj.name, obj.namespace, spec), []
+        plan = compile_plan(obj.name, obj.namespace, spec)
     except ConfigError as exc:
         return None, _complaints(obj, modern, exc)
+    found = [Problem(("spec", *p.path), p.message, warning=True) for p in plan.warnings]
+    return plan, [_finding(obj, modern, p) for p in found]
 
 
 def _complaints(obj: Object, modern: Modern, exc: ConfigError) -> list[Finding]:

@@ -1,0 +1,277 @@
+"""Runs a folder of manifests on this machine.
+
+The bus first, then the Sensors, whose durables exist before any source listens, then the
+EventSources; and the other way round at the end, so that nothing accepted is left undone that
+could have been done. Stopping is cancellation: each thing that was started stands on a stack.
+"""
+
+import asyncio
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eventbus.config import BusConfig, shown
+from eventbus.embedded import Server, serve
+from eventbus.opening import open_bus
+from spine.errors import BusError, ConfigError
+from spine.manifest import Finding, read
+from spine.secrets import GivenSecrets
+from tocsin import report, state
+from tocsin.banner import show
+from tocsin.checks import Result, Setting, check
+from tocsin.console import Console
+from tocsin.objects import Checked
+from tocsin.supervisor import Child, Fleet
+from tocsin.wanted import BusKey, Setup, Wanted, port_problems, wanted
+
+BUS_PATIENCE = 10.0
+"""Seconds to wait for a bus that is said to exist."""
+START_PATIENCE = 60.0
+"""Seconds to wait for processes before going on without word from them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `tocsin run` was told."""
+
+    paths: tuple[str, ...]
+    bus: str = ""
+    state: Path = state.DEFAULT
+    port_offset: int = 0
+    log_format: str = "text"
+    log_level: str = "info"
+    watch: bool = False
+    secrets: tuple[str, ...] = ()
+    config_maps: tuple[str, ...] = ()
+    nats_server: str | None = None
+
+
+class Rejected(ConfigError):
+    """Manifests with errors; they have been printed."""
+
+
+class Local:
+    """One run."""
+
+    def __init__(self, options: Options, console: Console) -> None:
+        self._options, self._console = options, console
+        self._setup = Setup(options.port_offset, options.log_format, options.log_level)
+        self._buses: dict[BusKey, dict[str, Any]] = {}
+        self._servers: list[Server] = []
+        self._running: dict[tuple[str, str, str], tuple[Wanted, Child]] = {}
+
+    async def run(self) -> None:
+        """Run until cancelled. Raises ConfigError, BusError and whatever is a bug."""
+        result = self.load()
+        with state.held(self._options.state):
+            async with AsyncExitStack() as stack:
+                await self._open_buses(result, stack)
+                await self._run(wanted(result, self._buses, self._setup))
+
+    def load(self) -> Result:
+        """Read and check the manifests. Raises Rejected once their errors are printed."""
+        options = self._options
+        reading = read(options.paths)
+        setting = Setting(alone=True, bus_given=bool(options.bus))
+        result = check(reading, setting, options.secrets, options.config_maps)
+        if not result.of("EventSource") and not result.of("Sensor") and not result.count("error"):
+            raise ConfigError(
+                f"reading {' '.join(options.paths)}: no EventSource and no Sensor in there",
+                hint="manifests end in .yaml, .yml or .json",
+            )
+        self._print(result.findings)
+        if result.count("error"):
+            raise Rejected(report.summary(result.findings, len(result.checked), len(reading.files)))
+        return result
+
+    def _print(self, findings: Sequence[Finding]) -> None:
+        if not self._console.json:
+            report.print_text(findings, notes=False, err=True)
+            return
+        for finding in findings:
+            if finding.severity != "note":
+                self._console.say(str(finding), level=finding.severity)
+
+    # ------------------------------------------------------------------------ buses
+
+    async def _open_buses(self, result: Result, stack: AsyncExitStack) -> None:
+        given = {c.key: c for c in result.of("EventBus")}
+        used = {c.bus for c in result.checked if c.object.kind != "EventBus"}
+        for key in sorted(used):
+            await self._open_bus(key, given.get(key), result, stack)
+
+    async def _open_bus(
+        self, key: BusKey, manifest: Checked | None, result: Result, stack: AsyncExitStack
+    ) -> None:
+        """Find or start a bus, and give its streams the limits that its manifest has."""
+        existing = manifest.spec.existing if manifest is not None else None
+        provision = None
+        if self._options.bus:
+            config = {"jetstream": {"url": self._options.bus}}
+        elif existing is not None:
+            config = existing.model_dump(mode="json", by_alias=True, exclude_none=True)
+        else:
+            folder = self._options.state / "bus" / key[0] / key[1]
+            server = await stack.enter_async_context(
+                serve(folder, binary=self._options.nats_server)
+            )
+            self._servers.append(server)
+            config = server.config.model_dump(mode="json", by_alias=True, exclude_none=True)
+            limits = manifest.spec.settings(server.settings) if manifest else server.settings
+            provision = dataclasses.replace(limits, replicas=1)  # there is one server
+        self._buses[key] = config
+        secrets = GivenSecrets(
+            result.values.find("Secret", key[0]), result.values.find("ConfigMap", key[0])
+        )
+        parsed = BusConfig.model_validate(config)
+        try:
+            async with open_bus(
+                parsed, secrets, provision=provision, give_up_after=BUS_PATIENCE, name="tocsin-run"
+            ):
+                pass
+        except BusError as exc:
+            where = shown(config["jetstream"]["url"])
+            raise BusError(
+                f"connecting to EventBus {key[1]!r} at {where}: {exc.message}",
+                hint=exc.hint or "is it running, with JetStream on?",
+            ) from exc
+
+    # ------------------------------------------------------------------------ processes
+
+    async def _run(self, wishes: dict[tuple[str, str, str], Wanted]) -> None:
+        self._require_ports(w for w in wishes.values() if w.verb == "eventsource")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                fleet = Fleet(tasks)
+                try:
+                    await self._start(wishes.values(), fleet)
+                    show(self._console, [w for w, _ in self._running.values()], self._where())
+                    if self._options.watch:
+                        from tocsin.watching import watch
+
+                        await watch(self, self._options, fleet)
+                    await asyncio.Event().wait()  # until cancelled
+                except asyncio.CancelledError:
+                    self._console.say("stopping: sources, then sensors, then the bus")
+                    raise
+                finally:
+                    await fleet.stop(c for w, c in self._running.values() if _is_source(w))
+                    await fleet.stop()
+        except BaseExceptionGroup as group:
+            if (only := group.split(ConfigError)[0]) is not None and len(only.exceptions) == 1:
+                raise only.exceptions[0] from None
+            raise
+
+    def _require_ports(self, sources: Iterable[Wanted]) -> None:
+        findings = list(port_problems(sources))
+        if findings:
+            self._print(findings)
+            raise Rejected(f"{report.plural(len(findings), 'port')} cannot be used")
+
+    async def _start(self, wishes: Iterable[Wanted], fleet: Fleet) -> None:
+        """Start Sensors and, once they are bound to the bus, EventSources."""
+        wishes = list(wishes)
+        for sources in (False, True):
+            children = []
+            for one in wishes:
+                if _is_source(one) is sources:
+                    child = Child(one.verb, one.label, one.job, self._console)
+                    self._running[one.key] = one, child
+                    fleet.start(child)
+                    children.append(child)
+            for late in await fleet.ready(children, START_PATIENCE):
+                said = f"{late.name} is not ready yet; going on without it"
+                self._console.say(said, level="warning")
+        self._write_state()
+
+    async def change(self, result: Result, fleet: Fleet) -> list[str]:
+        """Bring what runs to what manifests say now; return what was done.
+
+        Raises ConfigError, with all that runs left as it is.
+        """
+        for checked in result.checked:
+            if checked.object.kind != "EventBus" and checked.bus not in self._buses:
+                raise ConfigError(
+                    f"{checked.object} uses EventBus {checked.bus[1]!r}, which is new",
+                    hint="stop and start tocsin run for it",
+                )
+        wishes = wanted(result, self._buses, self._setup)
+        gone = [key for key in self._running if key not in wishes]
+        new = {
+            key: one
+            for key, one in wishes.items()
+            if key not in self._running or self._running[key][0].fingerprint != one.fingerprint
+        }
+        changed = [key for key in new if key in self._running]
+        leaving = [self._running[key] for key in (*gone, *changed)]
+        done = [f"{w.label} removed" for w in (self._running[k][0] for k in gone)]
+        done += [f"{one.label} {'changed' if k in changed else 'new'}" for k, one in new.items()]
+        await fleet.stop(child for one, child in leaving if _is_source(one))
+        await fleet.stop(child for one, child in leaving if not _is_source(one))
+        for key in gone:
+            del self._running[key]
+        await self._start(new.values(), fleet)
+        return done
+
+    def print_rejected(self, exc: ConfigError) -> None:
+        """Say that an edit is not taken."""
+        self._console.say(f"{exc}; what runs is kept as it was", level="error")
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.say(text)
+
+    # ------------------------------------------------------------------------ state
+
+    def _where(self) -> str:
+        if self._options.bus:
+            return shown(self._options.bus)
+        urls = [shown(c["jetstream"]["url"]) for c in self._buses.values()]
+        folder = f", kept in {self._options.state}" if self._servers else ""
+        return ", ".join(dict.fromkeys(urls)) + folder
+
+    def _write_state(self) -> None:
+        """Tell the other verbs, and whoever debugs, what runs where."""
+        processes = [
+            {
+                "kind": key[0],
+                "namespace": key[1],
+                "name": key[2],
+                "pid": child.pid,
+                "metrics": f"http://127.0.0.1:{child.metrics_port}/metrics",
+            }
+            for key, (_, child) in self._running.items()
+        ]
+        run = {
+            "pid": os.getpid(),
+            "started": time.time(),
+            "buses": [
+                {"namespace": key[0], "name": key[1], "config": config}
+                for key, config in self._buses.items()
+            ],
+            "servers": [server.pid for server in self._servers],
+            "processes": processes,
+        }
+        state.write_run(self._options.state, run)
+        for process in processes:
+            self._console.detail(
+                f"{process['kind']} {process['name']}: pid {process['pid']}, {process['metrics']}"
+            )
+
+    def kill(self) -> None:
+        """End every process at once."""
+        for _, child in self._running.values():
+            child.kill()
+        for server in self._servers:
+            with suppress(ProcessLookupError, AssertionError):
+                os.kill(server.pid, signal.SIGKILL)
+
+
+def _is_source(one: Wanted) -> bool:
+    return one.verb == "eventsource"

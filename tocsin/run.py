@@ -1,0 +1,136 @@
+"""`tocsin run`: run a folder of manifests on this machine."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spine.telemetry import LEVELS, configure_logging
+from tocsin import state
+
+if TYPE_CHECKING:
+    from tocsin.local import Local
+
+_INTERRUPTED = 130
+
+
+@click.command("run")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--bus",
+    default="",
+    metavar="URL",
+    envvar="TOCSIN_BUS",
+    help="Use the NATS server at nats://HOST:PORT instead of starting one.",
+)
+@click.option(
+    "--state",
+    "folder",
+    default=state.DEFAULT,
+    type=click.Path(path_type=Path),
+    show_default=True,
+    metavar="DIR",
+    help="Where events and positions are kept.",
+)
+@click.option("--port-offset", default=0, metavar="N", help="Added to every port of a manifest.")
+@click.option("--watch", is_flag=True, help="Follow the manifests while they are edited.")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME.KEY=@FILE",
+    help="A value of a Secret: @FILE, or the value itself. May be repeated.",
+)
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    metavar="NAME.KEY=@FILE",
+    help="A value of a ConfigMap, likewise.",
+)
+@click.option(
+    "--nats-server",
+    metavar="PROGRAM",
+    help="The nats-server to start, 2.10 or newer; else that on PATH, else the built-in.",
+)
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option("-v", "--verbose", is_flag=True, help="Show processes and their metrics ports.")
+def command(  # noqa: PLR0913, PLR0917 -- one for each option
+    paths: tuple[str, ...],
+    bus: str,
+    folder: Path,
+    port_offset: int,
+    watch: bool,
+    secrets: tuple[str, ...],
+    configs: tuple[str, ...],
+    nats_server: str | None,
+    log_format: str,
+    log_level: str,
+    verbose: bool,
+) -> None:
+    """Run a folder of manifests on this machine.
+
+    Takes EventBus, EventSource, Sensor, Secret and ConfigMap manifests from files, directories
+    (read recursively) and `-` for standard input. Starts a NATS server that keeps its events in
+    the state folder, and one process for each EventSource and Sensor, all on 127.0.0.1.
+
+    Ctrl-C finishes what is in flight and stops everything; a second one stops at once.
+
+    \b
+    Examples:
+      tocsin run examples/quickstart
+      tocsin run manifests/ --watch --secret hub.token=@token.txt
+      tocsin run manifests/ --bus nats://127.0.0.1:4222
+    """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
+    from tocsin.console import Console
+    from tocsin.local import Local, Options
+
+    configure_logging(log_format, log_level if verbose else "warn")
+    options = Options(
+        paths=paths,
+        bus=bus,
+        state=folder,
+        port_offset=port_offset,
+        log_format=log_format,
+        log_level=log_level,
+        watch=watch,
+        secrets=secrets,
+        config_maps=configs,
+        nats_server=nats_server,
+    )
+    local = Local(options, Console(log_format, verbose=verbose))
+    asyncio.run(_until_stopped(local))
+
+
+async def _until_stopped(local: "Local") -> None:
+    """Run, and turn the first signal into an orderly stop, the second into a prompt one."""
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    assert main is not None
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if stopping:
+            local.kill()
+            os._exit(_INTERRUPTED)
+        stopping = True
+        main.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+    try:
+        await local.run()
+    except asyncio.CancelledError:
+        if not stopping:
+            raise
+        logging.getLogger(__name__).debug("stopped")
+        sys.stdout.flush()
