@@ -76,6 +76,8 @@ class EventFault(msgspec.Struct, frozen=True):
     trigger: str = ""
     events: dict[str, Event] = {}
     """Events of the firing whose action could not be made; `refire` makes it of them."""
+    key: str = ""
+    """Key of that action."""
 
 
 class Decision(msgspec.Struct):
@@ -126,7 +128,7 @@ def unfinished(plan: Plan, state: State) -> tuple[list[Action], list[EventFault]
             try:
                 actions.append(_action(planned, _firing(events), key)[0])
             except ParameterError as exc:
-                faults.append(_trigger_fault(planned, exc, _events(events)))
+                faults.append(_trigger_fault(planned, exc, key, _events(events)))
     return actions, faults
 
 
@@ -215,9 +217,8 @@ class _Run:
             return
         ids = {d: message_id(s.event) for d, s in saved.items()}
         key = action_key(self._plan.name, planned.name, ids)
-        firings = state.firings
-        if self._fire(planned, name, _firing(saved), key):
-            firings = {**firings, key: saved}
+        self._fire(planned, name, _firing(saved), key)
+        firings = {**state.firings, key: saved}
         self._keep(planned, TriggerState({}, counted, firings))
 
     def _repeat(self, planned: PlannedTrigger, name: str, state: TriggerState) -> None:
@@ -236,18 +237,17 @@ class _Run:
         events: Firing,
         key: str,
         code: TriggerCode = "Fired",
-    ) -> bool:
+    ) -> None:
         try:
             action, message = _action(planned, events, key)
         except ParameterError as exc:
-            self.decision.faults.append(_trigger_fault(planned, exc, dict(events)))
+            self.decision.faults.append(_trigger_fault(planned, exc, key, dict(events)))
             self._verdict(planned, "Faulted", name, message=str(exc))
-            return False
+            return
         self.decision.actions.append(action)
         self.decision.triggers.append(
             TriggerVerdict(planned.name, code, name, key, message=message)
         )
-        return True
 
     def _verdict(
         self,
@@ -287,7 +287,7 @@ def _events(saved: Mapping[str, Saved]) -> dict[str, Event]:
 
 
 def _trigger_fault(
-    planned: PlannedTrigger, exc: ParameterError, events: dict[str, Event]
+    planned: PlannedTrigger, exc: ParameterError, key: str, events: dict[str, Event]
 ) -> EventFault:
     place = f"triggers.{planned.name}"
-    return EventFault(place, exc.code, str(exc), trigger=planned.name, events=events)
+    return EventFault(place, exc.code, str(exc), "", planned.name, events, key)

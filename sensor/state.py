@@ -69,7 +69,8 @@ class TriggerState(msgspec.Struct, frozen=True):
     counted: dict[str, Counted] = {}
     """Dependency -> which of its events were counted."""
     firings: dict[str, dict[str, Saved]] = {}
-    """Key of an action -> its events by dependency, until the action is on the bus."""
+    """Key of an action -> its events by dependency, until the action is on the bus or it is known
+    as a dead letter that it cannot be made."""
 
     def counted_of(self, dependency: str) -> Counted:
         """Return which events of a dependency were counted."""
