@@ -23,7 +23,7 @@ from eventbus.bus import (
     ReaderInfo,
     Store,
 )
-from eventbus.subjects import matches_any
+from eventbus.subjects import event_subject, matches_any
 from spine.errors import BusError, ConflictError, EventError, RemoteError
 from spine.event import Event, encode, message_id
 
@@ -102,9 +102,7 @@ class MemoryBus(Bus):
 
     @override
     async def publish(self, event: Event) -> None:
-        subject = f"{EVENTS}.{event.source}.{event.subject}"
-        if subject.count(".") != 2 or {*"*> "} & {*subject}:  # noqa: PLR2004 -- default.SOURCE.NAME
-            raise EventError(f"publishing to {subject!r}: names have no dot, space, * or >")
+        subject = event_subject(event.source, event.subject)
         await self.append(EVENTS, subject, encode(event), message_id=message_id(event))
 
     @override

@@ -4,8 +4,27 @@ A JetStream consumer refuses filters that overlap, and a Sensor's dependencies m
 `collapse` turns any list into filters that cover it and do not overlap.
 """
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import combinations, zip_longest
+
+from eventbus.bus import EVENTS
+from spine.errors import EventError
+
+_TOKEN = re.compile(r"[^\s.*>\x00-\x20\x7f]+")
+
+
+@lru_cache(maxsize=1024)
+def event_subject(source: str, name: str) -> str:
+    """Return the subject of an event. Raises EventError for names that no subject can have."""
+    for what, text in (("EventSource", source), ("event", name)):
+        if not _TOKEN.fullmatch(text):
+            raise EventError(
+                f"publishing an event of {source!r}/{name!r}: {text!r} cannot be in a subject",
+                hint=f"the name of an {what} has no dot, space, * or >",
+            )
+    return f"{EVENTS}.{source}.{name}"
 
 
 def matches(pattern: str, subject: str) -> bool:

@@ -1,10 +1,8 @@
 """The JetStream bus: the contract of `eventbus.bus`, put together from the parts beside it."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
 
 from typing_extensions import override
 
@@ -19,11 +17,11 @@ from eventbus.jetstream.puller import Puller
 from eventbus.jetstream.streams import Streams
 from eventbus.jetstream.watch import Watch
 from eventbus.settings import StreamSettings
-from spine.errors import BusError, EventError
+from eventbus.subjects import event_subject
+from spine.errors import BusError
 from spine.event import Event, encode, message_id
 from spine.runtime import cancelled_at_exit
 
-_TOKEN = re.compile(r"[^\s.*>\x00-\x20\x7f]+")
 _SEQUENCE_NOT_FOUND = 10043
 
 
@@ -79,7 +77,7 @@ class JetStreamBus(Bus):
                 hint="bring its reader up, or delete the durable if nobody wants it any more",
                 retry_after=1.0,
             )
-        subject = _subject(event.source, event.subject)
+        subject = event_subject(event.source, event.subject)
         ack = await self._publisher.publish(
             EVENTS, subject, encode(event), message_id=message_id(event)
         )
@@ -120,7 +118,8 @@ class JetStreamBus(Bus):
         try:
             await self._api.call(f"STREAM.MSG.DELETE.{stream}", body, what=what)
         except ApiError as exc:
-            if exc.reason not in {NO_MESSAGE, NO_STREAM, _SEQUENCE_NOT_FOUND}:
+            gone = exc.reason in {NO_MESSAGE, NO_STREAM, _SEQUENCE_NOT_FOUND}
+            if not gone and "no message found" not in exc.message:
                 raise
 
     @override
@@ -155,14 +154,3 @@ async def connect(
         bus = JetStreamBus(connection, settings, provision=provision)
         async with bus.opened():
             yield bus
-
-
-@lru_cache(maxsize=1024)
-def _subject(source: str, name: str) -> str:
-    for what, text in (("EventSource", source), ("event", name)):
-        if not _TOKEN.fullmatch(text):
-            raise EventError(
-                f"publishing an event of {source!r}/{name!r}: {text!r} cannot be a subject",
-                hint=f"the name of an {what} has no dot, space, * or >",
-            )
-    return f"{EVENTS}.{source}.{name}"

@@ -1,12 +1,14 @@
 """Reading stored messages without a durable: for tools, dead letters and replay.
 
 A short-lived consumer that acknowledges nothing is made, and made again after the last message
-read if it or the connection goes away.
+read if it or the connection goes away. A work queue allows no such consumer: its messages, few by
+nature, are looked up one by one.
 """
 
 import asyncio
 from base64 import b64decode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -30,6 +32,7 @@ BATCH_BYTES = 16 * 1024 * 1024
 IDLE_SECONDS = 60.0
 """The server drops a consumer that nobody has asked for so long."""
 ANSWER_SECONDS = 10.0
+POLL_SECONDS = 0.5
 
 
 async def read(
@@ -40,28 +43,73 @@ async def read(
     if info is None and not follow:
         return
     last = 0 if info is None else info["state"]["last_seq"]
-    position = _position(start)
-    attempt = 0
+    end = None if follow else last
+    if info is not None and info["config"]["retention"] == "workqueue":
+        found = _steps(api, stream, subjects, start, end)
+    else:
+        found = _consumed(api, stream, subjects, start, end)
+    async with aclosing(found) as messages:
+        async for message in messages:
+            yield message
+
+
+async def _consumed(
+    api: Api, stream: str, subjects: Sequence[str], start: str | float, last: int | None
+) -> AsyncGenerator[Message, None]:
+    """Read with consumers, one after the other, up to sequence `last`, or (None) for ever."""
+    position, attempt = _position(start), 0
     while True:
         try:
-            async for message in _once(api, stream, subjects, position, None if follow else last):
-                attempt = 0
-                position = {
-                    "deliver_policy": "by_start_sequence",
-                    "opt_start_seq": message.sequence + 1,
-                }
-                yield message
+            async with aclosing(_once(api, stream, subjects, position, last)) as messages:
+                async for message in messages:
+                    attempt = 0
+                    position = {
+                        "deliver_policy": "by_start_sequence",
+                        "opt_start_seq": message.sequence + 1,
+                    }
+                    yield message
         except ApiError as exc:
-            if exc.reason != NO_STREAM or not follow:
+            if exc.reason != NO_STREAM or last is not None:
                 raise
             position = {"deliver_policy": "all"}  # it will be a new one
         except BusError:
-            if not follow:
+            if last is not None:
                 raise
-        if not follow:
+        if last is not None:
             return
         attempt += 1
         await asyncio.sleep(RECONNECT.wait(min(attempt, 8)))
+
+
+async def _steps(
+    api: Api, stream: str, subjects: Sequence[str], start: str | float, last: int | None
+) -> AsyncGenerator[Message, None]:
+    """Look up message after message up to sequence `last`, or (None) for ever."""
+    since = start if isinstance(start, float | int) else 0.0
+    sequence = 1
+    if start == "new":
+        info = await api.stream(stream)
+        sequence = info["state"]["last_seq"] + 1 if info else 1
+    while last is None or sequence <= last:
+        message = await _first(api, stream, collapse(subjects) or (">",), sequence)
+        if message is not None and (last is None or message.sequence <= last):
+            sequence = message.sequence + 1
+            if message.stored >= since and matches_any(subjects, message.subject):
+                yield message
+        elif last is not None:
+            return
+        else:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _first(api: Api, stream: str, subjects: Sequence[str], sequence: int) -> Message | None:
+    """Return the first message of any of the subjects from a sequence on."""
+    found: Message | None = None
+    for subject in subjects:
+        message = await _get(api, stream, {"seq": sequence, "next_by_subj": subject})
+        if message is not None and (found is None or message.sequence < found.sequence):
+            found = message
+    return found
 
 
 def _position(start: str | float) -> dict[str, Any]:
@@ -72,7 +120,7 @@ def _position(start: str | float) -> dict[str, Any]:
 
 async def _once(
     api: Api, stream: str, subjects: Sequence[str], position: dict[str, Any], last: int | None
-) -> AsyncIterator[Message]:
+) -> AsyncGenerator[Message, None]:
     """Read with one consumer up to sequence `last`, or (None) until something breaks."""
     name = f"read-{new_id()}"
     config = {
@@ -94,13 +142,15 @@ async def _once(
     listening = await api.connection.listen(inbox, incoming.put)
     client = api.connection.client
     try:
-        async for message in _pulled(client, f"{stream}.{name}", inbox, incoming, last):
-            if last is not None and message.sequence > last:
-                return
-            if matches_any(subjects, message.subject):
-                yield message
-            if last is not None and (message.sequence >= last or not message.pending):
-                return
+        pulled = _pulled(client, f"{stream}.{name}", inbox, incoming, last)
+        async with aclosing(pulled) as messages:
+            async for message in messages:
+                if last is not None and message.sequence > last:
+                    return
+                if matches_any(subjects, message.subject):
+                    yield message
+                if last is not None and (message.sequence >= last or not message.pending):
+                    return
     except (NatsError, OSError) as exc:
         raise BusError(f"{what}: {exc}") from exc
     finally:
@@ -109,7 +159,7 @@ async def _once(
 
 async def _pulled(
     client: Client, consumer: str, inbox: str, incoming: "asyncio.Queue[Msg]", last: int | None
-) -> AsyncIterator[Message]:
+) -> AsyncGenerator[Message, None]:
     wait = {"no_wait": True} if last is not None else {"expires": nanoseconds(IDLE_SECONDS / 2)}
     ask = {"batch": BATCH, "max_bytes": BATCH_BYTES, **wait}
     if last is None:
@@ -157,9 +207,13 @@ async def _end(api: Api, listening: Listening, method: str) -> None:
 
 async def get(api: Api, stream: str, sequence: int) -> Message | None:
     """Return one message; see `Bus.get`."""
-    what = f"reading message {sequence} of stream {stream}"
+    return await _get(api, stream, {"seq": sequence})
+
+
+async def _get(api: Api, stream: str, body: dict[str, Any]) -> Message | None:
+    what = f"reading message {body['seq']} of stream {stream}"
     try:
-        answer = await api.call(f"STREAM.MSG.GET.{stream}", {"seq": sequence}, what=what)
+        answer = await api.call(f"STREAM.MSG.GET.{stream}", body, what=what)
     except ApiError as exc:
         if exc.reason in {NO_MESSAGE, NO_STREAM}:
             return None
