@@ -76,24 +76,25 @@ class Cron:
     zone: tzinfo
 
     def next(self, after: datetime) -> datetime | None:
-        """Return the first tick after a moment, in the schedule's zone; None: there is none."""
-        after = after.astimezone(self.zone)
+        """Return the first tick after a moment, in UTC; None: there is none.
+
+        In UTC because Python compares moments of one zone by their clocks, and finds no moment
+        equal to one that a clock shows twice.
+        """
+        after, now = after.astimezone(self.zone), after.astimezone(UTC)
         wall = after.replace(tzinfo=None, fold=0)
         again = self._repeats(after)
-        best: datetime | None = None
+        found: list[datetime] = []
         try:
             for local in CronSim(self.expression, wall - again):
-                if best is not None and local > wall + again:
+                if found and local > wall + again:
                     break
-                for tick in self._instants(local):
-                    # moments are compared in UTC: Python compares those of one zone by their clocks
-                    if _utc(tick) > _utc(after) and (best is None or _utc(tick) < _utc(best)):
-                        best = tick
-                if best is not None and not again:
+                found += [tick for tick in self._instants(local) if tick > now]
+                if found and not again:
                     break
         except (CronSimError, OverflowError):
             return None
-        return best
+        return min(found, default=None)
 
     def _repeats(self, moment: datetime) -> timedelta:
         """Return by how much the clock will go back while it shows the time of this moment."""
@@ -109,9 +110,9 @@ class Cron:
         first = local.replace(tzinfo=self.zone)
         second = first.replace(fold=1)
         if _real(first):
-            yield first
+            yield _utc(first)
             if first.utcoffset() != second.utcoffset():
-                yield second
+                yield _utc(second)
 
 
 def _utc(moment: datetime) -> datetime:
