@@ -1,0 +1,297 @@
+"""The bus goes away in every way: nothing that was accepted is lost, and everything goes on."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from nats_server import nats_server
+
+from eventbus.bus import ACTIONS, DEAD, EVENTS, STATE, Message, Reader, Topic
+from eventbus.jetstream import Options, connect, publisher
+from spine.errors import BusError, RemoteError
+from spine.event import Event, decode
+
+BEEP = Topic("uploads", "beep").subject
+READER = Reader("sensor", (BEEP,), start="all")
+
+
+def event(n: int) -> Event:
+    return Event(source="uploads", subject="beep", type="t", data=b"{}", id=f"id-{n}")
+
+
+@pytest.fixture
+async def server(tmp_path):
+    async with nats_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def bus(server):
+    async with connect(lambda: Options((server.url,)), give_up_after=10) as bus:
+        yield bus
+
+
+async def eventually(check, seconds=10.0):
+    async with asyncio.timeout(seconds):
+        while not check():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def consuming(bus, handle, reader=READER, in_flight=64):
+    task = asyncio.create_task(bus.consume(reader, handle, in_flight=in_flight))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class Seen:
+    def __init__(self, slow: float = 0.0) -> None:
+        self.slow = slow
+        self.begun: Counter[str] = Counter()
+        self.ids: Counter[str] = Counter()
+
+    async def __call__(self, message: Message) -> None:
+        name = decode(message.data).id
+        self.begun[name] += 1
+        if self.slow:
+            await asyncio.sleep(self.slow)
+        self.ids[name] += 1
+
+
+async def test_kill_under_load_loses_nothing_acknowledged(server, bus):
+    """Every publish ends, and what was acknowledged arrives, though the server dies twice."""
+    stored: list[str] = []
+    failed: list[str] = []
+    stop = asyncio.Event()
+    seen = Seen()
+
+    async def publish(worker: int) -> None:
+        n = worker
+        while not stop.is_set():
+            try:
+                await bus.publish(event(n))
+                stored.append(f"id-{n}")
+            except BusError:
+                failed.append(f"id-{n}")
+            n += 50
+
+    async with consuming(bus, seen):
+        workers = [asyncio.create_task(publish(w)) for w in range(50)]
+        for _ in range(2):
+            await asyncio.sleep(0.5)
+            await server.kill()
+            await asyncio.sleep(0.5)
+            assert bus.problem
+            await server.restart()
+            await eventually(lambda: not bus.problem)
+        await asyncio.sleep(0.5)
+        stop.set()
+        async with asyncio.timeout(15):
+            await asyncio.gather(*workers)
+        assert len(stored) > 1000
+        assert failed == []  # away for less than publishing gives up after
+        await eventually(lambda: len(seen.ids) >= len(stored), 30)
+    assert set(stored) <= set(seen.ids)
+    twice = sum(count > 1 for count in seen.ids.values())
+    print(f"{len(stored)} stored, {twice} delivered twice")
+
+
+async def test_pending_publishes_fail_when_the_bus_stays_away(server, bus, monkeypatch):
+    monkeypatch.setattr(publisher, "GIVE_UP_SECONDS", 1.0)
+    await bus.publish(event(0))
+    await server.kill()
+    begin = asyncio.get_running_loop().time()
+    results = await asyncio.gather(
+        *(bus.publish(event(n)) for n in range(1, 2000)), return_exceptions=True
+    )
+    assert asyncio.get_running_loop().time() - begin < 5
+    assert all(isinstance(r, BusError) for r in results)
+    assert "127.0.0.1" in str(results[-1])
+    await server.restart()
+    await eventually(lambda: not bus.problem)
+    await bus.publish(event(1))
+
+
+async def test_a_retry_is_stored_once(server, bus, monkeypatch):
+    """A server that answers late is sent the same message id again."""
+    monkeypatch.setattr(publisher, "ACK_SECONDS", 0.3)
+    await bus.publish(event(0))
+    os.kill(server.pid, signal.SIGSTOP)
+    await asyncio.sleep(0.1)  # until each of its threads has stopped
+    publishing = asyncio.create_task(bus.publish(event(1)))
+    await asyncio.sleep(1.0)
+    assert not publishing.done()
+    os.kill(server.pid, signal.SIGCONT)
+    await publishing
+    assert len([m async for m in bus.read(EVENTS)]) == 2
+
+
+async def test_a_wiped_store_is_made_anew_and_read_from_the_start(server, bus):
+    seen = Seen()
+    async with consuming(bus, seen, replace(READER, start="new")):
+        await asyncio.sleep(0.2)
+        for n in range(20):
+            await bus.publish(event(n))
+        await eventually(lambda: len(seen.ids) == 20)
+        await server.wipe()
+        await server.restart()
+        for n in range(100, 105):  # stored before the reader has looked
+            await bus.publish(event(n))
+        await eventually(lambda: len(seen.ids) == 25)
+    assert set(seen.ids.values()) == {1}
+    await bus.append(ACTIONS, f"{ACTIONS}.s.t", b"1")
+    await bus.append(DEAD, f"{DEAD}.x", b"1")
+    store = bus.store(STATE)
+    await store.put("k", b"1", revision=None)
+    assert await store.get("k") is not None
+
+
+async def test_a_wiped_bucket_is_a_conflict_and_then_empty(server, bus):
+    from spine.errors import ConflictError
+
+    store = bus.store(STATE)
+    revision = await store.put("k", b"1", revision=None)
+    await server.wipe()
+    await server.restart()
+    with pytest.raises(ConflictError):
+        await store.put("k", b"2", revision=revision)
+    assert await store.get("k") is None
+    await store.put("k", b"3", revision=None)
+
+
+async def test_a_durable_that_another_replica_made_anew_after_a_wipe_skips_nothing(server, bus):
+    seen = Seen()
+    reader = replace(READER, start="new")
+    async with consuming(bus, seen, reader):
+        await asyncio.sleep(0.2)
+        await bus.publish(event(1))
+        await eventually(lambda: len(seen.ids) == 1)
+        await server.wipe()
+        await server.restart()
+        async with connect(lambda: Options((server.url,)), give_up_after=10) as other:
+            await other.publish(event(2))
+            try:
+                await other.ensure(reader)  # at new, as it has no memory
+            except BusError:
+                pass
+            await other.publish(event(3))
+            await eventually(lambda: {"id-2", "id-3"} <= set(seen.ids), 20)
+
+
+async def test_a_deleted_durable_is_made_again_where_it_was(bus):
+    seen = Seen()
+    async with consuming(bus, seen):
+        for n in range(10):
+            await bus.publish(event(n))
+        await eventually(lambda: len(seen.ids) == 10)
+        await asyncio.sleep(0.1)
+        await bus.remove_reader(EVENTS, "sensor")
+        for n in range(10, 20):
+            await bus.publish(event(n))
+        await eventually(lambda: len(seen.ids) == 20)
+
+
+async def test_a_slow_handler_is_not_given_the_message_twice(bus):
+    seen = Seen(slow=3.0)
+    async with consuming(bus, seen, replace(READER, ack_wait=1.0), in_flight=10):
+        for n in range(30):  # more than fit, so some wait for a slot
+            await bus.publish(event(n))
+        await eventually(lambda: len(seen.ids) == 30, 20)
+    assert set(seen.begun.values()) == {1}
+
+
+async def test_a_slow_handler_survives_a_restart_of_the_bus(server, bus):
+    seen = Seen(slow=2.5)
+    async with consuming(bus, seen, replace(READER, ack_wait=2.0), in_flight=10):
+        await bus.publish(event(1))
+        await eventually(lambda: seen.begun)
+        await server.restart()
+        await eventually(lambda: len(seen.ids) == 1)
+        await asyncio.sleep(0.5)
+        (info,) = await bus.readers(EVENTS)
+        assert (info.pending, info.in_flight) == (0, 0)
+    assert set(seen.begun.values()) == {1}
+
+
+async def test_handled_while_away_is_acknowledged_later(server, bus):
+    gate = asyncio.Event()
+    handled = []
+
+    async def handle(message: Message) -> None:
+        await gate.wait()
+        handled.append(message)
+
+    async with consuming(bus, handle):
+        await bus.publish(event(1))
+        await asyncio.sleep(0.3)
+        await server.kill()
+        gate.set()
+        await eventually(lambda: handled)
+        await server.restart()
+        await eventually(lambda: not bus.problem)
+        await asyncio.sleep(0.5)
+        (info,) = await bus.readers(EVENTS)
+        assert (info.pending, info.in_flight) == (0, 0)
+    assert len(handled) == 1
+
+
+async def test_failing_handlers_do_not_fill_the_slots(bus):
+    """1,000 messages that wait for their next try leave room for the others."""
+    seen = Seen()
+
+    async def handle(message: Message) -> None:
+        if int(decode(message.data).id.removeprefix("id-")) < 1000:
+            raise RemoteError("down", retry_after=60)
+        await seen(message)
+
+    async with consuming(bus, handle, in_flight=16):
+        await asyncio.gather(*(bus.publish(event(n)) for n in range(1100)))
+        await eventually(lambda: len(seen.ids) == 100)
+
+
+async def test_consuming_goes_on_after_hours_of_silence_in_small(bus, monkeypatch):
+    """Pulls end and are asked for again, with nothing to do in between."""
+    from eventbus.jetstream import puller
+
+    monkeypatch.setattr(puller, "PULL_SECONDS", 0.5)
+    monkeypatch.setattr(puller, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(puller, "TICK_SECONDS", 0.1)
+    seen = Seen()
+    async with consuming(bus, seen):
+        for n in range(4):
+            await asyncio.sleep(0.7)
+            await bus.publish(event(n))
+        await eventually(lambda: len(seen.ids) == 4)
+    assert set(seen.begun.values()) == {1}
+
+
+async def test_a_server_that_is_not_there_is_waited_for(server, caplog):
+    await server.kill()
+    port = server.port
+
+    async def open_and_publish() -> None:
+        async with connect(lambda: Options((f"nats://127.0.0.1:{port}",))) as bus:
+            await bus.publish(event(1))
+
+    task = asyncio.create_task(open_and_publish())
+    await asyncio.sleep(0.5)
+    assert "nothing listens on port" in caplog.text
+    await server.restart()
+    async with asyncio.timeout(15):
+        await task
+
+
+async def test_or_not_for_longer_than_was_said(server, caplog):
+    caplog.set_level(logging.ERROR)
+    await server.kill()
+    with pytest.raises(BusError, match=r"nothing listens on port \d+ \(is the bus running"):
+        async with connect(lambda: Options((server.url,)), give_up_after=0.5):
+            pass
