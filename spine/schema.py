@@ -61,8 +61,13 @@ class _Marking(GenerateJsonSchema):
     @override
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         out = super().model_schema(schema)
-        if _takes_other_than_objects(schema["cls"]):
+        cls = schema["cls"]
+        if _takes_other_than_objects(cls):
             out[_LOOSE] = True
+        if out.pop(_REWRITTEN, False):
+            for name, field in out.get("properties", {}).items():
+                if _takes_other_than_said(cls, name, field):
+                    field[_LOOSE] = True
         return out
 
 
@@ -77,6 +82,39 @@ def _takes_other_than_objects(cls: type[BaseModel]) -> bool:
                 continue
         return True
     return False
+
+
+_SAMPLES: dict[str, tuple[Any, ...]] = {
+    "string": ("x",),
+    "integer": (7,),
+    "boolean": (True,),
+    "array": ([], ["x"]),
+    "object": ({}, {"x": "x"}),
+}
+
+
+def _takes_other_than_said(cls: type[BaseModel], name: str, field: Schema) -> bool:
+    """Whether a validator of a model makes something of what the schema of a field refuses."""
+    types = {_said(arm) for arm in field.get("anyOf", [field])}
+    if "any" in types:
+        return False
+    samples = (s for kind, found in _SAMPLES.items() if kind not in types for s in found)
+    return any(_takes(cls, name, sample) for sample in samples)
+
+
+def _said(arm: Schema) -> str:
+    """Return the type that a schema asks for; "" for one of a few values."""
+    if "enum" in arm or "const" in arm:
+        return ""
+    return "object" if "$ref" in arm else str(arm.get("type", "any"))
+
+
+def _takes(cls: type[BaseModel], name: str, value: Any) -> bool:
+    try:
+        cls.model_validate({name: value})
+    except ValidationError as exc:
+        return all(error["loc"][:1] != (name,) for error in exc.errors())
+    return True
 
 
 def _generated(model: type[Model]) -> Schema:
@@ -146,6 +184,8 @@ class _Rewriter:
             return about | INT_OR_STRING | {"nullable": True}  # pydantic reads "3" as 3
         if kind == "string" and "const" not in node:
             kept = {k: v for k, v in node.items() if k in _KEPT}
+            if "enum" in kept:
+                kept["enum"] = [*kept["enum"], None]  # else null is refused, nullable or not
             return kept | {"type": "string", "nullable": True}
         return about | OPEN  # booleans and numbers may stand as texts, too
 
@@ -153,8 +193,6 @@ class _Rewriter:
         out = about | {"type": "object", "nullable": True}
         if "properties" in node:
             fields = {k: self.rewrite(v, inside) for k, v in node["properties"].items()}
-            if node.get(_REWRITTEN):
-                fields = {k: _without_limits(v) for k, v in fields.items()}
             return out | {"properties": fields} | OPEN
         values = node.get("additionalProperties")
         if isinstance(values, dict):
@@ -177,13 +215,6 @@ class _Rewriter:
         if {arm.get("type") for arm in real} <= {"integer", "string"}:
             return about | INT_OR_STRING | {"nullable": True}
         return about | OPEN
-
-
-def _without_limits(field: Schema) -> Schema:
-    """Return the schema of a field whose value is not yet what is checked."""
-    if field.get("type") == "string" or "x-kubernetes-int-or-string" in field:
-        return {k: v for k, v in field.items() if k == "description"} | OPEN
-    return field
 
 
 def one_of_rule(model: type[OneOf]) -> Schema:

@@ -1,0 +1,183 @@
+"""Schemas: the API server never refuses what the process accepts; editors mark what is unknown."""
+
+import copy
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from spine.model import Model, OneOf, load
+from spine.schema import OPEN, editor, one_of_rule, structural
+
+
+class Inner(Model):
+    """A part."""
+
+    name: str
+    """Its name."""
+    again: "Outer | None" = None
+
+
+class Either(OneOf):
+    a_b: Inner | None = None
+    c: Inner | None = None
+
+
+class Lenient(Model):
+    """Made of a text, too."""
+
+    x: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, raw: Any) -> Any:
+        return {"x": raw} if isinstance(raw, str) else raw
+
+
+class Outer(Model):
+    """Everything that a model can have."""
+
+    text: str = "default"
+    """With a docstring."""
+    size: Annotated[int, Field(ge=1, le=5)] = 1
+    share: float = 0.5
+    flag: bool = False
+    choice: Literal["", "a", "b"] = ""
+    one: Literal["only"] | None = None
+    texts: list[str] = []
+    parts: dict[str, Inner] = {}
+    plain: dict[str, str] = {}
+    anything: dict[str, Any] = {}
+    either: Either | None = None
+    lenient: Lenient | None = None
+    mixed: int | str = 0
+    odd: int | list[str] = 0
+    port: str = "80"
+    pattern: Annotated[str, Field(pattern="^[a-z]+$")] = "x"
+    shouted: Annotated[str, BeforeValidator(str)] = ""
+    number_or_text: str = ""
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _port(cls, raw: Any) -> Any:
+        return str(raw)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rewrite(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and isinstance(raw.get("numberOrText"), int):
+            return {**raw, "numberOrText": str(raw["numberOrText"])}
+        return raw
+
+
+Inner.model_rebuild()
+
+
+def accepts(schema: dict[str, Any], value: Any) -> bool:  # noqa: PLR0911 -- one for each kind of schema
+    """A Kubernetes structural schema, as far as we write it."""
+    if value is None:
+        return bool(schema.get("nullable")) or "type" not in schema
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    if schema.get("x-kubernetes-int-or-string"):
+        return isinstance(value, int | str) and not isinstance(value, bool)
+    kind = schema.get("type")
+    if kind == "object":
+        if not isinstance(value, dict):
+            return False
+        known, rest = schema.get("properties", {}), schema.get("additionalProperties")
+        for key, item in value.items():
+            inner = known.get(key, rest)
+            if inner is None:
+                if not schema.get("x-kubernetes-preserve-unknown-fields"):
+                    return False  # it would be dropped
+            elif not accepts(inner, item):
+                return False
+        return True
+    if kind == "array":
+        return isinstance(value, list) and all(accepts(schema["items"], v) for v in value)
+    if kind == "string":
+        return isinstance(value, str)
+    assert kind is None, schema
+    return schema["x-kubernetes-preserve-unknown-fields"] is True
+
+
+GOOD: list[dict[str, Any]] = [
+    {},
+    {"text": "x", "size": 3, "share": 1.5, "flag": True},
+    {"size": "3", "flag": "yes", "share": "0.1"},
+    {"TEXT": "another case"},
+    {"choice": "a", "one": "only"},
+    {"parts": {"p": {"name": "x", "again": {"text": "deep", "parts": {}}}}},
+    {"either": {"aB": {"name": "x"}}},
+    {"lenient": "text"},
+    {"lenient": {"x": "y"}},
+    {"mixed": "x", "odd": ["y"]},
+    {"port": 8080},
+    {"shouted": 1},
+    {"numberOrText": 7},
+    {"anything": {"deep": [1, {"x": None}]}},
+]
+
+
+@pytest.mark.parametrize("value", GOOD, ids=repr)
+def test_what_the_model_takes_the_crd_takes_and_keeps(value):
+    load(Outer, copy.deepcopy(value))
+
+    assert accepts(structural(Outer), value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"text": 3}, {"texts": "x"}, {"choice": "c"}, {"parts": {"p": 1}}, {"plain": {"x": 1}}],
+    ids=repr,
+)
+def test_what_is_plainly_wrong_is_refused_by_the_api_server_too(value):
+    assert not accepts(structural(Outer), value)
+
+
+def test_a_crd_has_no_references_defaults_or_required_fields():
+    text = repr(structural(Outer))
+
+    for word in ("$ref", "$defs", "'default':", "required", "anyOf", "x-loose", "x-rewritten"):
+        assert word not in text
+
+
+def test_docstrings_become_descriptions():
+    assert structural(Outer)["properties"]["text"]["description"] == "With a docstring."
+    inner = structural(Outer)["properties"]["parts"]["additionalProperties"]
+    assert inner["properties"]["name"]["description"] == "Its name."
+
+
+def test_a_model_inside_of_itself_is_left_open():
+    inner = structural(Outer)["properties"]["parts"]["additionalProperties"]
+
+    assert inner["properties"]["again"] == {"type": "object", "nullable": True, **OPEN}
+
+
+def test_paths_of_old_shapes_are_left_open():
+    schema = structural(Outer, ["plain", "parts.*.name", "no.such.path"])
+
+    assert schema["properties"]["plain"] == OPEN
+    assert accepts(schema, {"plain": {"x": ["y"]}, "parts": {"p": {"name": 3}}})
+
+
+def test_a_null_is_taken_wherever_a_value_can_stand():
+    assert accepts(structural(Outer), dict.fromkeys(f.alias for f in Outer.model_fields.values()))
+
+
+def test_one_of_is_told_to_the_api_server():
+    assert one_of_rule(Either) == {
+        "rule": "(has(self.aB) ? 1 : 0) + (has(self.c) ? 1 : 0) == 1",
+        "message": "set exactly one of: aB, c",
+    }
+
+
+def test_editors_refuse_unknown_fields_and_take_what_is_converted():
+    schema = editor(Outer)
+    outer = schema["$defs"]["Outer"] if "$ref" in schema else schema
+
+    assert outer["additionalProperties"] is False
+    assert "type" not in outer["properties"]["port"]
+    assert outer["properties"]["text"]["default"] == "default"
+    assert "x-loose" not in repr(schema)

@@ -1,0 +1,151 @@
+"""Writes `crds/` and the reference page from the models: `python -m tocsin.generate [--check]`.
+
+With --check nothing is written; it exits with 1 if anything on the disk is not what would be
+written, and names it.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spine.compat import TABLE
+from spine.manifest import ARGO, ARGO_KINDS
+from spine.model import Model, OneOf
+from spine.schema import OPEN, Schema, editor, one_of_rule, structural
+from tocsin.objects import model_of
+from tocsin.reference import page
+
+ROOT = Path(__file__).resolve().parent.parent
+STALE = 1
+
+_NAMES = {
+    "EventBus": ("eventbus", "eb"),
+    "EventSource": ("eventsources", "es"),
+    "Sensor": ("sensors", "sn"),
+}
+"""Plural and short name of each kind, as Argo Events has them."""
+
+
+def files() -> Iterator[tuple[str, str]]:
+    """Yield path and content of everything that is generated."""
+    kinds = {kind: model_of(kind) for kind in ARGO_KINDS}
+    for kind, model in kinds.items():
+        yield f"crds/argoproj.io_{_NAMES[kind][0]}.yaml", _yaml(crd(kind, model))
+        yield f"crds/editor/{kind.lower()}.schema.json", _json(editor_schema(kind, model))
+    yield "crds/editor/manifest.schema.json", _json(_any_kind())
+    yield "docs/reference.md", page(kinds)
+
+
+def crd(kind: str, model: type[Model]) -> Schema:
+    """Return the CustomResourceDefinition of a kind."""
+    plural, short = _NAMES[kind]
+    loose = [row.at.removeprefix("spec.") for row in TABLE if row.kind == kind and row.convert]
+    spec = structural(model, [path for path in loose if not path.endswith("*")])
+    if issubclass(model, OneOf):
+        spec["x-kubernetes-validations"] = [one_of_rule(model)]
+    group, version = ARGO.split("/")
+    served = {
+        "name": version,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+        ],
+        "schema": {
+            "openAPIV3Schema": {
+                "type": "object",
+                "required": ["metadata", "spec"],
+                "properties": {
+                    "apiVersion": {"type": "string"},
+                    "kind": {"type": "string"},
+                    "metadata": {"type": "object"},
+                    "spec": spec,
+                    "status": {"type": "object", **OPEN},
+                },
+            }
+        },
+    }
+    names = {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": plural,
+        "singular": kind.lower(),
+        "shortNames": [short],
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {"group": group, "names": names, "scope": "Namespaced", "versions": [served]},
+    }
+
+
+def editor_schema(kind: str, model: type[Model]) -> Schema:
+    """Return the JSON schema of a whole object, for an editor."""
+    spec = editor(model)
+    definitions = spec.pop("$defs", {})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": kind,
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "properties": {
+            "apiVersion": {"const": ARGO},
+            "kind": {"const": kind},
+            "metadata": {"type": "object", "required": ["name"]},
+            "spec": spec,
+            "status": {"type": "object"},
+        },
+        "$defs": definitions,
+    }
+
+
+def _any_kind() -> Schema:
+    """Return a schema for files that hold several kinds."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "allOf": [
+            {
+                "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                "then": {"$ref": f"{kind.lower()}.schema.json"},
+            }
+            for kind in ARGO_KINDS
+        ],
+    }
+
+
+def _yaml(value: Any) -> str:
+    text = yaml.safe_dump(value, sort_keys=False, width=100, allow_unicode=True)
+    return f"# Generated from the code by: make generate\n{text}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write all files, or compare them; return the exit code."""
+    check = arguments == ["--check"]
+    if arguments and not check:
+        print("usage: python -m tocsin.generate [--check]", file=sys.stderr)
+        return 2
+    stale = 0
+    for name, content in files():
+        path = ROOT / name
+        if path.is_file() and path.read_text() == content:
+            continue
+        stale += 1
+        print(f"{name}: {'stale (run: make generate)' if check else 'written'}")
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+    return STALE if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
