@@ -223,7 +223,7 @@ def tick_id(env: Env, due: datetime) -> str:
 def _kept(value: bytes) -> datetime | None:
     """Return the moment in a remembered payload, ours or one of Argo Events."""
     try:
-        return gotime.parse(json.loads(value)["eventTime"])
+        return gotime.parse(str(json.loads(value)["eventTime"]))
     except (ValueError, KeyError, TypeError, EventError) as exc:
         log.warning("starting from now: the kept position is unreadable", extra={"error": str(exc)})
         return None
