@@ -199,11 +199,11 @@ def compile_filters(filters: Filters | None, operator: str = "") -> Check | None
     return _all_of(checks) if checks else None
 
 
-def _nothing(event: Event, document: Document) -> Reason:
+def _nothing(_event: Event, _document: Document) -> Reason:
     return Reason("NothingConfigured")
 
 
-def _passes(event: Event, document: Document) -> None:
+def _passes(_event: Event, _document: Document) -> None:
     return None
 
 
@@ -262,7 +262,7 @@ def _context(context: ContextFilter) -> Check:
     names = ("type", "subject", "source", "datacontenttype")
     wanted = [(name, getattr(context, name)) for name in names if getattr(context, name)]
 
-    def check(event: Event, document: Document) -> Reason | None:
+    def check(event: Event, _document: Document) -> Reason | None:
         for name, value in wanted:
             got = getattr(event, name)
             if got != value:
@@ -276,7 +276,7 @@ def _time(window: TimeFilter) -> Check:
     within = compile_window(window.start, window.stop, window.timezone)
     wanted = f"from {window.start} to {window.stop} {window.timezone or 'UTC'}"
 
-    def check(event: Event, document: Document) -> Reason | None:
+    def check(event: Event, _document: Document) -> Reason | None:
         if within(event.time):
             return None
         return Reason("Time", "time", wanted, event.time.isoformat() if event.time else "absent")
@@ -383,7 +383,7 @@ def _string(pattern: str, comparator: str) -> _Match:
         return lambda found: search(found.text)
     if comparator == "!=":
         return lambda found: not search(found.text)
-    return lambda found: False  # texts have no order here; the plan warns
+    return lambda _: False  # texts have no order here; the plan warns
 
 
 _LITERAL = re.compile(r"(\^?)([^\\.+*?()|\[\]{}^$]*)(\$?)")

@@ -8,6 +8,7 @@ more than is worth showing. Everything that goes wrong outside comes out as Trig
 import asyncio
 import hashlib
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -84,17 +85,17 @@ class HttpClient:
         self._session = session
         self._contexts: dict[bytes, ssl.SSLContext] = {}
 
-    async def send(self, request: Request, timeout: float) -> Response:
-        """Send a request and follow its redirects, all within `timeout` seconds."""
+    async def send(self, request: Request, within: float) -> Response:
+        """Send a request and follow its redirects, all within so many seconds."""
         import aiohttp
 
         what = f"sending {request.method} {request.url.shown}"
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 return await self._follow(request)
         except TimeoutError as exc:
             raise TriggerError(
-                f"{what}: no response within {timeout:g} s", hint="raise http.timeout"
+                f"{what}: no response within {within:g} s", hint="raise http.timeout"
             ) from exc
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             raise TriggerError(f"{what}: {_why(exc)}") from exc
@@ -209,8 +210,10 @@ def _why(exc: BaseException) -> str:
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted: {exc.certificate_error}"
     if isinstance(exc, aiohttp.ClientConnectorError):
-        os_error = exc.os_error
-        return os_error.strerror or str(os_error) or type(os_error).__name__
+        cause = exc.os_error
+        if isinstance(cause, socket.gaierror):
+            return f"its host is not known: {cause.strerror}"
+        return os.strerror(cause.errno).lower() if cause.errno else str(cause)
     if isinstance(exc, aiohttp.ServerDisconnectedError):
         return "the server closed the connection without a response"
     return str(exc) or type(exc).__name__

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from sensor.firing import context_json, context_time, data_document, whole_json
 from sensor.record import Flag, Name, Record, not_built
-from spine.errors import ConfigError, ParameterError
+from spine.errors import ParameterError
 from spine.event import Event
 from spine.lang import EvaluationError, gjson, gojson, paths, sjson
 from spine.lang.gjson import Document, Kind
@@ -101,7 +101,7 @@ def compile_source(src: ParameterSource) -> Resolve:
         value = take(events, name)
         if value is None:
             raise ParameterError(
-                f"resolving {what} of dependency {name!r}: event {events[name].id!r} has no such key",
+                f"resolving {what} of dependency {name!r}: event {events[name].id!r} has none",
                 hint="give a default in value",
             )
         return value

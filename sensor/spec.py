@@ -91,7 +91,7 @@ class RetryBackoff(Record):
             raise ValueError("write a duration such as 10s, or whole nanoseconds")  # noqa: TRY004 -- pydantic takes ValueError
         elif not -(2**63) <= raw < 2**63:
             raise ValueError("out of range")
-        elif abs(raw) < 10**6:  # noqa: PLR2004 -- a millisecond: nobody means less
+        elif abs(raw) < 10**6:  # below a millisecond: hardly meant
             warn(f"duration: {raw} means {raw} nanoseconds: write a text such as {raw}s")
         return raw
 

@@ -19,7 +19,9 @@ _KEPT = 64
 
 def json_of(model: Model, *, without: frozenset[str] = frozenset()) -> bytes:
     """Return what was written in a manifest, as JSON."""
-    raw = model.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, exclude=without)
+    raw = model.model_dump(
+        by_alias=True, exclude_unset=True, exclude_none=True, exclude=set(without)
+    )
     return orjson.dumps(raw)
 
 

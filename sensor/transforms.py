@@ -13,7 +13,7 @@ import msgspec
 from sensor.spec import Transform
 from spine.errors import TransformError
 from spine.event import JSON, Event
-from spine.lang import EvaluationError, jq
+from spine.lang import EvaluationError
 
 _OBJECT = re.compile(rb"[ \t\r\n]*(?:\{|null[ \t\r\n]*$)")
 
@@ -31,6 +31,8 @@ def compile_transform(transform: Transform | None) -> Compiled | None:
     """Compile a transform; None where there is nothing to do. Raises ConfigError."""
     if transform is None or not transform.jq:
         return None
+    from spine.lang import jq
+
     program = jq.compile(transform.jq)
     text = transform.jq
 

@@ -36,8 +36,8 @@ class _Loader(yaml.SafeLoader):
         self.flatten_mapping(node)
         out: dict[Hashable, Any] = {}
         for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]  # PyYAML has no types for it
-            out[_key(key)] = self.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]  # PyYAML has no types for it
+            key = self.construct_object(key_node, deep=True)
+            out[_key(key)] = self.construct_object(value_node, deep=True)
         return out
 
 
@@ -51,7 +51,7 @@ def _key(value: Any) -> str:
     raise ValueError(f"key {value!r} cannot be a key of JSON")
 
 
-def _scalar(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+def _scalar(_: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
     return node.value if node.style is not None else _plain(node.value)
 
 
@@ -76,7 +76,7 @@ def _integer(text: str, digits: str) -> int | float:
     return value if -(2**63) <= value < 2**64 else float(value)
 
 
-def _binary(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+def _binary(_: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
     return base64.b64decode("".join(node.value.split())).decode(errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""Log: writes one line for each event of a firing; the first trigger of every Sensor that is tried out.
+"""Log: writes one line for each event of a firing.
 
 The text of a line is the event's data where it is JSON or plain text, else its base64.
 """

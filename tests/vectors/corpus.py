@@ -89,5 +89,9 @@ SOURCE_TEMPLATES = Rule(
     "uses dataTemplate or contextTemplate: Go templates come with a later release",
     uses("dataTemplate", "contextTemplate"),
 )
+DATA_TEMPLATES = Rule(
+    "uses template of a data filter: Go templates come with a later release",
+    lambda v: any(k == "template" and isinstance(x, str) and x for k, x in walk(v["input"])),
+)
 SCRIPTS = Rule("uses script: Lua comes with a later release", uses("script"))
 EXPRS = Rule("uses exprs: govaluate comes with a later release", uses("exprs"))

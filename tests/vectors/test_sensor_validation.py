@@ -3,7 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
-from vectors.corpus import EXPRS, SCRIPTS, SOURCE_TEMPLATES, Rule, Vector, differs, family, walk
+from vectors.corpus import (
+    DATA_TEMPLATES,
+    EXPRS,
+    SCRIPTS,
+    SOURCE_TEMPLATES,
+    Rule,
+    Vector,
+    differs,
+    family,
+    walk,
+)
 
 from sensor.plan import compile_plan
 from sensor.spec import KINDS, SensorSpec
@@ -64,7 +74,15 @@ STRICTER = {
 @pytest.mark.parametrize(
     "vector",
     family(
-        "sensor_validation", NO_BUS, STAN, OTHER_KINDS, RESETS, EXPRS, SCRIPTS, SOURCE_TEMPLATES
+        "sensor_validation",
+        NO_BUS,
+        STAN,
+        OTHER_KINDS,
+        RESETS,
+        EXPRS,
+        SCRIPTS,
+        SOURCE_TEMPLATES,
+        DATA_TEMPLATES,
     ),
 )
 def test_validation(vector: Vector) -> None:

@@ -19,8 +19,10 @@ KINDS = {
 NOT_OURS = Rule("of another part", lambda v: v["input"]["kind"] not in KINDS)
 PARTS = Rule(
     "a part that is not valid by itself: Go fills in zeros, we name what is missing",
-    lambda v: v["input"]["kind"] in {"trigger", "dependency", "sensor_spec"}
-    and "error" not in v["expect"],
+    lambda v: (
+        v["input"]["kind"] in {"trigger", "dependency", "sensor_spec"}
+        and "error" not in v["expect"]
+    ),
 )
 
 
@@ -45,9 +47,11 @@ def test_normalise(vector: Vector) -> None:
 
 REPLICAS = Rule(
     "no replicas in it",
-    lambda v: v["input"]["kind"] != "sensor_spec"
-    or "error" in v["expect"]
-    or not any(key == "replicas" for key, _ in walk(v["input"])),
+    lambda v: (
+        v["input"]["kind"] != "sensor_spec"
+        or "error" in v["expect"]
+        or not any(key == "replicas" for key, _ in walk(v["input"]))
+    ),
 )
 
 

@@ -1,0 +1,154 @@
+"""Every trigger keeps the contract. A new one is found by its file, and needs nothing here."""
+
+import importlib
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from sensor_kit import event
+
+import sensor.triggers
+from delivery.action import Action
+from sensor.plan import Plan, compile_plan
+from sensor.spec import KINDS, SensorSpec, TriggerTemplate
+from sensor.trigger import Trigger
+from spine.errors import RemoteError, TriggerError
+from spine.model import Model, load
+from spine.runtime import Env, Shared
+from spine.secrets import GivenSecrets, SecretRef
+
+FOLDER = Path(sensor.triggers.__file__).parent
+EXAMPLES = Path(__file__).parents[2] / "examples" / "triggers"
+NAMES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
+SENDS_NOTHING = {"log": "writes to the process's own log"}
+"""Triggers without a target that could refuse, with the reason."""
+
+REFUSED = "http://127.0.0.1:1/"
+BODY = b'{"body": {"id": "A-1", "status": "paid", "total": 59.9}}'
+
+
+def trigger_class(name: str) -> type[Trigger]:
+    module = importlib.import_module(f"sensor.triggers.{name}")
+    own = [v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__]
+    classes = [v for v in own if inspect.isclass(v) and issubclass(v, Trigger)]
+    assert len(classes) == 1, "one file is one trigger"
+    return classes[0]
+
+
+def example(name: str) -> dict:
+    return yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+
+
+def plan(name: str) -> Plan:
+    raw = example(name)
+    return compile_plan(raw["metadata"]["name"], "ns", load(SensorSpec, raw["spec"]))
+
+
+def action(name: str) -> Action:
+    planned = plan(name)
+    (trigger,) = planned.triggers.values()
+    events = {d: event(d, data=BODY) for d in planned.dependencies}
+    return trigger.render(events, "key")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_module_field_class_and_kind_have_one_name(name: str) -> None:
+    cls = trigger_class(name)
+    assert name in KINDS
+    field = TriggerTemplate.model_fields[name]
+    assert cls in getattr(field.annotation, "__args__", ())
+    assert cls.kind == field.alias
+    assert cls.__name__ == "".join(part.capitalize() for part in name.split("_"))
+
+
+def models(cls: type[Model], seen: set[type[Model]]) -> Iterator[type[Model]]:
+    if cls in seen:
+        return
+    seen.add(cls)
+    yield cls
+    for field in cls.model_fields.values():
+        for inner in _classes(field.annotation):
+            yield from models(inner, seen)
+
+
+def _classes(annotation: object) -> Iterator[type[Model]]:
+    if inspect.isclass(annotation) and issubclass(annotation, Model):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _classes(inner)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_field_is_documented(name: str) -> None:
+    missing = [
+        f"{cls.__name__}.{field}"
+        for cls in models(trigger_class(name), set())
+        for field, info in cls.model_fields.items()
+        if not info.description
+    ]
+    assert missing == []
+    assert importlib.import_module(f"sensor.triggers.{name}").__doc__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_example_is_valid_without_a_warning(name: str) -> None:
+    warnings: list[str] = []
+    raw = example(name)
+    spec = load(SensorSpec, raw["spec"], on_warning=warnings.append)
+    assert [t.template.trigger.kind for t in spec.triggers] == [trigger_class(name).kind]
+    warnings += [str(w) for w in plan(name).warnings]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rendering_is_pure_and_gives_json(name: str) -> None:
+    first, second = action(name), action(name)
+    assert first == second
+    assert json.loads(json.dumps(first.content)) == first.content
+    assert first.kind == trigger_class(name).kind
+
+
+class Watched(GivenSecrets):
+    """Gives a telling value for every Secret, and remembers that it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def secret(self, ref: SecretRef) -> str:
+        self.asked += 1
+        return "hush-hush"
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_no_secret_is_read_before_it_is_sent(name: str) -> None:
+    assert "hush" not in json.dumps(action(name).content)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in SENDS_NOTHING])
+async def test_a_target_that_refuses_is_a_trigger_error(name: str) -> None:
+    (planned,) = plan(name).triggers.values()
+    made = action(name)
+    made.content["url"] = REFUSED
+    secrets = Watched()
+    async with Shared() as shared:
+        env = Env("till", planned.name, "ns", secrets, shared, host="127.0.0.1")
+        async with planned.trigger.open(env) as sender:
+            with pytest.raises(TriggerError) as caught:
+                await sender.send(made, 1)
+    assert isinstance(caught.value, RemoteError)
+    assert not caught.value.permanent
+    assert secrets.asked, "the example shows a Secret"
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", list(SENDS_NOTHING))
+async def test_waivers_are_needed(name: str) -> None:
+    (planned,) = plan(name).triggers.values()
+    async with Shared() as shared:
+        env = Env("till", planned.name, "ns", GivenSecrets(), shared, host="127.0.0.1")
+        async with planned.trigger.open(env) as sender:
+            await sender.send(action(name), 1)  # nothing refuses
