@@ -8,7 +8,13 @@ from vectors.corpus import Vector, event, family
 from sensor.spec import Transform
 from sensor.transforms import compile_transform
 from spine.errors import ConfigError, TransformError
+from spine.event import Event
 from spine.model import load
+
+
+def _after(given: Vector, before: Event) -> Event:
+    compiled = compile_transform(load(Transform, given["transform"]))
+    return before if compiled is None else compiled.apply(before)
 
 
 @pytest.mark.parametrize("vector", family("transform_jq"))
@@ -17,12 +23,9 @@ def test_transform(vector: Vector) -> None:
     before = event(given["event"])
     if "error" in expect:
         with pytest.raises((ConfigError, TransformError)):
-            compiled = compile_transform(load(Transform, given["transform"]))
-            assert compiled is not None
-            compiled.apply(before)
+            _after(given, before)
         return
-    compiled = compile_transform(load(Transform, given["transform"]))
-    after = before if compiled is None else compiled.apply(before)
+    after = _after(given, before)
     if "raw" not in expect:
         assert after.data is None
         return
