@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import yaml
 from pydantic import Field, field_validator
@@ -131,10 +131,7 @@ def servers(url: str) -> tuple[str, ...]:
 
 def shown(url: str) -> str:
     """Return a URL without its user and password."""
-    return ", ".join(
-        f"{one.split('://')[0]}://{one.split('://', 1)[1].rpartition('@')[2]}"
-        for one in servers(url)
-    )
+    return ", ".join(without_user(one) for one in servers(url))
 
 
 # ---------------------------------------------------------------------------- credentials
@@ -152,7 +149,23 @@ def credentials(config: JetStreamConfig, secrets: Secrets) -> dict[str, Any]:
         return {"token": _read(Path(config.token_file), "token file").strip()}
     if config.access_secret is not None:
         return _parsed(_access_text(config.access_secret, secrets), config.access_secret)
+    return _in_url(config.url)
+
+
+def _in_url(url: str) -> dict[str, Any]:
+    for one in servers(url):
+        parts = urlsplit(one)
+        if parts.username and parts.password is None:
+            return {"token": unquote(parts.username)}
+        if parts.username:
+            return {"user": unquote(parts.username), "password": unquote(parts.password or "")}
     return {}
+
+
+def without_user(url: str) -> str:
+    """Return the URL of a server without user and password."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _access_text(ref: SecretRef, secrets: Secrets) -> str:

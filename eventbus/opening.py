@@ -5,7 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from eventbus.config import BusConfig, JetStreamConfig, credentials, servers, tls_context
+from eventbus.config import (
+    BusConfig,
+    JetStreamConfig,
+    credentials,
+    servers,
+    tls_context,
+    without_user,
+)
 from eventbus.settings import StreamSettings
 from spine.secrets import Secrets
 
@@ -51,7 +58,7 @@ def options_of(config: JetStreamConfig, secrets: Secrets, name: str) -> "Options
 
     context, demanded = tls_context(config, secrets)
     return Options(
-        servers=servers(config.url),
+        servers=tuple(without_user(one) for one in servers(config.url)),
         name=name,
         tls=context,
         tls_demanded=demanded,

@@ -64,6 +64,11 @@ class Options:
     """Whether a server without TLS is refused, before any credential is sent."""
 
     @property
+    def verified(self) -> bool:
+        """Whether a server has to show a certificate that we trust."""
+        return self.tls is None or self.tls.verify_mode != ssl.CERT_NONE
+
+    @property
     def shown(self) -> str:
         """The servers without credentials, for messages."""
         return ", ".join(re.sub(r"//[^/]*@", "//", server) for server in self.servers)
@@ -104,7 +109,7 @@ class Connection:
         self._first: asyncio.Future[None] | None = None
         self._owner: asyncio.Task[None] | None = None
         self._errors: list[Exception] = []
-        self._warned_unverified = False
+        self._warned = False
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -285,15 +290,19 @@ class Connection:
                 )
             self._check(client, options)
         except (NatsError, OSError, TimeoutError) as exc:
-            await _close(client)
-            why = self._errors[-1] if self._errors else exc
-            raise BusError(_why(options, why)) from exc
+            why = _why(options, self._errors[-1] if self._errors else exc)
+            self._state.problem = why
+            await _close(client, 0.5)
+            raise BusError(why) from exc
         except BaseException:
             await _close(client)
             raise
         return client
 
     def _check(self, client: Client, options: Options) -> None:
+        """Refuse a server that is not what was asked for."""
+        if options.tls_demanded and not _speaks_tls(client):
+            raise NatsError(_NO_TLS)
         version = client.connected_server_version
         try:
             old = (version.major, version.minor) < OLDEST
@@ -310,6 +319,12 @@ class Connection:
         for listening in list(self._listeners):
             with suppress(NatsError, OSError):
                 await self._subscribe(self._client, listening)
+        if not self._warned and _speaks_tls(self._client) and not options.verified:
+            self._warned = True
+            log.warning(
+                "the certificate of the bus at %s is not verified; give tls.caCertSecret",
+                options.shown,
+            )
         again = self._first is not None and self._first.done()
         log.info("connected to the bus at %s", options.shown)
         self._state.up.set()
@@ -337,6 +352,13 @@ class Connection:
         )
 
 
+_NO_TLS = "the server does not speak TLS, and tls is configured"
+
+
+def _speaks_tls(client: Client) -> bool:
+    return bool(client._server_info.get("tls_required"))  # noqa: SLF001 -- the library has no other place to look
+
+
 def _credentials(options: Options, client: Client) -> dict[str, Any]:
     """Return the client's options for credentials; none leaves before TLS that was demanded."""
 
@@ -345,8 +367,8 @@ def _credentials(options: Options, client: Client) -> dict[str, Any]:
             return None
 
         def give() -> str:
-            if options.tls_demanded and not client._server_info.get("tls_required"):  # noqa: SLF001 -- the library has no other place to look
-                raise NatsError("the server does not speak TLS, and tls is configured")
+            if options.tls_demanded and not _speaks_tls(client):
+                raise NatsError(_NO_TLS)
             return value
 
         return give
@@ -378,7 +400,7 @@ def _why(options: Options, exc: Exception) -> str:
     return f"connecting to {options.shown}: {text}{hint}"
 
 
-async def _close(client: Client) -> None:
+async def _close(client: Client, seconds: float = 2.0) -> None:
     with suppress(Exception):  # it is thrown away, whatever is wrong with it
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(seconds):
             await client.close()
