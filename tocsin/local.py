@@ -243,10 +243,12 @@ class Local:
                 "kind": key[0],
                 "namespace": key[1],
                 "name": key[2],
+                "bus": one.checked.bus[1],
+                "events": _kinds(one),
                 "pid": child.pid,
                 "metrics": f"http://127.0.0.1:{child.metrics_port}/metrics",
             }
-            for key, (_, child) in self._running.items()
+            for key, (one, child) in self._running.items()
         ]
         run = {
             "pid": os.getpid(),
@@ -275,3 +277,8 @@ class Local:
 
 def _is_source(one: Wanted) -> bool:
     return one.verb == "eventsource"
+
+
+def _kinds(one: Wanted) -> dict[str, str]:
+    """Return the events of an EventSource with their kinds."""
+    return {n: s.type for n, s in one.checked.spec.sources().items()} if _is_source(one) else {}

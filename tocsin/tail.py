@@ -1,0 +1,166 @@
+"""`tocsin tail`: events and actions, live."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eventbus.bus import DECISIONS, EVENTS, Bus, Message
+from spine.errors import EventError
+from tocsin.bus_options import bus_options, opened, running
+
+_WIDTH = 120
+_COLOURS = {"done": "green", "failed": "yellow", "stored": "yellow", "gave up": "red",
+            "dead letter": "red", "event": "cyan"}  # fmt: skip
+
+
+@click.command("tail")
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only events of this one.")
+@click.option(
+    "--sensor", "sensors", multiple=True, metavar="NAME", help="Only actions of this one."
+)
+@click.option("--since", default="", metavar="10m|all", help="Begin with what is stored.")
+@click.option("--no-follow", is_flag=True, help="Stop at the present end.")
+@click.option("--data", "whole", is_flag=True, help="Print the data of events in full.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Lines for a person, or a JSON object a line.",
+)
+@bus_options
+def command(  # noqa: PLR0913, PLR0917 -- one for each option
+    sources: tuple[str, ...],
+    sensors: tuple[str, ...],
+    since: str,
+    no_follow: bool,
+    whole: bool,
+    output: str,
+    folder: Path,
+    bus: str,
+    bus_name: str,
+) -> None:
+    """Show events and the actions that they caused, live.
+
+    Finds the bus of the `tocsin run` in this folder. Ctrl-C ends it.
+
+    \b
+    Examples:
+      tocsin tail
+      tocsin tail --sensor notify --since 10m
+      tocsin tail -o json | jq .
+    """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
+    run = running(folder, bus)
+    start = _start(since, no_follow)
+
+    async def main() -> None:
+        async with opened(run, bus, bus_name) as found:
+            async for kind, message in _both(found, sources, sensors, start, not no_follow):
+                line = _record(kind, message)
+                shown = json.dumps(line) if output == "json" else _text(line, whole=whole)
+                click.echo(shown)
+
+    asyncio.run(main())
+
+
+def _start(since: str, no_follow: bool) -> str | float:
+    from spine.runtime import seconds
+
+    if since == "all" or (no_follow and not since):
+        return "all"
+    return time.time() - seconds(since) if since else "new"
+
+
+async def _both(
+    bus: Bus,
+    sources: tuple[str, ...],
+    sensors: tuple[str, ...],
+    start: str | float,
+    follow: bool,
+) -> AsyncIterator[tuple[str, Message]]:
+    """Yield events and decisions as they come, or up to the present end in order of time."""
+    from delivery.subjects import token
+
+    wanted: list[tuple[str, str, list[str]]] = []
+    if sources or not sensors:
+        wanted.append(("event", EVENTS, [f"{EVENTS}.{s}.*" for s in sources]))
+    if sensors or not sources:
+        wanted.append(("action", DECISIONS, [f"{DECISIONS}.{token(s)}.*" for s in sensors]))
+    if not follow:
+        found = [(k, m) for k, stream, s in wanted async for m in bus.read(stream, s, start=start)]
+        for pair in sorted(found, key=lambda pair: pair[1].stored):
+            yield pair
+        return
+    queue: asyncio.Queue[tuple[str, Message]] = asyncio.Queue(maxsize=1000)
+
+    async def pump(kind: str, stream: str, subjects: list[str]) -> None:
+        async for message in bus.read(stream, subjects, start=start, follow=True):
+            await queue.put((kind, message))
+
+    async with asyncio.TaskGroup() as tasks:
+        for kind, stream, subjects in wanted:
+            tasks.create_task(pump(kind, stream, subjects))
+        while True:
+            yield await queue.get()
+
+
+def _record(kind: str, message: Message) -> dict[str, Any]:
+    """Return a message as JSON."""
+    if kind == "action":
+        with suppress(ValueError):
+            return {"what": "action", **json.loads(message.data)}
+        return {"what": "action", "time": message.stored, "subject": message.subject}
+    from spine.event import decode
+
+    try:
+        event = decode(message.data)
+    except EventError as exc:
+        found = {"what": "event", "time": message.stored, "subject": message.subject}
+        return {**found, "problem": str(exc)}
+    return {
+        "what": "event",
+        "time": message.stored,
+        "sequence": message.sequence,
+        "source": event.source,
+        "event": event.subject,
+        "type": event.type,
+        "id": event.id,
+        "data": _data(event.data),
+    }
+
+
+def _data(data: bytes | None) -> Any:
+    if data is None:
+        return None
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data.decode(errors="replace")
+
+
+def _text(line: dict[str, Any], *, whole: bool) -> str:
+    clock = datetime.fromtimestamp(line["time"], UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    if line["what"] == "event":
+        name = f"{line['source']}/{line['event']}" if "source" in line else line["subject"]
+        told = line.get("problem") or json.dumps(line["data"], ensure_ascii=False)
+        what = f"{line.get('type', '')} {line.get('id', '')} {told}"
+        result = "event"
+    else:
+        result = line.get("result", "action")
+        name = f"{line.get('sensor', '')}/{line.get('trigger', '')}"
+        took = f" in {line['seconds'] * 1000:.0f} ms" if line.get("seconds") else ""
+        attempt = f", attempt {line['attempt']}" if line.get("attempt", 1) > 1 else ""
+        causes = " ".join(f"{d}={i}" for d, i in (line.get("events") or {}).items())
+        more = f" ({line['skipped']} more not shown)" if line.get("skipped") else ""
+        what = f"{line.get('summary', '')}{took}{attempt} <- {causes}{more}"
+    if not whole and len(what) > _WIDTH:
+        what = what[: _WIDTH - 1] + "…"
+    return f"{clock} {click.style(f'{result:<11}', fg=_COLOURS.get(result))} {name}  {what}"
