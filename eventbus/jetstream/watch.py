@@ -9,7 +9,7 @@ the same (other programs publish too) is counted.
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eventbus.bus import EVENTS
@@ -48,15 +48,19 @@ class Watch:
         self.evicted = 0
         """Messages that went before a durable had read them, as far as this process saw."""
         self._stop_at = 0
-        self._stop_why = ""
-        self._seen: dict[str, int] = {}
+        self._last = 0
+        self._config: dict[str, Any] = {}
+        self._behind: dict[str, Behind] = {}
+        """The oldest unread message of each durable, as of the last look."""
         self._share = 0.0
         self.published = asyncio.Event()
 
     def stored(self, sequence: int) -> None:
         """Take note of the sequence of what was stored."""
         if self._stop_at and sequence >= self._stop_at and not self.held:
-            self.held = self._stop_why
+            worst = min(self._behind.values(), key=lambda b: b.sequence)
+            unread = worst.unread + sequence - self._last
+            self._hold(_why(replace(worst, unread=unread), FULL, self._config), FULL)
         if not self.published.is_set():
             self.published.set()
 
@@ -81,29 +85,21 @@ class Watch:
             return
         durables = [d async for d in self._consumers.durables(EVENTS)]
         self._count_evicted(info["state"], durables)
-        await self._judge(info, durables)
+        found = [await self._oldest(d, info["state"]) for d in durables if _unread(d)]
+        self._behind = {b.durable: b for b in found if b is not None}
+        self._last, self._config = info["state"]["last_seq"], info["config"]
+        self._judge(info["state"], info["config"])
 
-    async def _judge(self, info: dict[str, Any], durables: list[dict[str, Any]]) -> None:
-        state, config = info["state"], info["config"]
-        behind: Behind | None = None
-        roughly = min((d["ack_floor"]["stream_seq"] for d in durables if _unread(d)), default=None)
-        if roughly is not None and _share(state, config, roughly + 1) > NEAR:
-            found = [b for d in durables if _unread(d) and (b := await self._oldest(d, state))]
-            behind = min(found, key=lambda b: b.sequence, default=None)
-        elif roughly is not None and config["max_age"] and state["messages"]:
-            age = time.time() - unix(state["first_ts"])
-            if age > FULL * config["max_age"] / NANO:
-                found = [b for d in durables if _unread(d) and (b := await self._oldest(d, state))]
-                behind = min(found, key=lambda b: b.sequence, default=None)
-        if behind is None:
+    def _judge(self, state: dict[str, Any], config: dict[str, Any]) -> None:
+        worst = min(self._behind.values(), key=lambda b: b.sequence, default=None)
+        if worst is None:
             self._stop_at = 0
             self._hold("", 0.0)
             return
-        share = _share(state, config, behind.sequence)
-        old = config["max_age"] and (time.time() - behind.stored) * NANO / config["max_age"]
-        self._stop_at = _full_at(state, config, behind.sequence)
-        self._stop_why = _why(behind, share, config)
-        self._hold(self._stop_why if max(share, old or 0.0) >= FULL else "", share)
+        self._stop_at = _full_at(state, config, worst.sequence)
+        share = _share(state, config, worst.sequence)
+        age = (time.time() - worst.stored) * NANO / config["max_age"] if config["max_age"] else 0.0
+        self._hold(_why(worst, share, config) if max(share, age) >= FULL else "", share)
 
     def _hold(self, why: str, share: float) -> None:
         self._share = share
@@ -136,15 +132,17 @@ class Watch:
         return best
 
     def _count_evicted(self, state: dict[str, Any], durables: list[dict[str, Any]]) -> None:
-        """Count what went below a durable's feet: the stream begins after its place."""
+        """Count what went below a durable's feet: the stream begins after its oldest unread."""
         for info in durables:
-            name, floor = info["name"], info["ack_floor"]["stream_seq"]
-            known = self._seen.get(name, floor)
-            self._seen[name] = first = max(state["first_seq"] - 1, floor)
-            if first > max(known, floor) and _unread(info):
-                lost = first - max(known, floor)
+            before = self._behind.get(info["name"])
+            if before is None:
+                continue
+            unread = max(before.sequence, info["ack_floor"]["stream_seq"] + 1)
+            new = state["last_seq"] - self._last
+            lost = min(state["first_seq"] - unread, before.unread + new)
+            if lost > 0:
                 self.evicted += lost
-                log.error("durable %s: up to %d unread events were evicted", name, lost)
+                log.error("durable %s: up to %d unread events were evicted", info["name"], lost)
 
 
 def _unread(info: dict[str, Any]) -> bool:
