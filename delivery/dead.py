@@ -21,6 +21,8 @@ from spine.event import decode
 
 Component = Literal["eventsource", "sensor"]
 
+REDRIVEN = "Tocsin-Redriven"
+"""Header, within the process only, of an event that is retried: the position of the retry."""
 SPARE = 1024
 """Bytes of `max_payload` left for what travels beside a dead letter."""
 
@@ -47,11 +49,15 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Position of that message in its stream."""
     data: bytes = b""
     """The message of an event, as it was read."""
+    events: dict[str, bytes] = {}
+    """Dependency -> event, as it was when the action of a firing could not be made of them."""
     action: Action | None = None
     lane: str = ""
     """Last token of the subject to which a retried action goes back."""
     cut: bool = False
     """Whether `data` or the action's content was too large to be kept."""
+    redriven: int = 0
+    """Position of the retry that failed too; 0 where there was none."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -91,6 +97,7 @@ def of_event(
         subject=message.subject,
         sequence=message.sequence,
         data=message.data,
+        redriven=int(message.headers.get(REDRIVEN, "0")),
     )
 
 
@@ -99,7 +106,7 @@ def _identity(letter: DeadLetter) -> str:
     action = letter.action
     died = (action.key, action.attempt, action.redriven) if action else letter.data
     where = (letter.component, letter.object, letter.place, letter.lane)
-    parts = (where, letter.subject, letter.sequence, died)
+    parts = (where, letter.subject, letter.sequence, letter.redriven, died)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -1,8 +1,10 @@
 """A bus in memory, senders that do as they are told, and a clock that follows the loop."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from delivery.action import Action, Outcome, action_key
 from delivery.dead import list_dead
@@ -26,6 +28,8 @@ class Target:
         self.answer, self.seconds = answer, seconds
         self.attempts: list[tuple[str, int, float]] = []
         self.done: list[str] = []
+        self.bodies: list[Any] = []
+        """JSON bodies of the actions that were done."""
         self.busy = self.most = 0
 
     async def send(self, action: Action, attempt: int) -> Outcome:
@@ -39,6 +43,7 @@ class Target:
         if self.answer is not None:
             self.answer(action, attempt)
         self.done.append(action.key)
+        self.bodies.append(json.loads(action.content.get("body") or "null"))
         return Outcome("200 OK")
 
     @property

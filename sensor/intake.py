@@ -1,0 +1,287 @@
+"""One event on its way through a sensor: read, decided, its actions delivered.
+
+An event is done when every action that follows from it has an outcome and every fault is a
+dead letter; so nothing that is wrong with one event ever blocks those behind it. Only the bus
+can make an event come back.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from delivery.action import Action
+from delivery.dead import REDRIVEN, DeadLetter, body, dead_letter, of_event, reason, redriven
+from delivery.queue import MAX_DELIVERIES, Dispatcher, NoOutcome
+from delivery.report import Report, Thinned
+from eventbus.bus import Bus, Message
+from sensor import guarded
+from sensor.evaluate import Decision, EventFault, evaluate, refire
+from sensor.folding import Folder, Outlets
+from sensor.plan import Plan
+from sensor.state import EMPTY, State
+from spine.errors import BusError, EventError, RemoteError
+from spine.event import Event, decode, encode
+from spine.lang import EvaluationError
+from spine.telemetry import SensorMetrics
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = 10_000
+"""Actions that were done for events which came back, so that those are not done again."""
+GIVEN_BACK = 3.0
+"""Seconds after which an event that another generation knows is offered again."""
+
+Ask = Callable[[bytes], Awaitable[bytes]]
+"""Evaluates a request of `sensor.guarded` in another process."""
+
+
+class Intake:
+    """Handles the messages of one Sensor."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        bus: Bus,
+        dispatcher: Dispatcher,
+        metrics: SensorMetrics,
+        ask: Ask | None,
+        since: Mapping[str, float],
+    ) -> None:
+        self._plan, self._bus, self._dispatcher, self._metrics = plan, bus, dispatcher, metrics
+        self._ask, self._since = ask, dict(since)
+        self._latest = max(self._since.values(), default=0.0)
+        self.folder: Folder | None = None
+        """Set where a trigger has state."""
+        self.newer: Callable[[], Awaitable[bool]] = _never
+        """Tells whether a newer generation of the Sensor runs."""
+        self._folded = frozenset(
+            name
+            for name, dependency in plan.dependencies.items()
+            if any(plan.triggers[trigger].stateful for trigger in dependency.triggers)
+        )
+        self._done: OrderedDict[str, None] = OrderedDict()
+        self._excused: OrderedDict[int, int] = OrderedDict()
+        self._lines = Thinned(10, 1_000)
+
+    def outlets(self, floor: Callable[[], Awaitable[int]]) -> Outlets:
+        """Return where the folder's results go."""
+        return Outlets(self._dispatcher.store, self._bury_fault, floor)
+
+    # ------------------------------------------------------------------------ events
+
+    async def event(self, message: Message) -> None:
+        """Handle an event of the stream. Raises BusError to have it back."""
+        metrics = self._metrics
+        metrics.received()
+        if message.deliveries > 1 and self._hopeless(message):
+            await self._bury(NoOutcome(message.deliveries), message)
+            return
+        try:
+            event = decode(message.data)
+        except EventError as exc:
+            await self._bury(exc, message)
+            return
+        skip: tuple[str, ...] = ()
+        if message.stored < self._latest:  # older than a dependency of today
+            skip = tuple(name for name, at in self._since.items() if message.stored < at)
+        await self._excusing(message, self._handle(event, message, skip))
+
+    async def _excusing(self, message: Message, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except RemoteError:  # no fault of the event
+            times = self._excused.pop(message.sequence, 0)
+            self._excused[message.sequence] = times + 1
+            if len(self._excused) > REMEMBERED:
+                self._excused.popitem(last=False)
+            raise
+        if self._excused:
+            self._excused.pop(message.sequence, None)
+
+    def _hopeless(self, message: Message) -> bool:
+        excused = self._excused.get(message.sequence, 0)
+        return message.deliveries - excused > MAX_DELIVERIES
+
+    async def _handle(self, event: Event, message: Message, skip: tuple[str, ...]) -> None:
+        try:
+            decision = await self._decided(event, message, skip)
+        except (BusError, asyncio.CancelledError):
+            raise
+        except Exception as exc:  # noqa: BLE001 -- whatever it is, it is this event's end only
+            await self._bury(exc, message)
+            return
+        if not decision.known:
+            await self._unknown(message)
+            return
+        await self._follow(decision, message)
+
+    async def _decided(self, event: Event, message: Message, skip: tuple[str, ...]) -> Decision:
+        if self.folder is not None and self._is_folded(event):
+            return await self.folder.fold(event, message, skip)
+        if self._ask is None:
+            return evaluate(self._plan, EMPTY, event, time.time(), skip=skip)
+        return await self.decide(EMPTY, event, message, skip)
+
+    def _is_folded(self, event: Event) -> bool:
+        known = self._plan.dependencies_of(event.source, event.subject)
+        return any(dependency.name in self._folded for dependency in known)
+
+    async def decide(
+        self, state: State, event: Event, message: Message, skip: tuple[str, ...]
+    ) -> Decision:
+        """Evaluate an event, in another process where the plan is not safe."""
+        now, stored = time.time(), message.stored
+        sequence = 0 if REDRIVEN in message.headers else message.sequence  # 0 counts as new
+        if self._ask is None:
+            return evaluate(
+                self._plan, state, event, now, sequence=sequence, stored=stored, skip=skip
+            )
+        request = guarded.request(state, event, now, sequence=sequence, stored=stored, skip=skip)
+        try:
+            return guarded.decision(await self._ask(request))
+        except EvaluationError as exc:
+            raise EventError(f"evaluating event {event.id!r}: {exc}") from exc
+
+    async def _unknown(self, message: Message) -> None:
+        if await self.newer():
+            raise RemoteError(
+                f"handling event {message.sequence}: a newer generation of the Sensor reads it",
+                retry_after=GIVEN_BACK,
+            )
+        self._metrics.filtered("", "Unknown")
+
+    # ------------------------------------------------------------------------ what follows
+
+    async def _follow(self, decision: Decision, message: Message) -> None:
+        for verdict in decision.dependencies:
+            if not verdict.passed and verdict.reason is not None:
+                self._metrics.filtered(verdict.name, verdict.code)
+        for fault in decision.faults:
+            await self._bury_fault(fault, message)
+        actions = decision.actions
+        if self._done:
+            actions = [action for action in actions if action.key not in self._done]
+        if len(actions) == 1:
+            await self._dispatcher.deliver(actions[0])
+        elif actions:
+            await self._deliver_all(actions)
+
+    async def _deliver_all(self, actions: Sequence[Action]) -> None:
+        deliveries = (self._dispatcher.deliver(action) for action in actions)
+        results = await asyncio.gather(*deliveries, return_exceptions=True)
+        errors = [result for result in results if result is not None]
+        if not errors:
+            return
+        for action, result in zip(actions, results, strict=True):
+            if result is None:  # the event comes back, but this one is done
+                self._done[action.key] = None
+        while len(self._done) > REMEMBERED:
+            self._done.popitem(last=False)
+        raise errors[0]
+
+    # ------------------------------------------------------------------------ dead letters
+
+    async def _bury(self, error: BaseException, message: Message, place: str = "") -> None:
+        letter = of_event(
+            error, component="sensor", object=self._plan.name, place=place, message=message
+        )
+        await self._store(letter)
+
+    async def _bury_fault(self, fault: EventFault, message: Message) -> None:
+        letter = of_event(
+            EventError(fault.message),
+            component="sensor",
+            object=self._plan.name,
+            place=fault.place,
+            message=message,
+        )
+        events = {name: encode(event) for name, event in fault.events.items()}
+        await self._store(msgspec.structs.replace(letter, code=fault.code, events=events))
+
+    async def _store(self, letter: DeadLetter) -> None:
+        number = await dead_letter(self._bus, letter)
+        self._metrics.dead_letter(letter.code)
+        if self._lines.passes(f"{letter.place} {letter.code}"):
+            log.error(
+                "event %d is dead letter %d: %s",
+                letter.sequence,
+                number,
+                letter.traceback or letter.message,
+                extra={"sensorName": self._plan.name, "place": letter.place, "code": letter.code},
+            )
+        self._dispatcher.reporter.tell(
+            letter.place,
+            "dead letter",
+            lambda: Report(
+                time=letter.time,
+                sensor=self._plan.name,
+                trigger=letter.place,
+                result="dead letter",
+                summary=f"number {number}: {letter.message}",
+            ),
+        )
+
+    # ------------------------------------------------------------------------ once more
+
+    async def redrive(self, message: Message) -> None:
+        """Handle a dead event that somebody put back on its way. Raises BusError."""
+        try:
+            letter = redriven(message)
+        except EventError as exc:
+            await self._bury(exc, message)
+            return
+        if message.deliveries > MAX_DELIVERIES:
+            await self._store(_again(letter, NoOutcome(message.deliveries), message))
+            return
+        try:
+            kind, _, place = letter.place.partition(".")
+            if kind == "triggers" and letter.events:
+                await self._refire(place, letter)
+                return
+            data = await body(self._bus, letter)
+            event = decode(data)
+        except (EventError, KeyError) as exc:
+            await self._store(_again(letter, exc, message))
+            return
+        skip: tuple[str, ...] = ()
+        if kind == "dependencies":
+            skip = tuple(name for name in self._plan.dependencies if name != place)
+        original = replace(
+            message,
+            data=data,
+            subject=letter.subject,
+            sequence=letter.sequence,
+            headers={REDRIVEN: str(message.sequence)},
+        )
+        await self._handle(event, original, skip)
+
+    async def _refire(self, trigger: str, letter: DeadLetter) -> None:
+        events = {name: decode(data) for name, data in letter.events.items()}
+        if trigger not in self._plan.triggers:
+            raise EventError(
+                f"making the action of trigger {trigger!r}: the Sensor no longer has it",
+                hint="bring the trigger back and retry, or drop the dead letter",
+            )
+        await self._dispatcher.deliver(refire(self._plan, trigger, events))
+
+
+def _again(letter: DeadLetter, error: BaseException, message: Message) -> DeadLetter:
+    """Return the dead letter of an event that was retried in vain."""
+    code, text, trace = reason(error)
+    return msgspec.structs.replace(
+        letter,
+        code=code,
+        message=text,
+        traceback=trace,
+        time=time.time(),
+        redriven=message.sequence,
+    )
+
+
+async def _never() -> bool:
+    return False

@@ -1,0 +1,235 @@
+"""Runs a Sensor: its plan on a bus, its actions through a dispatcher.
+
+One durable, shared by all replicas, hands out events; a replica takes no more than it can work
+on. A replica that sees a newer generation of the Sensor steps back. Stopping lets what is under
+way finish; the rest goes back to the bus at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from delivery.gate import Gate
+from delivery.lane import pending_reader
+from delivery.policy import Retry
+from delivery.queue import Dispatcher, Route
+from delivery.subjects import REDRIVE
+from eventbus.bus import STATE, Bus, Handle, Message, Reader
+from sensor import guarded
+from sensor.folding import Folder
+from sensor.intake import Ask, Intake
+from sensor.plan import Plan, PlannedTrigger
+from sensor.start import durable_of, generation_of, prepare, reader_of
+from spine.errors import BusError
+from spine.runtime import RECONNECT, Env, Shared, cancelled_at_exit
+from spine.secrets import Secrets
+from spine.telemetry import SensorMetrics
+
+__all__ = ["Runner", "prepare"]
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 256
+"""Events that a replica works on at a time: at 100 ms each, 2,560 a second."""
+SPARE = 32
+"""Of these, places that busy triggers leave to others."""
+MOST, LEAST = 128, 8
+"""Attempts of one trigger at a time: with few triggers, and with many."""
+REDRIVES = 8
+"""Retried dead events at a time."""
+GRACE = 20.0
+"""Seconds for what is under way to finish; a pod has 30 before it is killed."""
+LOOK = 2.0
+"""Seconds between looks at the durable, for its generation and for what waits."""
+GUARDS = 2
+"""Processes that evaluate programs which are not known to end."""
+GUARD_BYTES = 512 * 1024 * 1024
+GUARD_SECONDS = 5.0
+"""Bounds of one evaluation in them."""
+
+
+@dataclass(slots=True, eq=False)
+class Runner:
+    """One replica of a Sensor."""
+
+    plan: Plan
+    bus: Bus
+    secrets: Secrets
+    metrics: SensorMetrics
+    generation: int = 0
+    """`metadata.generation`; a replica of a lower one steps back. 0 where nobody counts."""
+    host: str = "0.0.0.0"  # noqa: S104 -- as in every process; no trigger of today listens
+    port_offset: int = 0
+    grace: float = GRACE
+    """Seconds given to what is under way when the replica is stopped."""
+    in_flight: int = IN_FLIGHT
+    """Events worked on at a time."""
+    ready: Callable[[], None] = lambda: None
+    """Called once, when events are taken."""
+    _problem: str = field(init=False, default="is starting")
+    _gate: Gate = field(init=False, default_factory=Gate)
+    _stepping_back: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+
+    @property
+    def problem(self) -> str:
+        """Why events are not handled just now; empty when they are. For readiness."""
+        return self._problem
+
+    async def run(self) -> None:
+        """Run until cancelled, then drain; return early once a newer generation is up."""
+        since = await self._prepare()
+        if since is None:
+            return
+        async with AsyncExitStack() as stack:
+            shared = await stack.enter_async_context(Shared())
+            routes = {
+                name: await self._route(stack, shared, trigger)
+                for name, trigger in self.plan.triggers.items()
+            }
+            ask = await stack.enter_async_context(_guard(self.plan))
+            dispatcher = Dispatcher(self.bus, self.plan.name, routes, self.metrics)
+            intake = Intake(self.plan, self.bus, dispatcher, self.metrics, ask, since)
+            intake.newer = self._newer
+            await self._serve(intake, dispatcher)
+
+    # ------------------------------------------------------------------------ parts
+
+    async def _prepare(self) -> Mapping[str, float] | None:
+        attempt = 0
+        while True:
+            try:
+                if await self._newer():
+                    return None
+                return await prepare(self.plan, self.bus, self.generation)
+            except BusError as exc:
+                attempt += 1
+                self._problem = f"waits for the bus: {exc}"
+                log.warning("preparing the Sensor", extra={"error": str(exc)})
+                await asyncio.sleep(RECONNECT.wait(attempt))
+
+    async def _route(self, stack: AsyncExitStack, shared: Shared, planned: PlannedTrigger) -> Route:
+        plan = self.plan
+        env = Env(
+            object=plan.name,
+            name=planned.name,
+            namespace=plan.namespace,
+            secrets=self.secrets,
+            shared=shared,
+            host=self.host,
+            port_offset=self.port_offset,
+        )
+        sender = await stack.enter_async_context(planned.trigger.open(env))
+        fallback = None
+        if planned.fallback is not None:
+            fallback = await self._route(stack, shared, planned.fallback)
+        each = (self.in_flight - SPARE) // len(plan.triggers)
+        return Route(
+            sender,
+            retry=Retry.of(planned.retry),
+            rate=planned.rate_limit,
+            at_least_once=planned.at_least_once is not False,
+            stored=planned.stateful,
+            in_flight=max(LEAST, min(MOST, each)),
+            fallback=fallback,
+        )
+
+    # ------------------------------------------------------------------------ at work
+
+    async def _serve(self, intake: Intake, dispatcher: Dispatcher) -> None:
+        working = asyncio.create_task(self._work(intake, dispatcher), name="sensor")
+        stepping = asyncio.create_task(self._stepping_back.wait(), name="newer generation")
+        async with cancelled_at_exit(working, stepping):
+            try:
+                await asyncio.wait({working, stepping}, return_when=asyncio.FIRST_COMPLETED)
+                if working.done():
+                    working.result()
+            finally:
+                await self._drain(dispatcher)
+
+    async def _work(self, intake: Intake, dispatcher: Dispatcher) -> None:
+        plan = self.plan
+        async with asyncio.TaskGroup() as group:
+            group.create_task(dispatcher.run(), name="pending actions")
+            if any(trigger.stateful for trigger in plan.triggers.values()):
+                outlets = intake.outlets(self._floor)
+                intake.folder = Folder(plan, self.bus.store(STATE), intake.decide, outlets)
+                group.create_task(intake.folder.run(), name="conditions")
+            events = reader_of(plan, self.generation)
+            group.create_task(self._consume(events, intake.event, self.in_flight), name="events")
+            again = pending_reader(plan.name, REDRIVE)
+            group.create_task(self._consume(again, intake.redrive, REDRIVES), name="retried events")
+            group.create_task(self._watch(), name="durable")
+            self._problem = ""
+            self.ready()
+
+    async def _consume(self, reader: Reader, handle: Handle, in_flight: int) -> None:
+        gate = self._gate
+
+        async def gated(message: Message) -> None:
+            if gate.closed:
+                await gate.hold()
+            with gate:
+                await handle(message)
+
+        attempt = 0
+        while True:
+            try:
+                await self.bus.consume(reader, gated, in_flight=in_flight)
+            except BusError as exc:
+                attempt += 1
+                log.warning("pulling from stream %s", reader.stream, extra={"error": str(exc)})
+                await asyncio.sleep(RECONNECT.wait(attempt))
+
+    async def _watch(self) -> None:
+        """Tell how much waits, and step back for a newer generation."""
+        while True:
+            await asyncio.sleep(LOOK)
+            try:
+                info = await durable_of(self.plan, self.bus)
+            except BusError as exc:
+                log.debug("looking at the durable", extra={"error": str(exc)})
+                continue
+            if info is not None:
+                self.metrics.lag(info.pending)
+            self._compare(generation_of(info))
+
+    async def _newer(self) -> bool:
+        return self._compare(generation_of(await durable_of(self.plan, self.bus)))
+
+    def _compare(self, generation: int) -> bool:
+        newer = generation > self.generation > 0
+        if newer and not self._stepping_back.is_set():
+            self._problem = f"generation {generation} of the Sensor has come up"
+            log.info("stepping back: %s", self._problem)
+            self._stepping_back.set()
+        return newer
+
+    async def _floor(self) -> int:
+        info = await durable_of(self.plan, self.bus)
+        return 0 if info is None else info.acknowledged
+
+    async def _drain(self, dispatcher: Dispatcher) -> None:
+        self._problem = self._problem or "is stopping"
+        self._gate.close()
+        began = asyncio.get_running_loop().time()
+        events = await self._gate.empty(self.grace)
+        left = began + self.grace - asyncio.get_running_loop().time()
+        if not (await dispatcher.drain(max(0.0, left)) and events):
+            log.warning("not all was done within %g s: the rest goes back to the bus", self.grace)
+
+
+@asynccontextmanager
+async def _guard(plan: Plan) -> AsyncIterator[Ask | None]:
+    """Yield what evaluates in other processes, None where this one may do it."""
+    if plan.safe:
+        yield None
+        return
+    from spine.lang.guard import Guard
+
+    init = guarded.init(plan)
+    make = partial(Guard, guarded.FACTORY, init, workers=GUARDS, memory_bytes=GUARD_BYTES)
+    async with make(seconds=GUARD_SECONDS) as guard:
+        yield guard.call

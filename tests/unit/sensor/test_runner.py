@@ -1,0 +1,487 @@
+"""A sensor on a bus in memory."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from delivery_kit import Target, dead, down, fails_until, pending, refuses, until
+from sensor_kit import dependency, event, plan, running, trigger, use_targets
+
+from delivery.dead import retry
+from eventbus.bus import DECISIONS, EVENTS
+from eventbus.memory import MemoryBus
+from sensor.start import prepare, reader_of
+from spine.errors import BusError
+from spine.event import encode
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.fixture
+def bus() -> MemoryBus:
+    return MemoryBus()
+
+
+@pytest.fixture
+def targets(monkeypatch) -> dict[str, Target]:
+    found = {name: Target() for name in ("t", "u", "join")}
+    use_targets(monkeypatch, found)
+    return found
+
+
+SIMPLE = plan([dependency("a")], [trigger("t", payload=["a"])])
+TWO = plan([dependency("a")], [trigger("t"), trigger("u")])
+JOIN = plan(
+    [dependency("a"), dependency("b")], [trigger("join", "a && b", payload=["a", "b"])]
+)
+MIXED = plan(
+    [dependency("a"), dependency("b")],
+    [trigger("join", "a && b", payload=["a", "b"]), trigger("t", "a")],
+)
+
+
+async def waiting(bus, name: str = "sensor-s") -> int:
+    """Events that are not acknowledged."""
+    [info] = [r for r in await bus.readers(EVENTS) if r.durable == name]
+    return info.pending + info.in_flight
+
+
+async def settled(bus) -> None:
+    async with asyncio.timeout(1_000):
+        while await waiting(bus) or await pending(bus):
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
+
+
+async def test_event_becomes_an_action(bus, targets) -> None:
+    async with running(bus, SIMPLE) as runner:
+        assert runner.problem == ""
+        await bus.publish(event(1))
+        await settled(bus)
+
+    assert len(targets["t"].done) == 1
+    assert await dead(bus) == []
+
+
+async def test_first_start_is_at_new_events(bus, targets) -> None:
+    await bus.publish(event(1))
+    async with running(bus, SIMPLE):
+        await bus.publish(event(2))
+        await settled(bus)
+
+    assert len(targets["t"].done) == 1
+
+
+async def test_nothing_is_missed_while_it_was_down(bus, targets) -> None:
+    async with running(bus, SIMPLE):
+        pass
+    await bus.publish(event(1))
+    async with running(bus, SIMPLE):
+        await settled(bus)
+
+    assert len(targets["t"].done) == 1
+
+
+async def test_prepared_before_any_source_listens(bus, targets) -> None:
+    await prepare(SIMPLE, bus)
+    await bus.publish(event(1))
+    async with running(bus, SIMPLE):
+        await settled(bus)
+
+    assert len(targets["t"].done) == 1
+
+
+async def test_events_older_than_an_added_dependency_do_not_count(bus, targets) -> None:
+    async with running(bus, SIMPLE):
+        await bus.publish(event(1, "a"))
+        await bus.publish(event(1, "b"))
+        await settled(bus)
+    await bus.publish(event(2, "a"))
+    await bus.publish(event(2, "b"))  # while it is down, and before b is added
+    both = plan(
+        [dependency("a"), dependency("b")],
+        [trigger("t", "a", payload=["a"]), trigger("u", "b", payload=["b"])],
+    )
+    await asyncio.sleep(1)
+    for _ in range(2):  # a restart does not forget it
+        async with running(bus, both):
+            await settled(bus)
+    assert len(targets["t"].done) == 2
+    assert targets["u"].done == []
+    async with running(bus, both):
+        await bus.publish(event(3, "b"))
+        await settled(bus)
+
+    assert len(targets["u"].done) == 1
+
+
+async def test_sibling_does_not_fire_again_because_one_failed(bus, targets) -> None:
+    targets["u"].answer = fails_until(2)
+    async with running(bus, TWO):
+        await bus.publish(event(1))
+        await settled(bus)
+        await until(lambda: targets["u"].done)
+
+    assert len(targets["t"].attempts) == 1
+    assert len(targets["u"].attempts) == 2
+
+
+async def test_sibling_does_not_fire_again_because_the_bus_was_away(bus, targets) -> None:
+    """The failed action could not be stored, so the event comes back, as often as it takes."""
+
+    def cut(_action, _attempt) -> None:
+        bus.down = "cut off"
+        asyncio.get_running_loop().call_later(20, lambda: setattr(bus, "down", ""))
+        targets["u"].answer = None
+        down(_action, _attempt)
+
+    targets["u"].answer = cut
+    async with running(bus, TWO):
+        await bus.publish(event(1))
+        await until(lambda: targets["u"].done)
+        await settled(bus)
+
+    assert len(targets["t"].attempts) == 1
+    assert await dead(bus) == []
+
+
+async def test_poison_blocks_nothing(bus, targets) -> None:
+    async with running(bus, SIMPLE):
+        await bus.append(EVENTS, "default.src.a", b"\xff not a CloudEvent")
+        await bus.append(EVENTS, "default.src.a", b"null")
+        await bus.publish(event(1))
+        await settled(bus)
+
+    letters = [entry.letter for entry in await dead(bus)]
+    assert [letter.code for letter in letters] == ["UnusableEvent"] * 2
+    assert letters[0].data == b"\xff not a CloudEvent"
+    assert letters[0].subject == "default.src.a"
+    assert len(targets["t"].done) == 1
+
+
+async def test_bug_in_handling_one_event_is_its_own_affair(bus, targets, monkeypatch) -> None:
+    from sensor import intake
+
+    right = intake.evaluate
+
+    def stumble(plan, state, event, *args, **kwargs):
+        if event.id == "a2":
+            raise ZeroDivisionError("oops")
+        return right(plan, state, event, *args, **kwargs)
+
+    monkeypatch.setattr(intake, "evaluate", stumble)
+    async with running(bus, SIMPLE):
+        for n in (1, 2, 3):
+            await bus.publish(event(n))
+        await settled(bus)
+
+    [entry] = await dead(bus)
+    assert entry.letter.code == "Bug"
+    assert "in stumble" in entry.letter.traceback
+    assert len(targets["t"].done) == 2
+
+
+async def test_five_deliveries_without_an_outcome(bus, targets, monkeypatch) -> None:
+    """Each life of the process ends while it handles the event."""
+    targets["t"].seconds = 1_000
+    for _ in range(5):
+        async with running(bus, SIMPLE, grace=0.1):
+            if not targets["t"].attempts:
+                await bus.publish(event(1))
+            await asyncio.sleep(1)
+    assert await dead(bus) == []
+    async with running(bus, SIMPLE, grace=0.1):
+        await settled(bus)
+
+    [entry] = await dead(bus)
+    assert entry.letter.code == "NoOutcome"
+    assert "5 deliveries without an outcome" in entry.letter.message
+    assert len(targets["t"].attempts) == 5
+
+
+async def test_absence_of_the_bus_is_no_fault_of_an_event(bus, targets) -> None:
+    targets["t"].answer = down
+    right, times = bus.append, []
+
+    async def away(stream, subject, data, *, message_id=""):
+        if subject.startswith("tocsin-actions") and len(times) < 12:
+            times.append(1)
+            raise BusError("away")
+        return await right(stream, subject, data, message_id=message_id)
+
+    bus.append = away
+    async with running(bus, SIMPLE):
+        await bus.publish(event(1))
+        await until(lambda: len(times) == 12)
+        targets["t"].answer = None
+        await settled(bus)
+
+    assert await dead(bus) == []
+    assert len(targets["t"].done) == 1
+
+
+async def test_wrong_data_is_a_dead_letter_that_can_be_retried(bus, targets) -> None:
+    """A transform that fails for one dependency keeps the other from nothing."""
+    broken = plan(
+        [dependency("a", transform={"jq": ".n + 1"}), dependency("same", "a")],
+        [trigger("t", "a"), trigger("u", "same")],
+    )
+    mended = plan(
+        [dependency("a", transform={"jq": "{m: .n}"}), dependency("same", "a")],
+        [trigger("t", "a"), trigger("u", "same")],
+    )
+    async with running(bus, broken):
+        await bus.publish(event(1))
+        await settled(bus)
+        [entry] = await dead(bus)
+        assert entry.letter.place == "dependencies.a"
+        assert entry.letter.code == "TransformFailed"
+        await retry(bus, entry.sequence)
+        await settled(bus)
+        [again] = await dead(bus)  # still broken, and not lost
+        assert again.sequence != entry.sequence
+    assert len(targets["u"].done) == 1
+    async with running(bus, mended):
+        await retry(bus, again.sequence)
+        await settled(bus)
+
+    assert len(targets["t"].done) == 1
+    assert len(targets["u"].done) == 1, "the other dependency has had this event"
+    assert await dead(bus) == []
+
+
+async def test_action_that_cannot_be_made_keeps_its_events(bus, targets) -> None:
+    def with_dest(dest: str):
+        bad = trigger("join", "a && b")
+        bad["parameters"] = [{"src": {"dependencyName": "a", "dataKey": "n"}, "dest": dest}]
+        return plan([dependency("a"), dependency("b")], [bad])
+
+    broken, mended = with_dest("http.timeout.x"), with_dest("http.url")
+    async with running(bus, broken):
+        await bus.publish(event(1, "a"))
+        await bus.publish(event(1, "b"))
+        await settled(bus)
+    [entry] = await dead(bus)
+    assert entry.letter.place == "triggers.join"
+    assert sorted(entry.letter.events) == ["a", "b"]
+    async with running(bus, mended):
+        assert len(await dead(bus)) == 1
+        await retry(bus, entry.sequence)
+        await settled(bus)
+
+    assert len(targets["join"].done) == 1
+    assert await dead(bus) == []
+
+
+# ---------------------------------------------------------------------------- conditions
+
+
+async def test_conditions_fire_once_both_have_come(bus, targets) -> None:
+    async with running(bus, JOIN):
+        await bus.publish(event(1, "a"))
+        await settled(bus)
+        assert targets["join"].done == []
+        await bus.publish(event(1, "b"))
+        await settled(bus)
+
+    assert len(targets["join"].done) == 1
+
+
+async def test_half_met_conditions_survive_a_restart(bus, targets) -> None:
+    async with running(bus, JOIN):
+        await bus.publish(event(1, "a"))
+        await settled(bus)
+    async with running(bus, JOIN):
+        await bus.publish(event(1, "b"))
+        await settled(bus)
+
+    assert len(targets["join"].done) == 1
+
+
+async def test_state_does_not_grow(bus, targets) -> None:
+    async with running(bus, JOIN):
+        for n in range(2_000):
+            await bus.publish(event(n, "ab"[n % 2]))
+        await settled(bus)
+        store = bus.store("tocsin-state")
+        keys = await store.keys("s.")
+        head = await store.get("s.join")
+
+    assert len(targets["join"].done) == 1_000
+    assert sorted(keys) == ["s.@dependencies", "s.join"]
+    assert head is not None
+    assert len(head[0]) < 40_000
+
+
+async def test_stateless_trigger_beside_conditions(bus, targets) -> None:
+    async with running(bus, MIXED):
+        await bus.publish(event(1, "a"))
+        await bus.publish(event(1, "b"))
+        await bus.publish(event(2, "a"))
+        await settled(bus)
+
+    assert len(targets["join"].done) == 1
+    assert len(targets["t"].done) == 2
+
+
+async def test_two_replicas_fire_once_for_each_pair(bus, targets) -> None:
+    async with running(bus, JOIN, in_flight=33), running(bus, JOIN, in_flight=33):
+        for n in range(400):
+            await bus.publish(event(n, "a"))
+            await bus.publish(event(n, "b"))
+            if n % 7 == 0:
+                await settled(bus)
+        await settled(bus)
+
+    used = [part for body in targets["join"].bodies for part in body["id"].items()]
+    assert len(used) == len(set(used)), "an event was used twice"
+    assert len(targets["join"].done) == len(targets["join"].bodies)
+
+
+class Dying:
+    """A store that fails at the nth write, before or after it."""
+
+    def __init__(self, store, nth: int, after: bool) -> None:
+        self.store, self.left, self.after = store, nth, after
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    async def put(self, key, value, *, revision):
+        if "@" in key:
+            return await self.store.put(key, value, revision=revision)
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise BusError("cut off before")
+        result = await self.store.put(key, value, revision=revision)
+        if self.left == 0:
+            raise BusError("cut off after")
+        return result
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("nth", range(1, 9))
+async def test_firing_survives_a_cut_at_any_write(bus, targets, nth, after) -> None:
+    right = bus.store
+    dying = Dying(right("tocsin-state"), nth, after)
+    bus.store = lambda name: dying if name == "tocsin-state" else right(name)
+    async with running(bus, JOIN):
+        for n in range(3):
+            await bus.publish(event(n, "a"))
+            await bus.publish(event(n, "b"))
+            await settled(bus)
+
+    assert len(targets["join"].done) == 3
+
+
+@pytest.mark.parametrize("nth", range(1, 9))
+async def test_firing_survives_a_crash_at_any_write(bus, targets, nth) -> None:
+    """The process hangs at a write until it is killed, and another follows."""
+    right = bus.store
+    dying = Dying(right("tocsin-state"), nth, after=nth % 2 == 0)
+
+    async def hang(*_args, **_kwargs):
+        raise asyncio.CancelledError
+
+    bus.store = lambda name: dying if name == "tocsin-state" else right(name)
+    kept = dying.put
+
+    async def put(key, value, *, revision):
+        try:
+            return await kept(key, value, revision=revision)
+        except BusError:
+            await asyncio.Event().wait()
+
+    dying.put = put
+    async with running(bus, JOIN, grace=0.1):
+        for n in range(2):
+            await bus.publish(event(n, "a"))
+            await bus.publish(event(n, "b"))
+            await asyncio.sleep(1)
+    bus.store = right
+    async with running(bus, JOIN):
+        await settled(bus)
+
+    assert len(targets["join"].done) == 2
+
+
+# ---------------------------------------------------------------------------- stopping, editing
+
+
+async def test_stopping_finishes_what_is_under_way(bus, targets) -> None:
+    targets["t"].seconds = 3
+    async with running(bus, SIMPLE, in_flight=40):
+        for n in range(100):
+            await bus.publish(event(n))
+        await asyncio.sleep(1)
+        begun = len(targets["t"].attempts)
+
+    assert begun == len(targets["t"].done) < 100
+    targets["t"].seconds = 0
+    async with running(bus, SIMPLE):
+        await settled(bus)
+    assert len(targets["t"].attempts) == 100, "nothing was cut off"
+
+
+async def test_older_generation_steps_back(bus, targets) -> None:
+    more = plan([dependency("a"), dependency("b")], [trigger("t", "a"), trigger("u", "b")])
+    targets["t"].seconds = 1
+    async with running(bus, SIMPLE, generation=1) as old:
+        await bus.publish(event(1, "a"))
+        await asyncio.sleep(0.1)
+        async with running(bus, more, generation=2):
+            for n in range(50):
+                await bus.publish(event(n, "b"))
+            await settled(bus)
+            await asyncio.sleep(5)
+            assert "generation 2" in old.problem
+            await bus.publish(event(2, "a"))
+            await settled(bus)
+        assert len(targets["u"].done) == 50, "given back by who does not know it"
+    async with asyncio.timeout(10):  # and it does not come back
+        metrics = replace(old, ready=lambda: None)
+        await metrics.run()
+
+    assert len(targets["t"].done) == 2
+
+
+async def test_durable_tells_the_generation(bus, targets) -> None:
+    async with running(bus, SIMPLE, generation=7):
+        [info] = await bus.readers(EVENTS)
+
+    assert info.metadata["generation"] == "7"
+    assert info.subjects == ("default.src.a",)
+
+
+async def test_events_that_nobody_wants_are_done(bus, targets) -> None:
+    wide = plan([dependency("a")], [trigger("t")])
+    await bus.ensure(replace(reader_of(wide), subjects=("default.*.*",)))
+    async with running(bus, wide):
+        await bus.publish(event(1, "other"))
+        await settled(bus)
+
+    assert await dead(bus) == []
+
+
+async def test_reports_what_it_did(bus, targets) -> None:
+    targets["t"].answer = refuses
+    async with running(bus, SIMPLE):
+        await bus.publish(event(1))
+        await settled(bus)
+        await asyncio.sleep(1)
+        told = [m.data async for m in bus.read(DECISIONS) if m.subject.endswith(".t")]
+
+    assert any(b'"result":"failed"' in line for line in told)
+    assert any(b'"result":"dead letter"' in line for line in told)
+
+
+async def test_program_that_is_not_known_to_end_is_evaluated_elsewhere(bus, targets) -> None:
+    unsafe = plan(
+        [dependency("a", transform={"jq": "{m: [range(.n)] | length}"})],
+        [trigger("t", "a")],
+    )
+    assert not unsafe.safe
+
+
+def test_encoded_event_is_what_the_tests_think() -> None:
+    assert b'"subject":"a"' in encode(event(1))
