@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
+import httptools
 from typing_extensions import override
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -60,8 +61,13 @@ def _plain(status: str, text: str) -> bytes:
 
 
 _TIMEOUT = _plain("408 Request Timeout", "the request did not arrive in time\n")
+_NOT_HTTP = _plain("400 Bad Request", "this is not an HTTP/1.1 request\n")
+_NO_TUNNEL = _plain("405 Method Not Allowed", "there are no tunnels here\n")
 _LARGE_HEAD = _plain("431 Request Header Fields Too Large", "the headers are too large\n")
 
+
+_OFFER = frozenset({b"connection", b"upgrade", b"http2-settings"})
+"""Headers in which a sender offers another protocol."""
 
 BOUNDS = Bounds()
 """What every port of a process has."""
@@ -149,7 +155,14 @@ class Connection(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as exc:
+            self._pass_over_upgrade(data[exc.args[0] :])
+        except httptools.HttpParserError:
+            self._close(_NOT_HTTP)
+            return
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.scope is not self.scope:
             self._incomplete_head(len(data))
@@ -161,6 +174,34 @@ class Connection(HttpToolsProtocol):
             self._began = self._head = 0
         if len(data) > self._listener.bounds.head_size:
             self._weigh()
+
+    @override
+    def on_headers_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    @override
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _pass_over_upgrade(self, rest: bytes) -> None:
+        """Read a request again without its offer of another protocol.
+
+        Java's client offers HTTP/2 with every first request. The parser takes the body of such a
+        request for the other protocol, so it is given the head once more, without the offer.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":  # asks for a tunnel, which nothing can turn into a request
+            self._close(_NO_TUNNEL)
+            return
+        lines = [b"%b: %b\r\n" % line for line in self.headers if line[0] not in _OFFER]
+        self.parser = httptools.HttpRequestParser(self)
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self.url, b"".join(lines))
+        try:
+            self.parser.feed_data(head + rest)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._close(_NOT_HTTP)
 
     def _incomplete_head(self, size: int) -> None:
         if not self._began:
