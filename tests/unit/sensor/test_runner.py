@@ -31,9 +31,7 @@ def targets(monkeypatch) -> dict[str, Target]:
 
 SIMPLE = plan([dependency("a")], [trigger("t", payload=["a"])])
 TWO = plan([dependency("a")], [trigger("t"), trigger("u")])
-JOIN = plan(
-    [dependency("a"), dependency("b")], [trigger("join", "a && b", payload=["a", "b"])]
-)
+JOIN = plan([dependency("a"), dependency("b")], [trigger("join", "a && b", payload=["a", "b"])])
 MIXED = plan(
     [dependency("a"), dependency("b")],
     [trigger("join", "a && b", payload=["a", "b"]), trigger("t", "a")],
