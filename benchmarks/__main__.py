@@ -70,7 +70,10 @@ async def ingest(options: Options) -> None:
             ours.append(await wrk(here, port, "/post", options.seconds))
             ratios.append(ours[-1] / bare[-1])
     say("ingest, bare uvicorn", f"{statistics.median(bare):8.0f} /s")
-    say("ingest, stored", f"{statistics.median(ours):8.0f} /s   ratio {statistics.median(ratios):.2f}")
+    say(
+        "ingest, stored",
+        f"{statistics.median(ours):8.0f} /s   ratio {statistics.median(ratios):.2f}",
+    )
 
 
 # ---------------------------------------------------------------------------- drain
@@ -80,7 +83,7 @@ async def drain(options: Options) -> None:
     """Stored event to acknowledged HTTP effect, beside a bare loop."""
     async with stage() as here:
         names = {"drain, jq off": False, "drain, jq on": True}
-        for name, jq in names.items():
+        for jq in names.values():
             sink = await here.sink()
             first = await here.ours("sensor", sensor(f"s{int(jq)}", sink.url, jq=jq))
             await first.stop()

@@ -45,9 +45,9 @@ async def drain(config: dict[str, Any], url: str, durable: str) -> None:
     """Pull and post until killed."""
     import aiohttp
 
+    from eventbus import open_bus
     from eventbus.bus import Message, Reader
     from eventbus.config import BusConfig
-    from eventbus.open import open_bus
     from spine.secrets import GivenSecrets
 
     body = b'{"id":"k-123456","text":"' + b"x" * 64 + b'"}'

@@ -1,7 +1,7 @@
 """An HTTP server that answers 200 at once (or after a delay) and counts.
 
-`GET /stats` gives `{"count", "bytes", "latencies_ms": [...]}` and empties the latencies. A body that
-contains `"sent":` followed by unix seconds adds a latency.
+`GET /stats` gives `{"count", "bytes", "latencies_ms": [...]}` and empties the latencies. A body
+that contains `"sent":` followed by unix seconds adds a latency.
 
 Run: python -m benchmarks.sink PORT [DELAY_SECONDS]
 """
@@ -57,7 +57,9 @@ class Connection(asyncio.Protocol):
             }
             counter.latencies = []
             text = json.dumps(stats).encode()
-            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+            self._transport.write(
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text
+            )
             return
         counter.count += 1
         counter.bytes += len(self._body)

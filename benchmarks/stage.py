@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eventbus import open_bus
 from eventbus.bus import Bus
 from eventbus.config import BusConfig
 from eventbus.embedded import serve
-from eventbus.open import open_bus
 from eventbus.settings import StreamSettings
 from spine.event import Event, new_id
 from spine.secrets import GivenSecrets
@@ -65,7 +65,9 @@ def event_source(port: int) -> dict[str, Any]:
     return _object("EventSource", "bench", {"webhook": {"post": hook}})
 
 
-def sensor(name: str, url: str, *, jq: bool, parameters: tuple[str, ...] = ("id", "text")) -> dict[str, Any]:
+def sensor(
+    name: str, url: str, *, jq: bool, parameters: tuple[str, ...] = ("id", "text")
+) -> dict[str, Any]:
     """Return a Sensor with one data filter, one HTTP trigger and its parameters."""
     dependency: dict[str, Any] = {
         "name": "dep",
@@ -156,7 +158,7 @@ class Stage:
         return process
 
     async def ours(self, verb: str, manifest: dict[str, Any]) -> Process:
-        """Run `tocsin eventsource` or `tocsin sensor` as a pod would, and wait until it is ready."""
+        """Run a verb as a pod would, and wait until it is ready."""
         path = self.folder / f"{manifest['metadata']['name']}.json"
         path.write_text(json.dumps(manifest))
         config = self.folder / "bus.json"
