@@ -108,6 +108,9 @@ class Dispatcher:
         later = route.stored or route.rate is not None or lane.down
         if later or not await lane.enter(patience):
             await self._attempts.store(lane, action)
+        elif self._gate.closed:  # no time to begin: whoever comes next does it
+            lane.leave()
+            await self._attempts.store(lane, action)
         elif route.at_least_once:
             await self._attempt(lane, action)
         else:

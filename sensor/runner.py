@@ -7,6 +7,7 @@ way finish; the rest goes back to the bus at once.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -67,6 +68,8 @@ class Runner:
     """Seconds given to what is under way when the replica is stopped."""
     in_flight: int = IN_FLIGHT
     """Events worked on at a time."""
+    clock: Callable[[], float] = time.time
+    """Unix seconds; tests have their own."""
     ready: Callable[[], None] = lambda: None
     """Called once, when events are taken."""
     _problem: str = field(init=False, default="is starting")
@@ -90,7 +93,9 @@ class Runner:
                 for name, trigger in self.plan.triggers.items()
             }
             ask = await stack.enter_async_context(_guard(self.plan))
-            dispatcher = Dispatcher(self.bus, self.plan.name, routes, self.metrics)
+            dispatcher = Dispatcher(
+                self.bus, self.plan.name, routes, self.metrics, clock=self.clock
+            )
             intake = Intake(self.plan, self.bus, dispatcher, self.metrics, ask, since)
             intake.newer = self._newer
             await self._serve(intake, dispatcher)
@@ -214,10 +219,8 @@ class Runner:
     async def _drain(self, dispatcher: Dispatcher) -> None:
         self._problem = self._problem or "is stopping"
         self._gate.close()
-        began = asyncio.get_running_loop().time()
-        events = await self._gate.empty(self.grace)
-        left = began + self.grace - asyncio.get_running_loop().time()
-        if not (await dispatcher.drain(max(0.0, left)) and events):
+        drained = await asyncio.gather(self._gate.empty(self.grace), dispatcher.drain(self.grace))
+        if not all(drained):
             log.warning("not all was done within %g s: the rest goes back to the bus", self.grace)
 
 

@@ -29,26 +29,33 @@ class Counted(msgspec.Struct, frozen=True, array_like=True):
     it one by one until nothing before them is under way any more.
     """
 
-    floor: Mark = Mark(0.0, 0)
-    above: frozenset[Mark] = frozenset()
+    floor: int = 0
+    """Sequence up to which no event will be delivered again."""
+    latest: float = 0.0
+    """When the newest of them was stored: what is newer, yet stands where an older one stood, is
+    of a stream that was made anew."""
+    above: frozenset[int] = frozenset()
+    """Sequences beyond the floor."""
 
     def covers(self, mark: Mark) -> bool:
         """Return whether an event was counted."""
-        floor = self.floor
-        return (mark.sequence <= floor.sequence and mark.stored <= floor.stored) or (
-            mark in self.above
-        )
+        return mark.stored <= self.latest and self._has(mark)
+
+    def _has(self, mark: Mark) -> bool:
+        return mark.sequence <= self.floor or mark.sequence in self.above
 
     def add(self, mark: Mark) -> "Counted":
         """Return it with one more event."""
-        return Counted(self.floor, self.above | {mark})
+        if mark.stored > self.latest and self._has(mark):
+            return Counted(0, mark.stored, frozenset({mark.sequence}))
+        return Counted(self.floor, max(self.latest, mark.stored), self.above | {mark.sequence})
 
     def trim(self, sequence: int) -> "Counted":
         """Return it shorter: nothing up to a sequence will be delivered again."""
-        gone = [mark for mark in self.above if mark.sequence <= sequence]
+        gone = [number for number in self.above if number <= sequence]
         if not gone:
             return self
-        return Counted(max(self.floor, *gone), self.above.difference(gone))
+        return Counted(max(gone), self.latest, self.above.difference(gone))
 
 
 _NONE = Counted()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from delivery_kit import Target
+from delivery_kit import Target, clock
 
 from eventbus.bus import Bus
 from sensor.plan import Plan, compile_plan
@@ -63,7 +63,7 @@ async def running(bus: Bus, plan: Plan, **more: Any) -> AsyncIterator[Runner]:
     """A replica that takes events."""
     up = asyncio.Event()
     metrics = SensorMetrics("ns", plan.name, plan.triggers)
-    runner = Runner(plan, bus, GivenSecrets(), metrics, ready=up.set, **more)
+    runner = Runner(plan, bus, GivenSecrets(), metrics, clock=clock, ready=up.set, **more)
     task = asyncio.create_task(runner.run())
     try:
         waiting = asyncio.create_task(up.wait())

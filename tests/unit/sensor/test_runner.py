@@ -129,7 +129,7 @@ async def test_sibling_does_not_fire_again_because_the_bus_was_away(bus, targets
 
     def cut(_action, _attempt) -> None:
         bus.down = "cut off"
-        asyncio.get_running_loop().call_later(20, lambda: setattr(bus, "down", ""))
+        asyncio.get_running_loop().call_later(3, lambda: setattr(bus, "down", ""))
         targets["u"].answer = None
         down(_action, _attempt)
 
@@ -251,12 +251,12 @@ async def test_wrong_data_is_a_dead_letter_that_can_be_retried(bus, targets) -> 
 async def test_action_that_cannot_be_made_keeps_its_events(bus, targets) -> None:
     def with_dest(dest: str):
         bad = trigger("join", "a && b")
-        bad["parameters"] = [{"src": {"dependencyName": "a", "dataKey": "n"}, "dest": dest}]
+        bad["parameters"] = [{"src": {"dependencyName": "a", "dataKey": "s"}, "dest": dest}]
         return plan([dependency("a"), dependency("b")], [bad])
 
-    broken, mended = with_dest("http.timeout.x"), with_dest("http.url")
+    broken, mended = with_dest("http.timeout"), with_dest("http.url")
     async with running(bus, broken):
-        await bus.publish(event(1, "a"))
+        await bus.publish(event(1, "a", b'{"s":"http://y/"}'))
         await bus.publish(event(1, "b"))
         await settled(bus)
     [entry] = await dead(bus)
@@ -308,7 +308,7 @@ async def test_state_does_not_grow(bus, targets) -> None:
     assert len(targets["join"].done) == 1_000
     assert sorted(keys) == ["s.@dependencies", "s.join"]
     assert head is not None
-    assert len(head[0]) < 40_000
+    assert len(head[0]) < 16_000
 
 
 async def test_stateless_trigger_beside_conditions(bus, targets) -> None:
@@ -414,9 +414,10 @@ async def test_stopping_finishes_what_is_under_way(bus, targets) -> None:
         await asyncio.sleep(1)
         begun = len(targets["t"].attempts)
 
-    assert begun == len(targets["t"].done) < 100
+    assert begun == len(targets["t"].done) == 8
     targets["t"].seconds = 0
     async with running(bus, SIMPLE):
+        await until(lambda: len(targets["t"].done) >= 100)
         await settled(bus)
     assert len(targets["t"].attempts) == 100, "nothing was cut off"
 
