@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sensor_kit import event
+from plan_kit import event
 
 import sensor.triggers
 from delivery.action import Action

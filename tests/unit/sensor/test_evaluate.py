@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sensor_kit import dependency, event, plan, trigger
+from plan_kit import dependency, event, plan, trigger
 
 from sensor.evaluate import Decision, evaluate, refire, unfinished
 from sensor.guarded import decision, init, request, worker

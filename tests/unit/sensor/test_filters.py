@@ -1,7 +1,7 @@
 """Filters: which events pass, why the others do not, and what can never work."""
 
 import pytest
-from sensor_kit import event
+from plan_kit import event
 
 from sensor.filters import Filters, Reason, compile_filters
 from spine.errors import ConfigError, FilterError

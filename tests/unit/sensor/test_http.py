@@ -14,7 +14,7 @@ from ssl import CERT_REQUIRED, PROTOCOL_TLS_SERVER, SSLContext
 
 import pytest
 from aiohttp import web
-from sensor_kit import event
+from plan_kit import event
 
 from delivery.action import Action
 from sensor.http_client import Response, _retry_after, open_client

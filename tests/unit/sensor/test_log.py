@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from sensor_kit import event
+from plan_kit import event
 
 from delivery.action import Action
 from sensor.triggers.log import Log, LogSender

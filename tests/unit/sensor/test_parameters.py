@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensor_kit import event
+from plan_kit import event
 
 from sensor.firing import Firing
 from sensor.parameters import (

@@ -1,7 +1,7 @@
 """Plans: everything that can never work is told at once, and what is hardly meant is a warning."""
 
 import pytest
-from sensor_kit import dependency, event, plan, spec, trigger
+from plan_kit import dependency, event, plan, spec, trigger
 
 from eventbus.bus import Topic
 from sensor.plan import compile_plan
@@ -107,8 +107,8 @@ def test_a_policy_travels_with_the_action() -> None:
         (
             trigger(conditions="orders") | {"parameters": [src("more", dataKey="x")]},
             (
-                "triggers[0].parameters[0].src.dependencyName: 'more' is not in the conditions of this "
-                "trigger, so it is never there"
+                "triggers[0].parameters[0].src.dependencyName: 'more' is not in the conditions "
+                "of this trigger, so it is never there"
             ),
         ),
         (

@@ -1,7 +1,7 @@
 """The spec of a Sensor: what is taken, what is refused, and with which words."""
 
 import pytest
-from sensor_kit import dependency, spec, trigger
+from plan_kit import dependency, spec, trigger
 
 from delivery.policy import RateLimit
 from sensor.spec import RateLimitConfig, RetryBackoff, SensorSpec, Transform

@@ -4,7 +4,7 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sensor_kit import event
+from plan_kit import event
 
 from sensor.state import Counted, Mark, Saved, TriggerState, body_key, body_keys, join, split
 

@@ -1,7 +1,7 @@
 """Transforms: other data, the same event."""
 
 import pytest
-from sensor_kit import event
+from plan_kit import event
 
 from sensor.spec import Transform
 from sensor.transforms import Compiled, compile_transform
