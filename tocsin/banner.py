@@ -54,12 +54,24 @@ def curl(source: Wanted, address: Address, sensors: Sequence[Wanted] = ()) -> st
         return shlex.join(words)
     if address.method != "POST":
         words += ["-X", address.method]
-    body = example_body(source.checked.object.name, address.event, sensors)
-    words += ["-H", "Content-Type: application/json", "-d", json.dumps(body), address.url]
+    body = _annotated(source) or json.dumps(
+        example_body(source.checked.object.name, address.event, sensors)
+    )
+    words += ["-H", "Content-Type: application/json", "-d", body, address.url]
     return shlex.join(words)
 
 
 # ---------------------------------------------------------------------------- an example
+
+EXAMPLE = "tocsin.dev/example"
+"""Annotation of an EventSource with a body for the line to try it."""
+
+
+def _annotated(source: Wanted) -> str:
+    annotations = source.checked.object.raw["metadata"].get("annotations") or {}
+    text = annotations.get(EXAMPLE) if isinstance(annotations, dict) else None
+    return " ".join(text.split()) if isinstance(text, str) else ""
+
 
 _PLAIN = re.compile(r"body(\.[A-Za-z_][A-Za-z0-9_-]*)+")
 _LITERAL = re.compile(r"[^\\^$.*+?()\[\]{}|]+")
@@ -74,8 +86,9 @@ def example_body(source: str, event: str, sensors: Sequence[Wanted]) -> dict[str
     for sensor in sensors:
         for dependency in sensor.checked.modern.raw["spec"].get("dependencies", []):
             if (dependency.get("eventSourceName"), dependency.get("eventName")) == (source, event):
-                for rule in (dependency.get("filters") or {}).get("data") or []:
-                    _satisfy(body, rule)
+                if not dependency.get("transform"):
+                    for rule in (dependency.get("filters") or {}).get("data") or []:
+                        _satisfy(body, rule)
                 return body or {"hello": "world"}
     return {"hello": "world"}
 

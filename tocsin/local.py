@@ -10,15 +10,17 @@ import dataclasses
 import os
 import signal
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eventbus.bus import Bus
 from eventbus.config import BusConfig, shown
 from eventbus.embedded import Server, serve
 from eventbus.opening import open_bus
+from eventbus.settings import StreamSettings
 from spine.errors import BusError, ConfigError
 from spine.manifest import Finding, read
 from spine.secrets import GivenSecrets
@@ -72,6 +74,7 @@ class Local:
         with state.held(self._options.state):
             async with AsyncExitStack() as stack:
                 await self._open_buses(result, stack)
+                await self._make_durables(result)
                 await self._run(wanted(result, self._buses, self._setup))
 
     def load(self) -> Result:
@@ -126,21 +129,43 @@ class Local:
             limits = manifest.spec.settings(server.settings) if manifest else server.settings
             provision = dataclasses.replace(limits, replicas=1)  # there is one server
         self._buses[key] = config
+        async with self._connected(key, result, provision):
+            pass
+
+    @asynccontextmanager
+    async def _connected(
+        self, key: BusKey, result: Result, provision: StreamSettings | None = None
+    ) -> AsyncIterator[Bus]:
+        """Yield a connection to a bus, which makes what is missing there."""
+        config = self._buses[key]
         secrets = GivenSecrets(
             result.values.find("Secret", key[0]), result.values.find("ConfigMap", key[0])
         )
-        parsed = BusConfig.model_validate(config)
         try:
             async with open_bus(
-                parsed, secrets, provision=provision, give_up_after=BUS_PATIENCE, name="tocsin-run"
-            ):
-                pass
+                BusConfig.model_validate(config),
+                secrets,
+                provision=provision,
+                give_up_after=BUS_PATIENCE,
+                name="tocsin-run",
+            ) as bus:
+                yield bus
         except BusError as exc:
             where = shown(config["jetstream"]["url"])
             raise BusError(
-                f"connecting to EventBus {key[1]!r} at {where}: {exc.message}",
+                f"using EventBus {key[1]!r} at {where}: {exc.message}",
                 hint=exc.hint or "is it running, with JetStream on?",
             ) from exc
+
+    async def _make_durables(self, result: Result) -> None:
+        """Give every Sensor its place in the stream before an event can come."""
+        from sensor.runner import prepare
+
+        for key in sorted({sensor.bus for sensor in result.of("Sensor")}):
+            async with self._connected(key, result) as bus:
+                for sensor in result.of("Sensor"):
+                    if sensor.bus == key:
+                        await prepare(sensor.plan, bus, 0)
 
     # ------------------------------------------------------------------------ processes
 
@@ -214,6 +239,7 @@ class Local:
         done += [f"{one.label} {'changed' if k in changed else 'new'}" for k, one in new.items()]
         await fleet.stop(child for one, child in leaving if _is_source(one))
         await fleet.stop(child for one, child in leaving if not _is_source(one))
+        await self._make_durables(result)
         for key in gone:
             del self._running[key]
         await self._start(new.values(), fleet)

@@ -131,8 +131,9 @@ def serve(job: Job, parts: Parts, parent: Parent | None = None) -> None:
     name = str((job.object.get("metadata") or {}).get("name", ""))
     configure_logging(job.log_format, job.log_level, **{context: name})
     checked, findings = checked_object(job)
-    for finding in findings:
-        log.warning("%s", _text(finding), extra={"object": name} if job.supervised else None)
+    if parent is None:  # else it has told all that
+        for finding in findings:
+            log.warning("%s", _text(finding).replace("warning: ", "", 1))
     run_loop(_serve(job, checked, parts, parent))
 
 
@@ -155,6 +156,7 @@ async def _serve(job: Job, checked: Checked, parts: Parts, parent: Parent | None
     main = asyncio.current_task()
     assert main is not None
     stopping = False
+    level = logging.INFO if parent is None else logging.DEBUG
 
     def stop() -> None:
         nonlocal stopping
@@ -162,7 +164,7 @@ async def _serve(job: Job, checked: Checked, parts: Parts, parent: Parent | None
             log.warning("stopping at once")
             os._exit(1)
         stopping = True
-        log.info("stopping: finishing what is in flight")
+        log.log(level, "stopping: finishing what is in flight")
         main.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -174,7 +176,7 @@ async def _serve(job: Job, checked: Checked, parts: Parts, parent: Parent | None
     except asyncio.CancelledError:
         if not stopping:
             raise
-        log.info("stopped")
+        log.log(level, "stopped")
 
 
 class _Readiness:

@@ -65,6 +65,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         async with opened(run, bus, bus_name) as found:
             async for kind, message in _both(found, sources, sensors, start, not no_follow):
                 line = _record(kind, message)
+                if line is None:
+                    continue
                 shown = json.dumps(line) if output == "json" else _text(line, whole=whole)
                 click.echo(shown)
 
@@ -112,12 +114,14 @@ async def _both(
             yield await queue.get()
 
 
-def _record(kind: str, message: Message) -> dict[str, Any]:
-    """Return a message as JSON."""
+def _record(kind: str, message: Message) -> dict[str, Any] | None:
+    """Return a message as JSON; None for those that are not of interest."""
     if kind == "action":
         with suppress(ValueError):
-            return {"what": "action", **json.loads(message.data)}
-        return {"what": "action", "time": message.stored, "subject": message.subject}
+            found = json.loads(message.data)
+            if "result" in found:
+                return {"what": "action", **found}
+        return None
     from spine.event import decode
 
     try:

@@ -1,0 +1,49 @@
+"""`tocsin sensor`: one Sensor as a process."""
+
+from typing import Any
+
+import click
+
+from eventbus.bus import Bus
+from sensor.runner import Runner
+from spine.telemetry import SensorMetrics
+from tocsin.objects import Checked
+from tocsin.pod_options import pod_options, run_pod
+from tocsin.process import Job
+
+
+class _Parts:
+    """What a Sensor is made of."""
+
+    def metrics(self, checked: Checked) -> SensorMetrics:
+        namespace, name = checked.key
+        return SensorMetrics(namespace, name, checked.plan.triggers)
+
+    def runner(self, checked: Checked, job: Job, bus: Bus, metrics: Any) -> Runner:
+        generation = (job.object.get("metadata") or {}).get("generation")
+        return Runner(
+            plan=checked.plan,
+            bus=bus,
+            secrets=job.reader(),
+            metrics=metrics,
+            generation=generation if isinstance(generation, int) else 0,
+            host=job.host,
+            port_offset=job.port_offset,
+        )
+
+
+@click.command("sensor")
+@pod_options
+def command(**options: Any) -> None:
+    """Run one Sensor: what a pod runs.
+
+    Takes the object from --file, or from SENSOR_OBJECT as Argo Events' controller sets it (base64
+    JSON), and the bus from --bus, --bus-config or EVENTBUS_CONFIG. SIGTERM finishes what is in
+    flight; a second one ends at once. Exits with 2 if the object is wrong.
+
+    \b
+    Examples:
+      tocsin sensor                       # in a pod
+      tocsin sensor -f notify.yaml --bus nats://127.0.0.1:4222 --log-format text
+    """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
+    run_pod("Sensor", "SENSOR_OBJECT", _Parts(), options)
