@@ -126,6 +126,7 @@ class Listener:
             )
         for connection in list(self.state.connections):
             connection.transport.abort()
+        await asyncio.sleep(0)  # connections learn of it, and their tasks need not answer
         tasks = list(self.state.tasks)
         for task in tasks:
             task.cancel()
@@ -166,14 +167,15 @@ class Connection(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.scope is not self.scope:
             self._incomplete_head(len(data))
-        elif cycle.more_body:
+            return
+        if cycle.more_body:
             self._heard = self.loop.time()
             if self._head or not self._began:
                 self._began, self._head = self._heard, 0
         else:
             self._began = self._head = 0
         if len(data) > self._listener.bounds.head_size:
-            self._weigh()
+            self._weigh(cycle)
 
     @override
     def on_headers_complete(self) -> None:
@@ -210,12 +212,12 @@ class Connection(HttpToolsProtocol):
         if self._head > self._listener.bounds.head_size:
             self._close(_LARGE_HEAD)
 
-    def _weigh(self) -> None:
+    def _weigh(self, cycle: RequestResponseCycle) -> None:
         """Check a head that came whole, in one large part."""
         size = len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers)
         if size > self._listener.bounds.head_size:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            cycle.disconnected = True
+            cycle.message_event.set()
             self._close(_LARGE_HEAD)
 
     def cut_if_late(self, now: float) -> None:

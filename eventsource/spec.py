@@ -155,7 +155,18 @@ class EventSourceSpec(Model):
                 f"{' and '.join(sorted(used))}: Argo Events refuses to have these in one object;"
                 " Tocsin runs them"
             )
+        self._warn_of_certificates()
         return self
+
+    def _warn_of_certificates(self) -> None:
+        served: dict[str, tuple[str, Webhook]] = {}
+        for event, hook in self.webhook.items():
+            first, other = served.setdefault(hook.port, (event, hook))
+            if (other.server_cert_secret, other.server_key_secret) != (
+                hook.server_cert_secret,
+                hook.server_key_secret,
+            ):
+                warn(f"webhook.{event}: port {hook.port} serves the certificate of {first}")
 
     def _names(self) -> Iterator[str]:
         """Yield what is wrong with the names of events."""

@@ -10,13 +10,25 @@ import asyncio
 import hmac
 import logging
 import math
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from eventsource.answers import (
+    BAD_LENGTH,
+    BROKEN,
+    BUSY,
+    HEALTHY,
+    NO_BEARER,
+    NO_TOKEN,
+    NOT_FOUND,
+    STARTING,
+    WRONG_TOKEN,
+    Answer,
+)
+from eventsource.paths import Pattern, pattern
 from spine.errors import BusError, ConfigError, EventError, Fault
 from spine.runtime import Env
 from spine.secrets import SecretRef
@@ -36,35 +48,6 @@ LINGER = 5.0
 """Seconds for which an unwanted body is read."""
 TOKEN_AGE = 1.0
 """Seconds after which a bearer token is read again."""
-
-_TEXT = (b"content-type", b"text/plain; charset=utf-8")
-
-
-class Answer:
-    """Status and text of a response."""
-
-    __slots__ = ("body", "closing", "start", "status")
-
-    def __init__(self, status: int, text: str = "", **headers: str) -> None:
-        body = text.encode()
-        lines = [_TEXT, (b"content-length", b"%d" % len(body))]
-        lines += [(n.replace("_", "-").encode(), v.encode()) for n, v in headers.items()]
-        self.status = status
-        self.start = {"type": "http.response.start", "status": status, "headers": lines}
-        self.body = {"type": "http.response.body", "body": body}
-        self.closing = {**self.start, "headers": [*lines, (b"connection", b"close")]}
-
-
-SUCCESS = Answer(200, "success")
-HEALTHY = Answer(200, "OK")
-NOT_FOUND = Answer(404, "404 page not found\n")
-BUSY = Answer(503, "too many requests are waiting\n", retry_after="1")
-STARTING = Answer(503, "the event source is starting or stopping\n", retry_after="1")
-BROKEN = Answer(500, "internal error\n")
-NO_TOKEN = Answer(500, "Error loading auth token\n")
-NO_BEARER = Answer(401, "Invalid Authorization Header\n", www_authenticate="Bearer")
-WRONG_TOKEN = Answer(401, "Invalid Auth token\n", www_authenticate="Bearer")
-BAD_LENGTH = Answer(400, "bad Content-Length\n")
 
 
 class Request:
@@ -121,7 +104,7 @@ class Port:
         self.number = number
         self.waiting = 0
         self._exact: dict[str, Route] = {}
-        self._patterns: dict[str, tuple[re.Pattern[str], Route]] = {}
+        self._patterns: dict[str, tuple[Pattern, Route]] = {}
 
     def add(self, route: Route) -> None:
         """Open a route. Raises ConfigError where its path is taken."""
@@ -174,6 +157,8 @@ class Port:
                 request = Request(lines, fields, scope["query_string"], body)
                 try:
                     answer = await route.handler(request)
+                except asyncio.CancelledError:  # the port is closed, and waits no longer
+                    answer = STARTING
                 except Exception as exc:  # noqa: BLE001 -- whatever it is, the sender is told
                     answer = _answer_to(exc, route)
         finally:
@@ -269,31 +254,6 @@ def _answer_to(exc: Exception, route: Route) -> Answer:
         return Answer(413, f"{exc}\n")
     log.error("answering a request", exc_info=exc, extra=extra)
     return BROKEN
-
-
-# ---------------------------------------------------------------------------- paths
-
-_SEGMENT = re.compile(r"\{([A-Za-z_]\w*)\}")
-
-
-def check_endpoint(endpoint: str) -> str:
-    """Return a path as it is matched. Raises ValueError."""
-    if not endpoint.startswith("/"):
-        msg = f"must start with a slash, or no request ever matches (write /{endpoint})"
-        raise ValueError(msg)
-    if wrong := re.search(r"[?#\s]", endpoint):
-        msg = f"{wrong[0]!r} never stands in the path of a request"
-        raise ValueError(msg)
-    if re.search(r"[{}]", _SEGMENT.sub("", endpoint)):
-        msg = "curly brackets stand for one segment only, as in /build/{name}"
-        raise ValueError(msg)
-    return endpoint
-
-
-def pattern(endpoint: str) -> re.Pattern[str]:
-    """Compile a path with `{name}` segments; linear in time, as it has no nested repetition."""
-    literals = _SEGMENT.split(endpoint)[::2]
-    return re.compile("[^/]+".join(re.escape(part) for part in literals))
 
 
 # ---------------------------------------------------------------------------- serving

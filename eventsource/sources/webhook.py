@@ -13,6 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
 from eventsource import cloudevents, forms, headers, web
+from eventsource.answers import SUCCESS, Answer
+from eventsource.paths import check_endpoint
 from eventsource.source import Emit, EventSourceFilter, Payload, Source
 from spine.lang import EvaluationError, gojson
 from spine.model import warn
@@ -89,7 +91,7 @@ class Webhook(Source):
     @field_validator("endpoint")
     @classmethod
     def _endpoint(cls, endpoint: str) -> str:
-        return web.check_endpoint(endpoint)
+        return check_endpoint(endpoint)
 
     @field_validator("method")
     @classmethod
@@ -146,7 +148,7 @@ class Webhook(Source):
         read = _query if self.accepted == "GET" else _body
         optional = self.accepted == "DELETE"
 
-        async def handle(request: web.Request) -> web.Answer:
+        async def handle(request: web.Request) -> Answer:
             lines, fields = request.lines, request.fields
             posted = None
             try:
@@ -156,14 +158,14 @@ class Webhook(Source):
                 elif fields.get(b"content-type", b"").startswith(cloudevents.STRUCTURED):
                     posted = cloudevents.structured(request.body)
             except ValueError as exc:
-                return web.Answer(400, f"{exc}\n")
+                return Answer(400, f"{exc}\n")
             header = headers.encode(lines, len(lines) == len(fields))
             payload = Delivery(header, body, metadata)
             if posted is None:
                 await emit(payload)
             else:
                 await emit(payload, id=posted.id, time=posted.time, origin=posted.origin)
-            return web.SUCCESS
+            return SUCCESS
 
         return handle
 

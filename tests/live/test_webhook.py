@@ -336,7 +336,7 @@ async def test_requests_under_way_are_finished_at_the_end():
         assert len(await source.events()) == 1
 
 
-async def test_end_does_not_wait_for_ever(monkeypatch):
+async def test_end_does_not_wait_for_ever(monkeypatch, caplog):
     from eventsource import listener
 
     monkeypatch.setattr(listener, "BOUNDS", listener.Bounds(drain=0.1))
@@ -347,6 +347,7 @@ async def test_end_does_not_wait_for_ever(monkeypatch):
         async with asyncio.timeout(2):
             await source.stop()
         assert await client.closed() == b""
+    assert [r.message for r in caplog.records] == ["closing port with requests under way"]
 
 
 async def test_too_many_at_a_time(monkeypatch):

@@ -143,6 +143,15 @@ def test_tls_on_half_a_port():
     )
 
 
+def test_two_certificates_on_one_port():
+    def tls(name: str) -> dict[str, Any]:
+        keys = ("serverCertSecret", "serverKeySecret")
+        return {key: {"name": name, "key": key} for key in keys}
+
+    _, warnings = read(hooks(a=tls("one"), b={"endpoint": "/b", **tls("two")}))
+    assert warnings == ["webhook.b: port 12000 serves the certificate of a"]
+
+
 def test_all_problems_at_once():
     told = refusal(hooks(a={"port": "0"}, b={"endpoint": "b"}, c={"method": "FETCH"}))
     assert "webhook.a.port: '0': must be a port" in told

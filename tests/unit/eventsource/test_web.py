@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from eventsource import web
+from eventsource.answers import SUCCESS, Answer
 from spine.errors import BusError, ConfigError, EventError
 from spine.secrets import GivenSecrets, SecretRef
 
@@ -54,8 +55,8 @@ def port_of(*routes: web.Route) -> web.Port:
     return port
 
 
-async def echo(request: web.Request) -> web.Answer:
-    return web.Answer(200, request.body.decode())
+async def echo(request: web.Request) -> Answer:
+    return Answer(200, request.body.decode())
 
 
 def route(endpoint: str = "/a", event: str = "a", **more: Any) -> web.Route:
@@ -89,8 +90,8 @@ async def test_routes():
         assert await at(path) == "404 page not found\n"
 
 
-async def answer(text: str) -> web.Answer:
-    return web.Answer(200, text)
+async def answer(text: str) -> Answer:
+    return Answer(200, text)
 
 
 async def test_health_unless_it_is_the_users_own():
@@ -185,7 +186,7 @@ def test_missing_token_is_told_at_start(env):
         web.bearer(env, TOKEN)
 
 
-async def failing(error: Exception) -> web.Answer:
+async def failing(error: Exception) -> Answer:
     raise error
 
 
@@ -213,9 +214,9 @@ async def test_too_many_at_a_time_are_told_to_come_back(monkeypatch):
     monkeypatch.setattr(web, "MAX_WAITING", 2)
     gate = asyncio.Event()
 
-    async def waiting(_: web.Request) -> web.Answer:
+    async def waiting(_: web.Request) -> Answer:
         await gate.wait()
-        return web.SUCCESS
+        return SUCCESS
 
     asked = client(route(handler=waiting))
     first = [asyncio.create_task(asked.ask("/a")) for _ in range(2)]
@@ -231,9 +232,9 @@ async def test_too_many_at_a_time_are_told_to_come_back(monkeypatch):
 async def test_sender_that_goes_away_while_sending():
     called: list[web.Request] = []
 
-    async def handler(request: web.Request) -> web.Answer:
+    async def handler(request: web.Request) -> Answer:
         called.append(request)
-        return web.SUCCESS
+        return SUCCESS
 
     port = port_of(route(handler=handler))
     messages = [

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from eventsource import web
+from eventsource.answers import Answer
 from eventsource.source import Origin
 from eventsource.sources.webhook import Webhook
 from spine.errors import BusError, EventError
@@ -39,7 +40,7 @@ def request(body: bytes = b"", query: bytes = b"", **headers: str) -> web.Reques
     return web.Request(lines, dict(lines), query, body)
 
 
-async def post(source: Webhook, asked: web.Request) -> tuple[web.Answer, Emitted]:
+async def post(source: Webhook, asked: web.Request) -> tuple[Answer, Emitted]:
     emitted = Emitted()
     return await source._handler(emitted)(asked), emitted
 
