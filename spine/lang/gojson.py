@@ -8,6 +8,7 @@ floats, which Go spells differently, take a slow path.
 import json
 import math
 import re
+import sys
 from typing import Any
 
 import msgspec
@@ -33,18 +34,27 @@ _LONE = re.compile(
     re.DOTALL,
 )
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_LARGEST = sys.float_info.max
 _skim = msgspec.json.Decoder(msgspec.Raw)
 
 
 def dumps(value: Any) -> bytes:
     """Return a value as JSON. Raises EvaluationError for what JSON cannot hold."""
+    return escape(plain(value))
+
+
+def plain(value: Any, *, finite: bool = True) -> bytes:
+    """Return a value as JSON in which `<`, `>` and `&` stay as they are.
+
+    With `finite` false, NaN is null and infinity the largest number. Raises EvaluationError.
+    """
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         if _FLOAT.search(text):
-            text = orjson.dumps(_spelled(value), option=orjson.OPT_SORT_KEYS)
+            return orjson.dumps(_spelled(value, finite=finite), option=orjson.OPT_SORT_KEYS)
     except TypeError:  # includes orjson's own error: large integers, lone surrogates, odd types
-        text = _slow(value)
-    return escape(text)
+        return _slow(value, finite=finite)
+    return text
 
 
 def compact(raw: bytes) -> bytes:
@@ -63,10 +73,14 @@ def compact(raw: bytes) -> bytes:
 
 def quote(text: str) -> bytes:
     """Return a text as a JSON string."""
+    return escape(_string(text))
+
+
+def _string(text: str) -> bytes:
     try:
-        return escape(orjson.dumps(text))
+        return orjson.dumps(text)
     except TypeError:
-        return escape(orjson.dumps(_SURROGATE.sub("\ufffd", text)))
+        return orjson.dumps(_SURROGATE.sub("\ufffd", text))
 
 
 def escape(text: bytes) -> bytes:
@@ -110,53 +124,59 @@ def _squeeze(raw: bytes) -> bytes:
     return _STRING_OR_SPACE.sub(lambda match: match[1] or b"", raw)
 
 
-def _spelled(value: Any) -> Any:
+def _spelled(value: Any, *, finite: bool) -> Any:
     """Replace floats by what orjson writes as Go would."""
     if isinstance(value, float):
-        if not math.isfinite(value):
-            raise EvaluationError(f"writing JSON: {value} is not a JSON number")
-        return orjson.Fragment(format_json(value))
+        return orjson.Fragment(_number(value, finite=finite))
     if isinstance(value, dict):
-        return {key: _spelled(item) for key, item in value.items()}
+        return {key: _spelled(item, finite=finite) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_spelled(item) for item in value]
+        return [_spelled(item, finite=finite) for item in value]
     return value
 
 
-def _slow(value: Any) -> bytes:
+def _number(value: float, *, finite: bool) -> str:
+    if math.isfinite(value):
+        return format_json(value)
+    if finite:
+        raise EvaluationError(f"writing JSON: {value} is not a JSON number")
+    return "null" if math.isnan(value) else format_json(math.copysign(_LARGEST, value))
+
+
+def _slow(value: Any, *, finite: bool) -> bytes:
     """Write what orjson refuses: integers beyond 64 bits, lone surrogates, deep nesting."""
     out: list[bytes] = []
     try:
-        _write(value, out)
+        _write(value, out, finite)
     except RecursionError as exc:
         raise EvaluationError("writing JSON: the value is nested too deeply") from exc
     return b"".join(out)
 
 
-def _write(value: Any, out: list[bytes]) -> None:
+def _write(value: Any, out: list[bytes], finite: bool) -> None:
     if value is None or isinstance(value, bool | int):
         out.append(json.dumps(value).encode())
     elif isinstance(value, float):
-        out.append(orjson.dumps(_spelled(value)))
+        out.append(_number(value, finite=finite).encode())
     elif isinstance(value, str):
-        out.append(quote(value))
+        out.append(_string(value))
     elif isinstance(value, dict):
-        _write_object(value, out)
+        _write_object(value, out, finite)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             out.append(b"," if index else b"[")
-            _write(item, out)
+            _write(item, out, finite)
         out.append(b"]" if value else b"[]")
     else:
         raise EvaluationError(f"writing JSON: {type(value).__name__} is not a JSON value")
 
 
-def _write_object(value: dict[Any, Any], out: list[bytes]) -> None:
+def _write_object(value: dict[Any, Any], out: list[bytes], finite: bool) -> None:
     for index, key in enumerate(sorted(value, key=str)):
         if not isinstance(key, str):
             raise EvaluationError(f"writing JSON: key {key!r} is not a string")
         out.append(b"," if index else b"{")
-        out.append(quote(key))
+        out.append(_string(key))
         out.append(b":")
-        _write(value[key], out)
+        _write(value[key], out, finite)
     out.append(b"}" if value else b"{}")

@@ -15,7 +15,7 @@ class Lookup(Protocol):
 def compile(path: str) -> Lookup:  # noqa: A001 -- as re.compile
     """Compile a path. Raises ConfigError if it can never work."""
     if path.startswith("$"):
-        from spine.lang import jsonpath
+        from spine.lang.jsonpath import compile as compile_jsonpath
 
-        return jsonpath.compile(path)
+        return compile_jsonpath(path)
     return gjson.compile(path)

@@ -1,0 +1,174 @@
+"""The parts of a jq program, as the parser makes them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text: a table that reads like one."""
+    return frozenset(text.split())
+
+
+class Node:
+    """Any part of a program: a filter from one input to any number of outputs."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity(Node):
+    """`.`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recurse(Node):
+    """`..`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Node):
+    """A number, a string without interpolation, `null`, `true` or `false`."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Node):
+    r"""A string with `\(...)` in it; `format` is the name behind `@`, or empty."""
+
+    parts: tuple[str | Node, ...]
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Format(Node):
+    """`@name` on its own."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Node):
+    """`target.name` or `target[key]`."""
+
+    target: Node
+    key: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Node):
+    """`target[start:end]`."""
+
+    target: Node
+    start: Node | None
+    end: Node | None
+
+
+@dataclass(frozen=True, slots=True)
+class Iterate(Node):
+    """`target[]`."""
+
+    target: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Array(Node):
+    """`[body]`."""
+
+    body: Node | None
+
+
+@dataclass(frozen=True, slots=True)
+class Object(Node):
+    """`{key: value, ...}`."""
+
+    entries: tuple[tuple[Node, Node], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negate(Node):
+    """`-body`."""
+
+    body: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe(Node):
+    """`left | right`."""
+
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Comma(Node):
+    """`left, right`."""
+
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Node):
+    """Arithmetic, comparison, `and`, `or`, `//`."""
+
+    operator: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Update(Node):
+    """`left = right`, `|=`, `+=` and the like."""
+
+    operator: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class If(Node):
+    """`if test then body else other end`; without `else`, `other` is the identity."""
+
+    test: Node
+    body: Node
+    other: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Try(Node):
+    """`try body catch handler`, and `body?`."""
+
+    body: Node
+    handler: Node | None
+
+
+@dataclass(frozen=True, slots=True)
+class Variable(Node):
+    """`$name`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bind(Node):
+    """`source as $name | body`; a pattern that takes values apart has no plain name."""
+
+    source: Node
+    name: str | None
+    body: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """`name(argument; ...)`."""
+
+    name: str
+    arguments: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Special(Node):
+    """A construct that is only recognised: reduce, foreach, def, label, break."""
+
+    word: str
