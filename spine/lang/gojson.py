@@ -17,8 +17,8 @@ import orjson
 from spine.lang import EvaluationError
 from spine.lang.gonumber import format_json
 
-_FLOAT = re.compile(rb"[0-9]\.[0-9]|[0-9]e[+-]?[0-9]|null")
-"""What a float, or one that is not finite, may look like in text; strings may match as well."""
+_UNLIKE = re.compile(rb"[0-9]\.0[,\]}]|[:,\[]-?[0-9][0-9.]*e[-+0-9]")
+"""Floats that Go spells differently, within text; a string may look like one as well."""
 
 _LESS, _GREATER, _AND, _LEAD = b"<>&\xe2"
 _ESCAPES = (
@@ -48,13 +48,24 @@ def plain(value: Any, *, finite: bool = True) -> bytes:
 
     With `finite` false, NaN is null and infinity the largest number. Raises EvaluationError.
     """
+    if isinstance(value, float):
+        return _number(value, finite=finite).encode()
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        if _FLOAT.search(text):
+        if _UNLIKE.search(text) or (b"null" in text and _has_endless(value)):
             return orjson.dumps(_spelled(value, finite=finite), option=orjson.OPT_SORT_KEYS)
     except TypeError:  # includes orjson's own error: large integers, lone surrogates, odd types
         return _slow(value, finite=finite)
     return text
+
+
+def _has_endless(value: Any) -> bool:
+    """Say whether NaN or infinity, which orjson writes as null, is in a value."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return True
+    return False
 
 
 def compact(raw: bytes) -> bytes:
