@@ -23,7 +23,7 @@ from eventbus.bus import (
     ReaderInfo,
     Store,
 )
-from eventbus.subjects import event_subject, matches_any
+from eventbus.subjects import check_durable, check_subject, event_subject, matches_any
 from spine.errors import BusError, ConflictError, EventError, RemoteError
 from spine.event import Event, encode, message_id
 
@@ -107,6 +107,7 @@ class MemoryBus(Bus):
 
     @override
     async def append(self, stream: str, subject: str, data: bytes, *, message_id: str = "") -> int:
+        check_subject(subject)
         self._check(f"publishing to {subject}")
         if len(data) > self._max_payload:
             raise EventError(
@@ -129,6 +130,7 @@ class MemoryBus(Bus):
 
     @override
     async def ensure(self, reader: Reader) -> None:
+        check_durable(reader.durable)
         self._check(f"creating durable {reader.durable}")
         stream = self._streams[reader.stream]
         durable = stream.durables.get(reader.durable)

@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -55,7 +56,10 @@ class StreamSettings:
     @classmethod
     def for_disk(cls, folder: Path, *, share: float = 0.5) -> "StreamSettings":
         """Return our defaults with a share of what is free, or already used by us, on the disk."""
-        used = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        used = 0
+        for file in folder.rglob("*"):
+            with suppress(OSError):  # the server removes files of its own
+                used += file.stat().st_size
         return cls(max_bytes=int((shutil.disk_usage(folder).free + used) * share))
 
     @classmethod

@@ -10,8 +10,10 @@ from functools import lru_cache
 from itertools import combinations, zip_longest
 
 from eventbus.bus import EVENTS
-from spine.errors import EventError
+from spine.errors import ConfigError, EventError
 
+_SUBJECT = re.compile(r"[^\s.*>\x00-\x20\x7f]+(\.[^\s.*>\x00-\x20\x7f]+)*")
+_DURABLE = re.compile(r"[^\s.*>/\\\x00-\x20\x7f]+")
 _TOKEN = re.compile(r"[^\s.*>\x00-\x20\x7f]+")
 
 
@@ -25,6 +27,24 @@ def event_subject(source: str, name: str) -> str:
                 hint=f"the name of an {what} has no dot, space, * or >",
             )
     return f"{EVENTS}.{source}.{name}"
+
+
+def check_subject(subject: str) -> None:
+    """Raise EventError for what cannot be the subject of a message."""
+    if not _SUBJECT.fullmatch(subject):
+        raise EventError(
+            f"publishing to {subject!r}: it is no subject",
+            hint="a subject is words with dots between, without spaces, * and >",
+        )
+
+
+def check_durable(name: str) -> None:
+    """Raise ConfigError for what cannot be the name of a durable."""
+    if not _DURABLE.fullmatch(name):
+        raise ConfigError(
+            f"creating durable {name!r}: it is no name",
+            hint="it has no space and none of . * > / \\",
+        )
 
 
 def matches(pattern: str, subject: str) -> bool:

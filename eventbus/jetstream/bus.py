@@ -1,6 +1,7 @@
 """The JetStream bus: the contract of `eventbus.bus`, put together from the parts beside it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ from typing_extensions import override
 from eventbus.bus import EVENTS, Bus, Handle, Message, Reader, ReaderInfo, Store
 from eventbus.jetstream import reading
 from eventbus.jetstream.api import NO_MESSAGE, NO_STREAM, Api, ApiError
-from eventbus.jetstream.connection import Connection, Options
+from eventbus.jetstream.connection import RECONNECT, Connection, Options
 from eventbus.jetstream.consumers import Consumers, reader_info
 from eventbus.jetstream.kv import Bucket
 from eventbus.jetstream.publisher import Publisher
@@ -17,10 +18,12 @@ from eventbus.jetstream.puller import Puller
 from eventbus.jetstream.streams import Streams
 from eventbus.jetstream.watch import Watch
 from eventbus.settings import StreamSettings
-from eventbus.subjects import event_subject
+from eventbus.subjects import check_subject, event_subject
 from spine.errors import BusError
 from spine.event import Event, encode, message_id
 from spine.runtime import cancelled_at_exit
+
+log = logging.getLogger(__name__)
 
 _SEQUENCE_NOT_FOUND = 10043
 
@@ -40,14 +43,31 @@ class JetStreamBus(Bus):
         self._stores: dict[str, Bucket] = {}
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator["JetStreamBus"]:
+    async def opened(self, give_up_after: float | None) -> AsyncIterator["JetStreamBus"]:
         """Make what is missing on the server and keep the publisher going."""
         await self._publisher.open()
         tending = asyncio.create_task(self._publisher.tend(), name="bus publisher")
         watching = asyncio.create_task(self._watch.run(), name="bus watch")
-        async with cancelled_at_exit(tending, watching):
-            await self._streams.ensure_all()
-            yield self
+        try:
+            async with cancelled_at_exit(tending, watching):
+                await self._prepare(give_up_after)
+                yield self
+        finally:
+            self._publisher.close()
+
+    async def _prepare(self, give_up_after: float | None) -> None:
+        """Make what is missing; a cluster that just starts may take a while to do it."""
+        loop, attempt = asyncio.get_running_loop(), 0
+        until = float("inf") if give_up_after is None else loop.time() + give_up_after
+        while True:
+            attempt += 1
+            try:
+                return await self._streams.ensure_all()
+            except BusError as exc:
+                if loop.time() > until:
+                    raise
+                log.warning("preparing the bus: %s", exc, extra={"attempt": attempt})
+            await asyncio.sleep(RECONNECT.wait(attempt))
 
     @property
     @override
@@ -85,6 +105,7 @@ class JetStreamBus(Bus):
 
     @override
     async def append(self, stream: str, subject: str, data: bytes, *, message_id: str = "") -> int:
+        check_subject(subject)
         ack = await self._publisher.publish(stream, subject, data, message_id=message_id)
         return ack.seq
 
@@ -152,5 +173,5 @@ async def connect(
     """
     async with Connection(options, give_up_after=give_up_after) as connection:
         bus = JetStreamBus(connection, settings, provision=provision)
-        async with bus.opened():
+        async with bus.opened(give_up_after):
             yield bus

@@ -294,6 +294,15 @@ class Connection:
             self._state.problem = why
             await _close(client, 0.5)
             raise BusError(why) from exc
+        except ConfigError:
+            await _close(client)
+            raise
+        except Exception as exc:  # the library reads keys without a look at what they are
+            await _close(client, 0.5)
+            what = "the creds file" if options.creds else "the seed of the nkey"
+            if options.creds is None and options.nkey_seed is None:
+                raise BusError(_why(options, exc)) from exc
+            raise ConfigError(f"connecting to {options.shown}: {what} is not one") from exc
         except BaseException:
             await _close(client)
             raise

@@ -12,7 +12,7 @@ from typing import Any
 from eventbus.bus import ACTIONS, Reader, ReaderInfo
 from eventbus.jetstream.api import NO_CONSUMER, NO_STREAM, Api, ApiError, nanoseconds, rfc3339
 from eventbus.jetstream.streams import Streams
-from eventbus.subjects import collapse
+from eventbus.subjects import check_durable, collapse
 from spine.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class Consumers:
 
     async def ensure(self, reader: Reader) -> Place:
         """Create a durable, or bring an existing one to its subjects and metadata."""
+        check_durable(reader.durable)
         stream = await self._streams.ensure(reader.stream)
         info = await self._api.consumer(reader.stream, reader.durable)
         if info is None:

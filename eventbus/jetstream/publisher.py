@@ -10,11 +10,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
 import msgspec
+from nats.errors import BadSubjectError, MaxPayloadError
 from nats.errors import Error as NatsError
 
 from eventbus.jetstream import api
@@ -169,6 +169,14 @@ class Publisher:
         self._listening = await self._connection.listen(self._prefix + "*", self._on_ack)
         self._connection.on_up(self._on_up)
 
+    def close(self) -> None:
+        """Tell everybody who still waits that nobody will answer."""
+        for sent in self._sent.values():
+            if not sent.done.done():
+                sent.done.set_exception(
+                    BusError(f"publishing to {sent.subject}: the bus was closed")
+                )
+
     async def publish(
         self,
         stream: str,
@@ -216,9 +224,14 @@ class Publisher:
         if not self._connection.is_up:
             return  # sent when the connection is back
         # A connection that is lost meanwhile is no error: the message is sent over the next one.
-        with suppress(NatsError, OSError, RemoteError):
+        try:
             client = self._connection.client
             await client.publish(sent.subject, sent.data, reply=sent.reply, headers=sent.headers)
+        except (BadSubjectError, MaxPayloadError) as exc:
+            if not sent.done.done():
+                sent.done.set_exception(EventError(f"publishing to {sent.subject!r}: {exc}"))
+        except (NatsError, OSError, RemoteError) as exc:
+            log.debug("publishing to %s: %s", sent.subject, exc)
 
     async def _on_ack(self, message: "Msg") -> None:
         sent = self._sent.get(message.subject[len(self._prefix) :])
@@ -277,14 +290,11 @@ class Publisher:
         for sent in list(self._sent.values()):
             if sent.done.done():
                 continue
-            if sent.missing:
-                if sent.stream not in made:
-                    made[sent.stream] = await self._make(sent.stream)
-                if made[sent.stream] and now > sent.until:
-                    self._late(sent, made[sent.stream])
-                    continue
-            elif now > sent.until:
-                self._late(sent, self._connection.problem or "no acknowledgement")
+            if sent.missing and sent.stream not in made:
+                made[sent.stream] = await self._make(sent.stream)
+            if now > sent.until:
+                why = made.get(sent.stream) or ("no stream takes it" if sent.missing else "")
+                self._late(sent, why or self._connection.problem or "no acknowledgement")
                 continue
             if everything or sent.missing or now - sent.last > ACK_SECONDS:
                 sent.last, sent.missing = now, False

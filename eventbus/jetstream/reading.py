@@ -57,9 +57,13 @@ async def _consumed(
     api: Api, stream: str, subjects: Sequence[str], start: str | float, last: int | None
 ) -> AsyncGenerator[Message, None]:
     """Read with consumers, one after the other, up to sequence `last`, or (None) for ever."""
-    position, attempt = _position(start), 0
+    position, attempt, created = _position(start), 0, ""
     while True:
         try:
+            info = await api.call(f"STREAM.INFO.{stream}", what=f"reading stream {stream}")
+            if created not in {"", info["created"]}:
+                position = {"deliver_policy": "all"}  # it is another one, and counts from 1
+            created = info["created"]
             async with aclosing(_once(api, stream, subjects, position, last)) as messages:
                 async for message in messages:
                     attempt = 0
@@ -71,7 +75,7 @@ async def _consumed(
         except ApiError as exc:
             if exc.reason != NO_STREAM or last is not None:
                 raise
-            position = {"deliver_policy": "all"}  # it will be a new one
+            created = created or "none"  # what comes will be new
         except BusError:
             if last is not None:
                 raise

@@ -12,7 +12,7 @@ from nats_server import nats_server
 from eventbus.bus import ACTIONS, DEAD, EVENTS, STATE, Bus, Message, Reader, Topic
 from eventbus.jetstream import Options, connect
 from eventbus.memory import MemoryBus
-from spine.errors import ConflictError, EventError, RemoteError
+from spine.errors import ConfigError, ConflictError, EventError, RemoteError
 from spine.event import Event, decode
 
 BEEP, BOOP = Topic("uploads", "beep").subject, Topic("uploads", "boop").subject
@@ -465,6 +465,18 @@ async def test_a_name_that_is_no_subject_can_never_pass(bus: Bus):
     for name in ("a.b", "a b", "*", ">", ""):
         with pytest.raises(EventError, match=r"no dot, space, \* or >"):
             await bus.publish(event(1, name=name))
+
+
+async def test_what_is_no_subject_can_never_pass(bus: Bus):
+    for subject in ("", "a b", "a..b", "a.", ".a", "a.*", "a.>", "a\r\nb"):
+        with pytest.raises(EventError, match="it is no subject"):
+            await bus.append(DEAD, subject, b"1")
+
+
+async def test_a_durable_has_a_plain_name(bus: Bus):
+    for name in ("", "a.b", "a b", "a*", "a/b"):
+        with pytest.raises(ConfigError, match="it is no name"):
+            await bus.ensure(replace(READER, durable=name))
 
 
 # ---------------------------------------------------------------------------- store

@@ -161,6 +161,11 @@ async def test_creds_file(tmp_path):
         assert await works(server, credsFile=str(creds))
         with pytest.raises(ConfigError, match="reading creds file"):
             await works(server, credsFile=str(tmp_path / "none"))
+        (tmp_path / "bad").write_text("not a creds file")
+        with pytest.raises(ConfigError, match="the creds file is not one"):
+            await works(server, credsFile=str(tmp_path / "bad"))
+        with pytest.raises(ConfigError, match="the seed of the nkey is not one"):
+            await works(server, nkeyFile=str(tmp_path / "bad"))
 
 
 # ---------------------------------------------------------------------------- TLS

@@ -5,13 +5,13 @@ import logging
 import os
 import signal
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 import pytest
 from nats_server import nats_server
 
-from eventbus.bus import ACTIONS, DEAD, EVENTS, STATE, Message, Reader, Topic
+from eventbus.bus import ACTIONS, DEAD, DECISIONS, EVENTS, STATE, Message, Reader, Topic
 from eventbus.jetstream import Options, connect, publisher
 from spine.errors import BusError, RemoteError
 from spine.event import Event, decode
@@ -271,6 +271,42 @@ async def test_consuming_goes_on_after_hours_of_silence_in_small(bus, monkeypatc
             await bus.publish(event(n))
         await eventually(lambda: len(seen.ids) == 4)
     assert set(seen.begun.values()) == {1}
+
+
+async def test_following_goes_on_though_the_stream_began_anew(server, bus):
+    """Decisions are kept in memory: a restart of the server empties them."""
+    got: list[bytes] = []
+
+    async def follow() -> None:
+        async with aclosing(bus.read(DECISIONS, follow=True)) as messages:
+            async for message in messages:
+                got.append(message.data)  # noqa: PERF401 -- it is watched while it grows
+
+    task = asyncio.create_task(follow())
+    for n in range(5):
+        await bus.append(DECISIONS, f"{DECISIONS}.s.t", b"%d" % n)
+    await eventually(lambda: len(got) == 5)
+    await server.restart()
+    await bus.append(DECISIONS, f"{DECISIONS}.s.t", b"5")
+    await eventually(lambda: len(got) == 6, 20)
+    assert got[-1] == b"5"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_no_stream_takes_fails_in_time(bus, monkeypatch):
+    monkeypatch.setattr(publisher, "GIVE_UP_SECONDS", 0.5)
+    with pytest.raises(BusError, match=r"publishing to nowhere.x: no stream takes it within 0.5 s"):
+        await bus.append(DEAD, "nowhere.x", b"1")
+
+
+async def test_closing_tells_those_who_still_wait(server):
+    async with connect(lambda: Options((server.url,)), give_up_after=10) as bus:
+        await server.kill()
+        waiting = asyncio.create_task(bus.publish(event(1)))
+        await asyncio.sleep(0.1)
+    with pytest.raises(BusError, match="the bus was closed"):
+        await waiting
 
 
 async def test_a_server_that_is_not_there_is_waited_for(server, caplog):
