@@ -30,7 +30,7 @@ from tocsin.checks import Result, Setting, check
 from tocsin.console import Console
 from tocsin.objects import Checked
 from tocsin.supervisor import Child, Fleet
-from tocsin.wanted import BusKey, Setup, Wanted, port_problems, wanted
+from tocsin.wanted import LOOPBACK, BusKey, Setup, Wanted, port_problems, wanted
 
 BUS_PATIENCE = 10.0
 """Seconds to wait for a bus that is said to exist."""
@@ -206,14 +206,20 @@ class Local:
             children = []
             for one in wishes:
                 if _is_source(one) is sources:
-                    child = Child(one.verb, one.label, one.job, self._console)
+                    child = self._child(one)
                     self._running[one.key] = one, child
                     fleet.start(child)
                     children.append(child)
             for late in await fleet.ready(children, START_PATIENCE):
                 said = f"{late.name} is not ready yet; going on without it"
                 self._console.say(said, level="warning")
+            for child in children:
+                metrics = f"http://{LOOPBACK}:{child.metrics_port}/metrics"
+                self._console.detail(f"{child.name}: pid {child.pid}, {metrics}")
         self._write_state()
+
+    def _child(self, one: Wanted) -> Child:
+        return Child(one.verb, one.label, one.job, self._console, self._write_state)
 
     async def change(self, result: Result, fleet: Fleet) -> list[str]:
         """Bring what runs to what manifests say now; return what was done.
@@ -272,7 +278,7 @@ class Local:
                 "bus": one.checked.bus[1],
                 "events": _kinds(one),
                 "pid": child.pid,
-                "metrics": f"http://127.0.0.1:{child.metrics_port}/metrics",
+                "metrics": f"http://{LOOPBACK}:{child.metrics_port}/metrics",
             }
             for key, (one, child) in self._running.items()
         ]
@@ -287,10 +293,6 @@ class Local:
             "processes": processes,
         }
         state.write_run(self._options.state, run)
-        for process in processes:
-            self._console.detail(
-                f"{process['kind']} {process['name']}: pid {process['pid']}, {process['metrics']}"
-            )
 
     def kill(self) -> None:
         """End every process at once."""

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,17 @@ _ROOT = Path(__file__).resolve().parent.parent
 class Child:
     """One EventSource or Sensor process."""
 
-    def __init__(self, verb: str, name: str, job: dict[str, Any], console: Console) -> None:
+    def __init__(
+        self,
+        verb: str,
+        name: str,
+        job: dict[str, Any],
+        console: Console,
+        changed: Callable[[], None],
+    ) -> None:
+        """Take `changed`, which is called when the process is another one, with other ports."""
         self.name = name
+        self._changed = changed
         self.metrics_port = 0
         self._verb, self._console = verb, console
         self._job = json.dumps(job).encode() + b"\n"
@@ -144,7 +153,9 @@ class Child:
         with suppress(OSError):
             while line := await reader.readline():
                 report = json.loads(line)
-                self.metrics_port = report.get("metrics", self.metrics_port)
+                if "metrics" in report:
+                    self.metrics_port = report["metrics"]
+                    self._changed()
                 if report.get("ready") and not self._up.done():
                     self._up.set_result(None)
 
