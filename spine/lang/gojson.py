@@ -17,8 +17,10 @@ import orjson
 from spine.lang import EvaluationError
 from spine.lang.gonumber import format_json
 
-_UNLIKE = re.compile(rb"[0-9]\.0[,\]}]|[:,\[]-?[0-9][0-9.]*e[-+0-9]")
+_WHOLE = re.compile(rb"\.0[,\]}]")
+_EXPONENT = re.compile(rb"[:,\[]-?[0-9][0-9.]*e[-+0-9]")
 """Floats that Go spells differently, within text; a string may look like one as well."""
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 _LESS, _GREATER, _AND, _LEAD = b"<>&\xe2"
 _ESCAPES = (
@@ -52,11 +54,18 @@ def plain(value: Any, *, finite: bool = True) -> bytes:
         return _number(value, finite=finite).encode()
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        if _UNLIKE.search(text) or (b"null" in text and _has_endless(value)):
+        if _is_foreign(text) or (b"null" in text and _has_endless(value)):
             return orjson.dumps(_spelled(value, finite=finite), option=orjson.OPT_SORT_KEYS)
     except TypeError:  # includes orjson's own error: large integers, lone surrogates, odd types
         return _slow(value, finite=finite)
     return text
+
+
+def _is_foreign(text: bytes) -> bool:
+    """Say whether a text may have floats that Go spells differently; quick if it has none."""
+    if _WHOLE.search(text):
+        return True
+    return b"0e" in text.translate(_ZEROS) and _EXPONENT.search(text) is not None
 
 
 def _has_endless(value: Any) -> bool:
