@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from delivery.action import Action
-from delivery.subjects import dead_subject, pending_subject, redrive_subject, token
+from delivery.subjects import dead_subject, redrive_subject, token
 from eventbus.bus import ACTIONS, DEAD, EVENTS, Bus, Message
 from spine.errors import ConfigError, EventError, Fault
 from spine.event import decode
@@ -53,7 +53,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Dependency -> event, as it was when the action of a firing could not be made of them."""
     action: Action | None = None
     lane: str = ""
-    """Last token of the subject to which a retried action goes back."""
+    """Token of the trigger, or of its `dlqTrigger`, whose action it is."""
     cut: bool = False
     """Whether `data` or the action's content was too large to be kept."""
     redriven: int = 0
@@ -177,39 +177,28 @@ async def retry(bus: Bus, sequence: int) -> str:
     letter = (await show(bus, sequence)).letter
     if letter.code == "Unreadable":
         raise ConfigError(f"retrying dead letter {sequence}: {letter.message}")
-    if letter.kind == "action":
-        where = await _retry_action(bus, sequence, letter)
-    else:
-        where = await _retry_event(bus, sequence, letter)
-    await bus.delete(DEAD, sequence)
-    return where
-
-
-async def _retry_action(bus: Bus, sequence: int, letter: DeadLetter) -> str:
-    if letter.action is None or letter.cut:
+    if letter.kind == "action" and (letter.action is None or letter.cut):
         raise ConfigError(
             f"retrying dead letter {sequence}: the action was too large to be kept",
             hint="send its event once more",
         )
-    action = msgspec.structs.replace(
-        letter.action, attempt=1, due=0.0, first=0.0, redriven=sequence
-    )
-    subject = pending_subject(letter.object, letter.lane or token(action.trigger))
-    await bus.append(ACTIONS, subject, _encode(action), message_id=_again(sequence))
-    return f"trigger {action.trigger} of sensor {letter.object}"
-
-
-async def _retry_event(bus: Bus, sequence: int, letter: DeadLetter) -> str:
     try:
-        data = await body(bus, letter)
-        if letter.component == "sensor":
-            sent = _encode(msgspec.structs.replace(letter, traceback=""))
-            subject = redrive_subject(letter.object)
-            await bus.append(ACTIONS, subject, sent, message_id=_again(sequence))
-            return f"sensor {letter.object}"
-        event = decode(data)
+        where = await _send(bus, sequence, letter)
     except EventError as exc:
         raise ConfigError(f"retrying dead letter {sequence}: {exc}") from exc
+    await bus.delete(DEAD, sequence)
+    return where
+
+
+async def _send(bus: Bus, sequence: int, letter: DeadLetter) -> str:
+    data = b"" if letter.kind == "action" else await body(bus, letter)
+    if letter.component == "sensor":
+        sent = _encode(msgspec.structs.replace(letter, traceback=""))
+        identity = f"retry of dead letter {sequence}"
+        await bus.append(ACTIONS, redrive_subject(letter.object), sent, message_id=identity)
+        trigger = f"trigger {letter.action.trigger} of " if letter.action else ""
+        return f"{trigger}sensor {letter.object}"
+    event = decode(data)
     await bus.publish(event)
     return f"event {event.subject} of event source {event.source}"
 
@@ -228,13 +217,9 @@ async def body(bus: Bus, letter: DeadLetter) -> bytes:
     return original.data
 
 
-def _again(sequence: int) -> str:
-    return f"retry of dead letter {sequence}"
-
-
 def redriven(message: Message) -> DeadLetter:
     """Read what `retry` sent to a sensor. Raises EventError for anything else."""
     try:
         return _decode(message.data)
     except msgspec.DecodeError as exc:
-        raise EventError(f"reading a retried event at {message.subject}: {exc}") from exc
+        raise EventError(f"reading a retried dead letter at {message.subject}: {exc}") from exc

@@ -24,11 +24,11 @@ from delivery.lease import Lease
 from delivery.report import Reporter
 from delivery.subjects import REDRIVE, lane_of, lease_key, name_of
 from eventbus.bus import ACTIONS, LEASES, Bus, Message
-from spine.errors import BusError, ConfigError, EventError
+from spine.errors import BusError, EventError
 from spine.runtime import RECONNECT
 from spine.telemetry import SensorMetrics
 
-__all__ = ["MAX_DELIVERIES", "Dispatcher", "NoOutcome", "Route"]
+__all__ = ["MAX_DELIVERIES", "Dispatcher", "NoOutcome", "Route", "gone"]
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +120,16 @@ class Dispatcher:
     async def store(self, action: Action) -> None:
         """Put an action on the bus, to be done from there. Raises BusError."""
         await self._attempts.store(self._by_trigger[action.trigger], action)
+
+    async def revive(self, lane: str, action: Action, number: int) -> None:
+        """Begin anew with an action that was a dead letter; `number` tells retries apart.
+
+        Raises EventError where its trigger is gone, and BusError.
+        """
+        if lane not in self._lanes:
+            raise gone(action.trigger)
+        again = msgspec.structs.replace(action, attempt=1, due=0.0, first=0.0, redriven=number)
+        await self._attempts.store(self._lanes[lane], again)
 
     async def _attempt(self, lane: Lane, action: Action) -> None:
         """Attempt an action in a slot that was taken, and settle what follows."""
@@ -274,11 +284,8 @@ class Dispatcher:
         """Set an action aside whose trigger has left the Sensor."""
         action = await self._read(token, message)
         if action is not None:
-            gone = ConfigError(
-                f"doing an action of trigger {action.trigger!r}: the Sensor no longer has it",
-                hint="bring the trigger back and retry, or drop the action",
-            )
-            await self._attempts.bury(action, gone, lane=token, sequence=message.sequence)
+            error = gone(action.trigger)
+            await self._attempts.bury(action, error, lane=token, sequence=message.sequence)
 
     async def _read(self, token: str, message: Message) -> Action | None:
         try:
@@ -292,6 +299,14 @@ class Dispatcher:
         await dead_letter(self._bus, letter)
         self._metrics.dead_letter(error.code)
         return None
+
+
+def gone(trigger: str) -> EventError:
+    """Return what is said of actions that nobody knows how to do any more."""
+    return EventError(
+        f"doing an action of trigger {trigger!r}: the Sensor no longer has it",
+        hint="bring the trigger back and retry, or drop the dead letter",
+    )
 
 
 async def _surely(step: Callable[[], Awaitable[None]]) -> None:

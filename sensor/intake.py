@@ -16,9 +16,9 @@ import msgspec
 
 from delivery.action import Action
 from delivery.dead import REDRIVEN, DeadLetter, body, dead_letter, of_event, reason, redriven
-from delivery.queue import MAX_DELIVERIES, Dispatcher, NoOutcome
+from delivery.queue import MAX_DELIVERIES, Dispatcher, NoOutcome, gone
 from delivery.report import Report, Thinned
-from eventbus.bus import Bus, Message
+from eventbus.bus import Bus, Message, Topic
 from sensor import guarded
 from sensor.evaluate import Decision, EventFault, evaluate, refire
 from sensor.folding import Folder, Outlets
@@ -116,7 +116,7 @@ class Intake:
             await self._bury(exc, message)
             return
         if not decision.known:
-            await self._unknown(message)
+            await self._unknown(event, message)
             return
         await self._follow(decision, message)
 
@@ -147,7 +147,16 @@ class Intake:
         except EvaluationError as exc:
             raise EventError(f"evaluating event {event.id!r}: {exc}") from exc
 
-    async def _unknown(self, message: Message) -> None:
+    async def _unknown(self, event: Event, message: Message) -> None:
+        topic = Topic(event.source, event.subject)
+        if topic.subject != message.subject:
+            error = EventError(
+                f"reading event {event.id!r} at {message.subject}: it calls itself an event "
+                f"{event.subject!r} of event source {event.source!r}",
+                hint="publish an event under its source and subject",
+            )
+            await self._bury(error, message)
+            return
         if await self.newer():
             raise RemoteError(
                 f"handling event {message.sequence}: a newer generation of the Sensor reads it",
@@ -229,7 +238,7 @@ class Intake:
     # ------------------------------------------------------------------------ once more
 
     async def redrive(self, message: Message) -> None:
-        """Handle a dead event that somebody put back on its way. Raises BusError."""
+        """Handle a dead letter that somebody put back on its way. Raises BusError."""
         try:
             letter = redriven(message)
         except EventError as exc:
@@ -239,13 +248,16 @@ class Intake:
             await self._store(_again(letter, NoOutcome(message.deliveries), message))
             return
         try:
+            if letter.action is not None:
+                await self._dispatcher.revive(letter.lane, letter.action, message.sequence)
+                return
             kind, _, place = letter.place.partition(".")
             if kind == "triggers" and letter.events:
                 await self._refire(place, letter)
                 return
             data = await body(self._bus, letter)
             event = decode(data)
-        except (EventError, KeyError) as exc:
+        except EventError as exc:
             await self._store(_again(letter, exc, message))
             return
         skip: tuple[str, ...] = ()
@@ -263,10 +275,7 @@ class Intake:
     async def _refire(self, trigger: str, letter: DeadLetter) -> None:
         events = {name: decode(data) for name, data in letter.events.items()}
         if trigger not in self._plan.triggers:
-            raise EventError(
-                f"making the action of trigger {trigger!r}: the Sensor no longer has it",
-                hint="bring the trigger back and retry, or drop the dead letter",
-            )
+            raise gone(trigger)
         await self._dispatcher.deliver(refire(self._plan, trigger, events))
 
 

@@ -5,7 +5,6 @@ import pytest
 from delivery_kit import action, dead
 
 from delivery import dead as letters
-from delivery.action import Action
 from delivery.dead import DeadLetter, dead_letter, list_dead, of_event
 from eventbus.bus import ACTIONS, DEAD, EVENTS, Message
 from spine.errors import ConfigError, TransformError
@@ -97,15 +96,14 @@ async def test_lists_by_component_and_object(bus) -> None:
     assert await objects(object="nobody") == []
 
 
-async def test_retried_action_begins_anew(bus) -> None:
+async def test_retried_action_goes_to_its_sensor(bus) -> None:
     number = await dead_letter(bus, of_action(attempt=5, due=9.0, first=3.0))
 
     assert await letters.retry(bus, number) == "trigger t of sensor s"
 
     [sent] = await pending(bus)
-    assert sent.subject == "tocsin-actions.s.t"
-    again = msgspec.json.decode(sent.data, type=Action)
-    assert again == action(redriven=number), "all else as at first"
+    assert sent.subject == "tocsin-actions.s.@redrive"
+    assert letters.redriven(sent) == of_action(attempt=5, due=9.0, first=3.0)
     assert await dead(bus) == []
 
 

@@ -17,12 +17,11 @@ from delivery_kit import (
 )
 
 from delivery.action import Action
-from delivery.dead import retry
 from delivery.policy import RateLimit, Retry
 from delivery.queue import Route
 from delivery.subjects import pending_subject
 from eventbus.bus import ACTIONS
-from spine.errors import TriggerError
+from spine.errors import EventError, TriggerError
 from spine.runtime import Backoff
 
 pytestmark = pytest.mark.looptime
@@ -236,29 +235,30 @@ async def test_fallback_that_fails_too_is_a_dead_letter_that_can_be_retried(bus)
         await asyncio.sleep(1)
         [entry] = await dead(bus)
         rescue.answer = None
-        await retry(bus, entry.sequence)
+        letter = entry.letter
+        await dispatcher.revive(letter.lane, letter.action, 7)
         await until(lambda: rescue.done)
 
     assert entry.letter.place == "rescue"
-    assert await dead(bus) == []
 
 
-async def test_dead_letter_that_is_retried_starts_anew(bus) -> None:
+async def test_revived_action_starts_anew(bus) -> None:
+    """All of it within the bus's window for duplicates."""
     target = Target(down)
     async with dispatching(bus, t=Route(target, retry=THREE)) as dispatcher:
         await dispatcher.deliver(action())
         await asyncio.sleep(5)
         [entry] = await dead(bus)
-        assert await retry(bus, entry.sequence) == "trigger t of sensor s"
+        await dispatcher.revive(entry.letter.lane, entry.letter.action, 7)
         await asyncio.sleep(5)
-        [again] = await dead(bus)  # within the bus's window for duplicates, and yet there
+        [_, again] = await dead(bus)
         target.answer = None
-        await retry(bus, again.sequence)
+        await dispatcher.revive(again.letter.lane, again.letter.action, 8)
         await until(lambda: target.done)
+        with pytest.raises(EventError, match="no longer has it"):
+            await dispatcher.revive("gone", again.letter.action, 9)
 
-    assert again.sequence != entry.sequence
     assert [attempt for _, attempt, _ in target.attempts] == [1, 2, 3, 1, 2, 3, 1]
-    assert await dead(bus) == []
 
 
 async def test_fire_and_forget_does_not_wait(bus) -> None:

@@ -248,6 +248,40 @@ async def test_wrong_data_is_a_dead_letter_that_can_be_retried(bus, targets) -> 
     assert await dead(bus) == []
 
 
+async def test_dead_action_is_retried(bus, targets) -> None:
+    targets["t"].answer = refuses
+    async with running(bus, SIMPLE):
+        await bus.publish(event(1))
+        await settled(bus)
+        [entry] = await dead(bus)
+        assert await retry(bus, entry.sequence) == "trigger t of sensor s"
+        await settled(bus)
+        [again] = await dead(bus)
+    await retry(bus, again.sequence)
+    targets["t"].answer = None
+    async with running(bus, SIMPLE):
+        await settled(bus)
+
+    assert len(targets["t"].done) == 1
+    assert await dead(bus) == []
+
+
+async def test_dead_action_of_a_trigger_that_is_gone(bus, targets) -> None:
+    targets["t"].answer = refuses
+    async with running(bus, SIMPLE):
+        await bus.publish(event(1))
+        await settled(bus)
+    other = plan([dependency("a")], [trigger("u")])
+    async with running(bus, other):
+        [entry] = await dead(bus)
+        await retry(bus, entry.sequence)
+        await settled(bus)
+
+    [again] = await dead(bus)
+    assert "the Sensor no longer has it" in again.letter.message
+    assert again.letter.action == entry.letter.action
+
+
 async def test_action_that_cannot_be_made_keeps_its_events(bus, targets) -> None:
     def with_dest(dest: str):
         bad = trigger("join", "a && b")
