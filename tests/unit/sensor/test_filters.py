@@ -1,9 +1,11 @@
 """Filters: which events pass, why the others do not, and what can never work."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from plan_kit import event
 
-from sensor.filters import Filters, Reason, compile_filters
+from sensor.filters import Filters, Reason, _any_of, _search, compile_filters
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
 from spine.lang.gjson import Document
@@ -12,10 +14,10 @@ from spine.model import load
 BODY = b'{"order":{"status":"paid","total":12.5,"gift":true,"note":null},"tags":["a","b"]}'
 
 
-def reason(filters: dict, operator: str = "", given: Event | None = None) -> Reason | None:
+def reason(filters: dict, operator: str = "", of: Event | None = None) -> Reason | None:
     check = compile_filters(load(Filters, filters), operator)
-    given = given or event(data=BODY)
-    return None if check is None else check(given, Document(given.data or b""))
+    seen = of or event(data=BODY)
+    return None if check is None else check(seen, Document(seen.data or b""))
 
 
 def data(path: str, kind: str, *value: str, comparator: str = "") -> dict:
@@ -35,6 +37,11 @@ def data(path: str, kind: str, *value: str, comparator: str = "") -> dict:
         (data("order.total", "number", "12.5"), True),
         (data("order.total", "number", "12", comparator=">"), True),
         (data("order.total", "number", "12", comparator="<="), False),
+        (data("order.total", "number", "12.5", comparator="<"), False),
+        (data("order.total", "number", "12.5", comparator="<="), True),
+        (data("order.total", "number", "12.5", comparator=">"), False),
+        (data("order.total", "number", "12.5", comparator=">="), True),
+        (data("order.total", "number", "12.5", comparator="!="), False),
         (data("order.total", "number", "1", "12.5"), True),
         (data("order.gift", "bool", "true"), True),
         (data("order.gift", "bool", "0"), False),
@@ -70,18 +77,18 @@ def test_a_missing_path_is_a_reason_and_no_error() -> None:
 def test_a_cheap_filter_spares_reading_the_body() -> None:
     broken = event(data=b"not json")
     both = data("a", "string", "x") | {"context": {"type": "cron"}}
-    found = reason(both, given=broken)
+    found = reason(both, of=broken)
     assert found is not None
     assert found.code == "Context"
 
 
 def test_a_body_that_is_not_json_is_an_error() -> None:
     with pytest.raises(FilterError, match="not valid JSON"):
-        reason(data("a", "string", "x"), given=event(data=b"not json"))
+        reason(data("a", "string", "x"), of=event(data=b"not json"))
 
 
 def test_an_event_without_data_passes_data_filters() -> None:
-    assert reason(data("a", "string", "x"), given=event(data=None)) is None
+    assert reason(data("a", "string", "x"), of=event(data=None)) is None
 
 
 def test_under_or_any_kind_will_do_and_an_error_counts_as_false() -> None:
@@ -92,6 +99,27 @@ def test_under_or_any_kind_will_do_and_an_error_counts_as_false() -> None:
     with pytest.raises(FilterError):
         reason(both, "or", event(data=b"not json"))
     assert reason(both, "or", event(data=b'{"a":"x"}')) is None
+
+
+def test_under_or_an_error_does_not_hide_what_comes_after_it() -> None:
+    def fails(_event: Event, _document: Document) -> Reason | None:
+        raise FilterError("broken")
+
+    check = _any_of([fails, lambda _event, _document: None])
+    assert check(event(), Document(b"")) is None
+
+
+@given(
+    st.sampled_from(["", "^"]),
+    st.text("ab \n-/", max_size=3),
+    st.sampled_from(["", "$"]),
+    st.text("ab \n-/", max_size=6),
+)
+def test_plain_texts_match_as_the_engine_would(start: str, text: str, end: str, value: str) -> None:
+    import re2
+
+    pattern = start + text + end
+    assert _search(pattern)(value) is (re2.search(pattern, value) is not None)
 
 
 def test_under_or_nothing_configured_never_passes() -> None:

@@ -246,6 +246,22 @@ async def test_connections_are_used_again_whatever_the_response_is(sender: HttpS
     assert len(seen.connections) == 1
 
 
+async def test_many_requests_are_under_way_at_a_time(sender: HttpSender) -> None:
+    everybody, count = asyncio.Event(), 0
+
+    async def hold(_: web.Request) -> web.Response:
+        nonlocal count
+        count += 1
+        if count == 150:
+            everybody.set()
+        await everybody.wait()
+        return web.Response()
+
+    async with serving(hold) as url, asyncio.timeout(20), asyncio.TaskGroup() as group:
+        for _ in range(150):
+            group.create_task(sender.send(action(content(url=url)), 1))
+
+
 async def test_a_huge_response_is_not_read(sender: HttpSender) -> None:
     async with serving(Seen(status=500, text="x" * 5_000_000)) as url:
         with pytest.raises(TriggerError) as caught:

@@ -6,6 +6,7 @@ from plan_kit import dependency, event, plan, spec, trigger
 from eventbus.bus import Topic
 from sensor.plan import compile_plan
 from sensor.spec import SensorSpec
+from sensor.templated import compile_changing
 from spine.errors import ConfigError, ParameterError
 from spine.model import InvalidModel, load
 from spine.runtime import Backoff
@@ -180,6 +181,26 @@ def test_parameters_that_do_not_fit_are_a_fault_of_the_event(parameter: dict, pr
     with pytest.raises(ParameterError) as caught:
         changed(parameter, data=b'{"f":1.5}')
     assert problem in str(caught.value)
+
+
+def test_equal_results_are_compiled_once_and_few_are_kept() -> None:
+    compiled: list[bytes] = []
+
+    def build(document: bytes):
+        compiled.append(document)
+        return lambda events: {"made": document}
+
+    def apply(document: bytes, events) -> bytes:
+        return document + events["orders"].id.encode()
+
+    render = compile_changing(b"x", apply, build)
+    for id in ["1", "2", "1", "2"]:
+        assert render({"orders": event(id=id)}) == {"made": b"x" + id.encode()}
+    assert compiled == [b"x1", b"x2"]
+    for number in range(100, 200):
+        render({"orders": event(id=str(number))})
+    render({"orders": event(id="1")})
+    assert compiled[-1] == b"x1", "long forgotten"
 
 
 def test_an_unknown_field_and_a_new_name_have_no_effect() -> None:
