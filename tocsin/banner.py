@@ -10,14 +10,14 @@ import click
 
 from tocsin.console import Console
 from tocsin.report import plural
-from tocsin.wanted import Address, Wanted, addresses
+from tocsin.wanted import Address, Wanted
 
 
 def show(console: Console, running: Sequence[Wanted], bus: str) -> None:
     """Print the few lines that a user needs next."""
     sources = [w for w in running if w.verb == "eventsource"]
     sensors = [w for w in running if w.verb == "sensor"]
-    posts = [(w, address) for w in sources for address in addresses(w)]
+    posts = [(w, address) for w in sources for address in w.addresses]
     try_it = curl(*posts[0], sensors) if posts else ""
     if console.json:
         urls = [{"source": w.checked.object.name, "event": a.event, "url": a.url} for w, a in posts]
@@ -27,7 +27,7 @@ def show(console: Console, running: Sequence[Wanted], bus: str) -> None:
     console.say(click.style(f"Running {what}. Ctrl-C stops.", bold=True))
     console.say(f"  bus     {bus}")
     for one in sources:
-        found = addresses(one)
+        found = one.addresses
         for address in found:
             name = f"{one.checked.object.name}/{address.event}"
             console.say(f"  source  {name}  {address.method} {address.url}")

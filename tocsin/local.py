@@ -31,6 +31,7 @@ from tocsin.console import Console
 from tocsin.objects import Checked
 from tocsin.supervisor import Child, Fleet
 from tocsin.wanted import LOOPBACK, BusKey, Setup, Wanted, port_problems, wanted
+from tocsin.watching import Seen, look, watch
 
 BUS_PATIENCE = 10.0
 """Seconds to wait for a bus that is said to exist."""
@@ -66,12 +67,15 @@ class Local:
         self._setup = Setup(options.port_offset, options.log_format, options.log_level)
         self._buses: dict[BusKey, dict[str, Any]] = {}
         self._servers: list[Server] = []
+        self._seen: Seen = {}
         self._running: dict[tuple[str, str, str], tuple[Wanted, Child]] = {}
 
     async def run(self) -> None:
         """Run until cancelled. Raises ConfigError, BusError and whatever is a bug."""
+        self._seen = look(self._options) if self._options.watch else {}
         result = self.load()
         with state.held(self._options.state):
+            self._require_ports(result.of("EventSource"))
             async with AsyncExitStack() as stack:
                 await self._open_buses(result, stack)
                 await self._make_durables(result)
@@ -170,7 +174,6 @@ class Local:
     # ------------------------------------------------------------------------ processes
 
     async def _run(self, wishes: dict[tuple[str, str, str], Wanted]) -> None:
-        self._require_ports(w for w in wishes.values() if w.verb == "eventsource")
         try:
             async with asyncio.TaskGroup() as tasks:
                 fleet = Fleet(tasks)
@@ -178,9 +181,7 @@ class Local:
                     await self._start(wishes.values(), fleet)
                     show(self._console, [w for w, _ in self._running.values()], self._where())
                     if self._options.watch:
-                        from tocsin.watching import watch
-
-                        await watch(self, self._options, fleet)
+                        await watch(self, self._options, fleet, self._seen)
                     await asyncio.Event().wait()  # until cancelled
                 except asyncio.CancelledError:
                     self._console.say("stopping: sources, then sensors, then the bus")
@@ -193,8 +194,9 @@ class Local:
                 raise only.exceptions[0] from None
             raise
 
-    def _require_ports(self, sources: Iterable[Wanted]) -> None:
-        findings = list(port_problems(sources))
+    def _require_ports(self, sources: Iterable[Checked]) -> None:
+        ours = {a.port for one, _ in self._running.values() for a in one.addresses}
+        findings = list(port_problems(sources, self._options.port_offset, ours))
         if findings:
             self._print(findings)
             raise Rejected(f"{report.plural(len(findings), 'port')} cannot be used")
@@ -232,6 +234,7 @@ class Local:
                     f"{checked.object} uses EventBus {checked.bus[1]!r}, which is new",
                     hint="stop and start tocsin run for it",
                 )
+        self._require_ports(result.of("EventSource"))
         wishes = wanted(result, self._buses, self._setup)
         gone = [key for key in self._running if key not in wishes]
         new = {

@@ -8,7 +8,7 @@ import errno
 import hashlib
 import json
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,11 @@ class Wanted:
     def key(self) -> tuple[str, str, str]:
         """Kind, namespace and name."""
         return (self.checked.object.kind, *self.checked.key)
+
+    @property
+    def addresses(self) -> "list[Address]":
+        """Where its events can be posted; none of a Sensor."""
+        return addresses(self.checked, int(self.job["port_offset"]))
 
     @property
     def label(self) -> str:
@@ -114,16 +119,16 @@ class Address:
     """Whether a bearer token must be presented."""
 
 
-def addresses(one: Wanted) -> list[Address]:
+def addresses(checked: Checked, port_offset: int) -> list[Address]:
     """Return where the events of an EventSource can be posted."""
-    if one.verb != "eventsource":
+    if checked.object.kind != "EventSource":
         return []
     from eventsource.spec import ports
 
     found = []
-    for port in ports(one.checked.spec):
-        number = port.number + int(one.job["port_offset"])
-        hook = one.checked.spec.sources()[port.event]
+    for port in ports(checked.spec):
+        number = port.number + port_offset
+        hook = checked.spec.sources()[port.event]
         scheme = "https" if port.tls else "http"
         endpoint = port.endpoint if port.endpoint.startswith("/") else f"/{port.endpoint}"
         found.append(
@@ -139,15 +144,20 @@ def addresses(one: Wanted) -> list[Address]:
     return found
 
 
-def port_problems(sources: Iterable[Wanted]) -> Iterator[Finding]:
-    """Say of each port that cannot be listened on why, and who has it."""
-    for one in sources:
-        seen = set()
-        for address in addresses(one):
+def port_problems(
+    sources: Iterable[Checked], port_offset: int, ours: Collection[int] = ()
+) -> Iterator[Finding]:
+    """Say of each port that cannot be listened on why, and who has it.
+
+    `ours` are ports that we hold already.
+    """
+    for source in sources:
+        seen = set(ours)
+        for address in addresses(source, port_offset):
             why = "" if address.port in seen else _unusable(address.port)
             seen.add(address.port)
             if why:
-                yield one.checked.finding(("spec", *address.path), f"port {address.port} {why}")
+                yield source.finding(("spec", *address.path), f"port {address.port} {why}")
 
 
 def _unusable(port: int) -> str:
