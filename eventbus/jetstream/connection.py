@@ -174,6 +174,16 @@ class Connection:
 
     # ------------------------------------------------------------------------ traffic
 
+    async def send(
+        self, subject: str, data: bytes, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """Send a message. Raises BusError without a connection, or what the library raises."""
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
+        await self.client.publish(subject, data, reply=reply, headers=headers)
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError  # the library swallows it while it waits for the socket
+
     async def listen(self, subject: str, callback: Callback) -> Listening:
         """Subscribe now and after each reconnect."""
         listening = Listening(subject, callback)

@@ -225,8 +225,7 @@ class Publisher:
             return  # sent when the connection is back
         # A connection that is lost meanwhile is no error: the message is sent over the next one.
         try:
-            client = self._connection.client
-            await client.publish(sent.subject, sent.data, reply=sent.reply, headers=sent.headers)
+            await self._connection.send(sent.subject, sent.data, sent.reply, sent.headers)
         except (BadSubjectError, MaxPayloadError) as exc:
             if not sent.done.done():
                 sent.done.set_exception(EventError(f"publishing to {sent.subject!r}: {exc}"))

@@ -170,9 +170,7 @@ class Puller:
         self._pulls[number] = _Pull(size, now + PULL_SECONDS + HEARTBEAT_SECONDS)
         self._asked += size
         with suppress(NatsError, OSError, RemoteError):  # on_up begins anew
-            await self._connection.client.publish(
-                self._next, orjson.dumps(body), reply=self._inbox + number
-            )
+            await self._connection.send(self._next, orjson.dumps(body), self._inbox + number)
 
     def _drop_lost(self) -> None:
         """Forget pulls that the server must have forgotten."""
@@ -289,7 +287,7 @@ class Puller:
 
     async def _answer(self, held: _Held, answer: bytes) -> None:
         try:
-            await self._connection.client.publish(held.reply, answer)
+            await self._connection.send(held.reply, answer)
         except (NatsError, OSError, RemoteError):
             self._unsent[held.reply] = answer
 
@@ -297,7 +295,7 @@ class Puller:
         unsent, self._unsent = self._unsent, {}
         for reply, answer in unsent.items():
             with suppress(NatsError, OSError, RemoteError):  # it comes again after ack_wait
-                await self._connection.client.publish(reply, answer)
+                await self._connection.send(reply, answer)
 
     async def _keep_alive(self) -> None:
         """Tell the server of everything in hand well before it would deliver it elsewhere."""
@@ -309,7 +307,7 @@ class Puller:
             old = [h for h in (*self._held.values(), *self._waiting) if now - h.since > every / 2]
             with suppress(NatsError, OSError, RemoteError):
                 for number, held in enumerate(old):
-                    await self._connection.client.publish(held.reply, _IN_PROGRESS)
+                    await self._connection.send(held.reply, _IN_PROGRESS)
                     if number % 100 == 99:  # noqa: PLR2004 -- about a millisecond of work
                         await asyncio.sleep(0)
 

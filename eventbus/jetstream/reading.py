@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 
 from eventbus.bus import Message
 from eventbus.jetstream.api import NO_MESSAGE, NO_STREAM, Api, ApiError, nanoseconds, rfc3339, unix
-from eventbus.jetstream.connection import Listening
+from eventbus.jetstream.connection import Connection, Listening
 from eventbus.jetstream.replies import message_of
 from eventbus.subjects import collapse, matches_any
 from spine.errors import BusError, RemoteError
@@ -144,9 +144,8 @@ async def _once(
     incoming: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = f"_INBOX.{new_id()}"
     listening = await api.connection.listen(inbox, incoming.put)
-    client = api.connection.client
     try:
-        pulled = _pulled(client, f"{stream}.{name}", inbox, incoming, last)
+        pulled = _pulled(api.connection, f"{stream}.{name}", inbox, incoming, last)
         async with aclosing(pulled) as messages:
             async for message in messages:
                 if last is not None and message.sequence > last:
@@ -162,16 +161,18 @@ async def _once(
 
 
 async def _pulled(
-    client: Client, consumer: str, inbox: str, incoming: "asyncio.Queue[Msg]", last: int | None
+    connection: Connection,
+    consumer: str,
+    inbox: str,
+    incoming: "asyncio.Queue[Msg]",
+    last: int | None,
 ) -> AsyncGenerator[Message, None]:
     wait = {"no_wait": True} if last is not None else {"expires": nanoseconds(IDLE_SECONDS / 2)}
     ask = {"batch": BATCH, "max_bytes": BATCH_BYTES, **wait}
     if last is None:
         ask["idle_heartbeat"] = nanoseconds(ANSWER_SECONDS / 2)
     while True:
-        await client.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{consumer}", orjson.dumps(ask), reply=inbox
-        )
+        await connection.send(f"$JS.API.CONSUMER.MSG.NEXT.{consumer}", orjson.dumps(ask), inbox)
         for _ in range(BATCH):
             msg = await _next(incoming)
             if msg.reply.startswith("$JS.ACK."):

@@ -78,13 +78,15 @@ class Busy(Inbox):
     def __init__(self) -> None:
         super().__init__()
         self.go = asyncio.Event()
+        self.one = asyncio.Event()
+        """Lets the first message go alone."""
         self.running = 0
 
     async def __call__(self, message: Message) -> None:
         self.seen.append(message)
         self.running += 1
         try:
-            await self.go.wait()
+            await (self.one if message.sequence == 1 else self.go).wait()
         finally:
             self.running -= 1
         self.messages.append(message)
@@ -211,6 +213,11 @@ async def test_no_more_than_in_flight_are_taken(bus: Bus):
         await nothing_more(inbox, 3)
         (info,) = await bus.readers(EVENTS)
         assert (info.pending, info.in_flight) == (17, 3)
+        inbox.one.set()
+        await eventually(lambda: len(inbox.seen) == 4)
+        await nothing_more(inbox, 4)
+        (info,) = await bus.readers(EVENTS)
+        assert (info.pending, info.in_flight) == (16, 3)
         inbox.go.set()
         await eventually(lambda: len(inbox.messages) == 20)
 

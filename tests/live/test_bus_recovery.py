@@ -188,10 +188,17 @@ async def test_a_durable_that_another_replica_made_anew_after_a_wipe_skips_nothi
 
 async def test_a_deleted_durable_is_made_again_where_it_was(bus):
     seen = Seen()
-    async with consuming(bus, seen):
+    failing = [RemoteError("down", retry_after=300)]
+
+    async def handle(message: Message) -> None:
+        if failing and decode(message.data).id == "id-0":
+            raise failing.pop()
+        await seen(message)
+
+    async with consuming(bus, handle):
         for n in range(10):
             await bus.publish(event(n))
-        await eventually(lambda: len(seen.ids) == 10)
+        await eventually(lambda: len(seen.ids) == 9)
         await asyncio.sleep(0.1)
         await bus.remove_reader(EVENTS, "sensor")
         for n in range(10, 20):
