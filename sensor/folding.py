@@ -33,6 +33,8 @@ LONG = 512
 """Counted events in a state above which it is asked which of them may be forgotten."""
 TURN = 32
 """Events evaluated in a row before others get the loop: about 2 ms."""
+INLINE = 256 * 1024
+"""Bytes of small events that are stored within the state of a trigger."""
 TRIM = 0.2
 """Seconds between questions what may be forgotten."""
 
@@ -266,7 +268,7 @@ class Folder:
 
     async def _write_one(self, trigger: str, state: TriggerState) -> bool:
         kept, head = self._kept[trigger], self._heads[trigger]
-        value, bodies = split(state)
+        value, bodies = split(state, INLINE)
         new = bodies.keys() - kept.bodies
         await _all([self._add(f"{head}.{key}", bodies[key]) for key in new])
         try:

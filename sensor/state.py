@@ -122,6 +122,8 @@ class _Head(msgspec.Struct):
     saved: dict[str, Mark] = {}
     counted: dict[str, Counted] = {}
     firings: dict[str, dict[str, Mark]] = {}
+    bodies: dict[str, msgspec.Raw] = {}
+    """Key -> event, of small ones."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -135,13 +137,26 @@ def body_key(dependency: str, mark: Mark) -> str:
     return f"{mark.sequence}-{hashlib.blake2b(text, digest_size=8).hexdigest()}"
 
 
-def split(state: TriggerState) -> tuple[bytes, dict[str, bytes]]:
+def split(state: TriggerState, room: int = 0) -> tuple[bytes, dict[str, bytes]]:
     """Return what is stored for a trigger: its value, and key -> body of the events it names.
 
     A body under a key never changes: only new keys need be written, and those that are gone can
-    be deleted once the value is written.
+    be deleted once the value is written. Small bodies go into the value, up to `room` bytes in
+    all: one write of many is far cheaper than many writes.
     """
+    groups = [state.saved, *state.firings.values()]
+    events = {
+        body_key(name, saved.mark): saved.event for group in groups for name, saved in group.items()
+    }
+    bodies = {key: _encode(event) for key, event in events.items()}
+    inline = {}
+    for key in sorted(bodies, key=lambda key: len(bodies[key])):
+        room -= len(bodies[key])
+        if room < 0:
+            break
+        inline[key] = msgspec.Raw(bodies.pop(key))
     head = _Head(
+        bodies=inline,
         saved={name: saved.mark for name, saved in state.saved.items()},
         counted=state.counted,
         firings={
@@ -149,23 +164,21 @@ def split(state: TriggerState) -> tuple[bytes, dict[str, bytes]]:
             for key, events in state.firings.items()
         },
     )
-    groups = [state.saved, *state.firings.values()]
-    bodies = {
-        body_key(name, saved.mark): saved.event for group in groups for name, saved in group.items()
-    }
-    return _encode(head), {key: _encode(event) for key, event in bodies.items()}
+    return _encode(head), bodies
 
 
 def body_keys(value: bytes) -> frozenset[str]:
-    """Return the keys of the bodies that a stored value names."""
+    """Return the keys of the bodies that a stored value names and does not hold."""
     head = _decode_head(value)
     groups = [head.saved, *head.firings.values()]
-    return frozenset(body_key(name, mark) for group in groups for name, mark in group.items())
+    named = frozenset(body_key(name, mark) for group in groups for name, mark in group.items())
+    return named - head.bodies.keys()
 
 
 def join(value: bytes, bodies: Mapping[str, bytes]) -> TriggerState:
     """Return what `split` took apart. Events whose body is missing are left out."""
     head = _decode_head(value)
+    bodies = {**bodies, **{key: bytes(raw) for key, raw in head.bodies.items()}}
     firings = {key: _saved(marks, bodies) for key, marks in head.firings.items()}
     return TriggerState(
         saved=_saved(head.saved, bodies),

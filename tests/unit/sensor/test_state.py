@@ -31,6 +31,17 @@ def test_a_firing_without_all_of_its_bodies_is_left_out() -> None:
     assert list(read.saved) == ["a"]
 
 
+def test_small_events_are_stored_within_as_far_as_there_is_room() -> None:
+    large = Saved(Mark(3.0, 3), event(id="3", data=b"x" * 1_000))
+    mixed = TriggerState({"a": large}, {}, state().firings)
+    value, bodies = split(mixed, 900)
+    assert list(bodies) == [body_key("a", large.mark)]
+    assert body_keys(value) == bodies.keys()
+    assert join(value, bodies) == mixed
+    assert split(mixed, 10_000)[1] == {}
+    assert join(split(mixed, 10_000)[0], {}) == mixed
+
+
 @given(st.text(), MARKS)
 def test_keys_hold_only_what_a_store_takes(dependency: str, mark: Mark) -> None:
     assert re.fullmatch(r"[0-9a-f-]+", body_key(dependency, mark))
