@@ -194,8 +194,8 @@ def test_equal_results_are_compiled_once_and_few_are_kept() -> None:
         return document + events["orders"].id.encode()
 
     render = compile_changing(b"x", apply, build)
-    for id in ["1", "2", "1", "2"]:
-        assert render({"orders": event(id=id)}) == {"made": b"x" + id.encode()}
+    for one in ["1", "2", "1", "2"]:
+        assert render({"orders": event(id=one)}) == {"made": b"x" + one.encode()}
     assert compiled == [b"x1", b"x2"]
     for number in range(100, 200):
         render({"orders": event(id=str(number))})
