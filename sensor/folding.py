@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 256
 """Events folded at once: what a sensor holds at a time."""
+GUARDED_BATCH = 16
+"""The same where each event goes to another process with all of the state."""
 LONG = 512
 """Counted events in a state above which it is asked which of them may be forgotten."""
 TURN = 32
@@ -101,6 +103,7 @@ class Folder:
         """Firings that are on the bus, and still in the stored state."""
         self._queue: list[_Waiting] = []
         self._filled = asyncio.Event()
+        self._most = BATCH if plan.safe else GUARDED_BATCH
         self._trimmed = 0.0
         self._garbage: list[str] = []
         """Keys of bodies that no state names any more."""
@@ -130,8 +133,8 @@ class Folder:
     async def _fold_on(self) -> None:
         while True:
             await self._filled.wait()
-            batch = sorted(self._queue[:BATCH], key=lambda one: one.message.sequence)
-            del self._queue[:BATCH]
+            batch = sorted(self._queue[: self._most], key=lambda one: one.message.sequence)
+            del self._queue[: self._most]
             if not self._queue:
                 self._filled.clear()
             batch = [one for one in batch if not one.answer.done()]
