@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from eventbus.bus import Topic
-from sensor.filters import Check, Reason
+from sensor.reason import Check, Reason
 from spine.event import JSON, Event
 from spine.lang.gjson import Document
 

@@ -13,9 +13,9 @@ import msgspec
 
 from delivery.action import Action, action_key
 from sensor.dependencies import PlannedDependency, Seen, is_json, look
-from sensor.filters import Reason
 from sensor.firing import Firing
 from sensor.plan import Plan, PlannedTrigger
+from sensor.reason import Reason
 from sensor.state import Mark, Saved, State, TriggerState
 from spine.errors import EventError, ParameterError
 from spine.event import Event, message_id

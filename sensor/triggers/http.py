@@ -11,11 +11,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
-from pydantic import model_validator
 from typing_extensions import override
 
 from delivery.action import Action, Outcome, Sender
 from sensor import gourl
+from sensor.credentials import BasicAuth, SecureHeader, TlsConfig
 from sensor.http_client import HttpClient, Request, Response, Tls, open_client
 from sensor.parameters import (
     Parameter,
@@ -24,71 +24,16 @@ from sensor.parameters import (
     compile_payload,
     compile_source,
 )
-from sensor.record import Flag, Integer, Name, Record
+from sensor.record import Integer, Name, Record
 from sensor.templated import compile_changing, json_of, members
 from sensor.trigger import Events, Render, Trigger
 from spine.errors import ConfigError, ParameterError, TriggerError
-from spine.model import OneOf, load
+from spine.model import load
 from spine.runtime import Env
 from spine.secrets import ConfigMapRef, SecretRef, Secrets
 
 DEFAULT_TIMEOUT = 60
 """Seconds; as Argo Events."""
-
-
-class ValueFrom(OneOf):
-    """Where the value of a header stands."""
-
-    secret_key_ref: SecretRef | None = None
-    """A key of a Secret."""
-    config_map_key_ref: ConfigMapRef | None = None
-    """A key of a ConfigMap."""
-
-
-class SecureHeader(Record):
-    """A header with a value from a Secret."""
-
-    name: Name
-    """Name of the header."""
-    value_from: ValueFrom
-    """Where its value stands."""
-
-
-class BasicAuth(Record):
-    """Name and password of HTTP basic authentication."""
-
-    username: SecretRef | None = None
-    """Where the name stands."""
-    password: SecretRef | None = None
-    """Where the password stands."""
-
-
-class TlsConfig(Record):
-    """How the target proves who it is, and how we do."""
-
-    ca_cert_secret: SecretRef | None = None
-    """CA certificates (PEM) to trust instead of the system's."""
-    client_cert_secret: SecretRef | None = None
-    """Our certificate (PEM); needs the key."""
-    client_key_secret: SecretRef | None = None
-    """Key (PEM) of our certificate."""
-    insecure_skip_verify: Flag = False
-    """Whether any certificate of the target will do; our own is sent all the same."""
-    enabled: Flag = False
-    """Whether to use TLS with the system's CA certificates and nothing else."""
-
-    @model_validator(mode="after")
-    def _is_complete(self) -> "TlsConfig":
-        if (self.client_cert_secret is None) != (self.client_key_secret is None):
-            raise ValueError("clientCertSecret and clientKeySecret belong together: set both")
-        if not (
-            self.ca_cert_secret
-            or self.client_cert_secret
-            or self.insecure_skip_verify
-            or self.enabled
-        ):
-            raise ValueError("set caCertSecret, clientCertSecret, insecureSkipVerify or enabled")
-        return self
 
 
 class Http(Trigger):

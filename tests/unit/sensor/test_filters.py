@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_kit import event
 
-from sensor.filters import Filters, Reason, _any_of, _search, compile_filters
+from sensor.data_filter import _search
+from sensor.filters import Filters, _any_of, compile_filters
+from sensor.reason import Reason
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
 from spine.lang.gjson import Document

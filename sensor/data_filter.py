@@ -1,0 +1,234 @@
+"""Data filters: a value in the data of an event is compared with those that are wanted.
+
+Comparisons follow Argo Events: texts are regular expressions that match anywhere, numbers are
+doubles, and whatever stands at the path is taken for the type that the filter names. A value
+that can never be compared is found when the filter is compiled.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from sensor.reason import Check, Reason
+from sensor.record import Name, Record, not_built
+from spine.errors import ConfigError, FilterError
+from spine.event import Event
+from spine.lang import EvaluationError, paths
+from spine.lang.gjson import Document, Result
+from spine.lang.gonumber import parse_float
+from spine.model import warn
+
+
+class DataFilter(Record):
+    """Compares a value in the data."""
+
+    path: Name
+    """gjson path of the value, such as `order.total`; a missing path does not pass."""
+    type: Literal["string", "number", "bool"]
+    """What the value is compared as."""
+    value: Annotated[list[Name], Field(min_length=1)]
+    """Wanted values, any of which will do: regular expressions for `string`."""
+    comparator: Literal["", "=", "!=", "<", "<=", ">", ">="] = ""
+    """How a value is compared; empty is `=`. Of no effect on `bool`."""
+    template: Annotated[str, not_built("template")] = ""
+    """Go template over the value; comes with a later release."""
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _texts(cls, raw: Any) -> Any:
+        """Take a bare value, and values that YAML did not read as texts."""
+        if isinstance(raw, str | int | float | bool):
+            warn(f"value: write a list: [{_literal(raw)}]")
+            raw = [raw]
+        if not isinstance(raw, list):
+            return raw
+        if any(isinstance(v, int | float) for v in raw):
+            warn(f"value: write texts: [{', '.join(_literal(v) for v in raw)}]")
+        return [_as_text(v) if isinstance(v, int | float) else v for v in raw]
+
+    @model_validator(mode="after")
+    def _odd_combinations(self) -> "DataFilter":
+        comparator = self.comparator
+        if self.type == "bool" and comparator not in {"", "="}:
+            warn(f"comparator: {comparator} is ignored for bool: it is compared as =")
+        if self.type == "string" and comparator[:1] in {"<", ">"}:
+            warn(f"comparator: texts are not ordered: {comparator} never passes")
+        if self.type != "bool" and comparator == "!=" and len(self.value) > 1:
+            warn("value: with != it is enough to differ from one of several values")
+        return self
+
+
+def _as_text(value: float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _literal(value: Any) -> str:
+    return f'"{value if isinstance(value, str) else _as_text(value)}"'
+
+
+# ---------------------------------------------------------------------------- compiling
+
+
+def passes(_event: Event, _document: Document) -> None:
+    """Pass every event."""
+
+
+_Test = Callable[[Document], Reason | None]
+_Match = Callable[[Result], bool]
+
+
+def compile_data(filters: Sequence[DataFilter], operator: str) -> Check:
+    """Compile data filters. Raises ConfigError for a value or a path that can never work."""
+    if not filters:
+        return passes
+    tests = [_test(one) for one in filters]
+    joined = _any_test(tests) if operator == "or" and len(tests) > 1 else _all_tests(tests)
+
+    def check(event: Event, document: Document) -> Reason | None:
+        if event.data is None:
+            return None
+        if not document.valid:
+            raise FilterError(
+                f"filtering event {event.id!r} of {event.source}/{event.subject} by its data: "
+                "not valid JSON",
+                hint="see what was sent with: tocsin dlq show",
+            )
+        return joined(document)
+
+    return check
+
+
+def _all_tests(tests: Sequence[_Test]) -> _Test:
+    if len(tests) == 1:
+        return tests[0]
+
+    def test(document: Document) -> Reason | None:
+        for one in tests:
+            reason = one(document)
+            if reason is not None:
+                return reason
+        return None
+
+    return test
+
+
+def _any_test(tests: Sequence[_Test]) -> _Test:
+    def test(document: Document) -> Reason | None:
+        first: Reason | None = None
+        for one in tests:
+            reason = one(document)
+            if reason is None:
+                return None
+            first = first or reason
+        return first
+
+    return test
+
+
+def _test(one: DataFilter) -> _Test:
+    get, matches = paths.compile(one.path).get, _match(one)
+    wanted = f"{one.comparator or '='} {' or '.join(one.value)} ({one.type})"
+    missing = Reason("PathMissing", one.path)
+
+    def test(document: Document) -> Reason | None:
+        try:
+            found = get(document)
+        except EvaluationError as exc:
+            raise FilterError(f"filtering by data path {one.path!r}: {exc}") from exc
+        if found is None:
+            return missing
+        if matches(found):
+            return None
+        return Reason("Data", one.path, wanted, found.raw[:80])
+
+    return test
+
+
+def _match(one: DataFilter) -> _Match:
+    try:
+        match one.type:
+            case "string":
+                return _any_match([_string(v, one.comparator) for v in one.value])
+            case "number":
+                return _any_match([_number(v, one.comparator) for v in one.value])
+            case "bool":
+                return _any_match([_bool(v) for v in one.value])
+    except ValueError as exc:
+        raise ConfigError(
+            f"reading value of data filter {one.path!r} as {one.type}: {exc}"
+        ) from exc
+
+
+def _any_match(matches: Sequence[_Match]) -> _Match:
+    if len(matches) == 1:
+        return matches[0]
+    return lambda found: any(one(found) for one in matches)
+
+
+def _string(pattern: str, comparator: str) -> _Match:
+    search = _search(pattern)
+    if comparator in {"", "="}:
+        return lambda found: search(found.text)
+    if comparator == "!=":
+        return lambda found: not search(found.text)
+    return lambda _: False  # texts have no order here; the plan warns
+
+
+_LITERAL = re.compile(r"(\^?)([^\\.+*?()|\[\]{}^$]*)(\$?)")
+
+
+def _search(pattern: str) -> Callable[[str], bool]:
+    """Compile a regular expression that is searched for anywhere; plain texts need no engine."""
+    if match := _LITERAL.fullmatch(pattern):
+        start, text, end = match[1], match[2], match[3]
+        if start and end:
+            return lambda value: value == text
+        if start:
+            return lambda value: value.startswith(text)
+        if end:
+            return lambda value: value.endswith(text)
+        return lambda value: text in value
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        search = re2.compile(pattern, options=options).search
+    except re2.error as exc:
+        why = exc.args[0].decode() if isinstance(exc.args[0], bytes) else str(exc)
+        raise ValueError(f"{pattern!r} is no regular expression (RE2): {why}") from exc
+    return lambda value: search(value) is not None
+
+
+def _number(text: str, comparator: str) -> _Match:
+    wanted = parse_float(text)
+    if wanted is None:
+        raise ValueError(f"{text!r} is no number")
+    if math.isinf(wanted) and "inf" not in text.lower():
+        raise ValueError(f"{text!r} is out of range")
+    match comparator:
+        case "!=":
+            return lambda found: found.number != wanted
+        case "<":
+            return lambda found: found.number < wanted
+        case "<=":
+            return lambda found: found.number <= wanted
+        case ">":
+            return lambda found: found.number > wanted
+        case ">=":
+            return lambda found: found.number >= wanted
+    return lambda found: found.number == wanted
+
+
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+
+def _bool(text: str) -> _Match:
+    if text not in _TRUE | _FALSE:
+        raise ValueError(f"{text!r} is neither true nor false")
+    wanted = text in _TRUE
+    return lambda found: found.boolean is wanted
