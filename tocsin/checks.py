@@ -71,7 +71,7 @@ def check(
             checked, findings = check_object(obj)
             result.checked.append(checked)
             result.findings += findings
-    result.findings += _duplicates(reading.objects)
+    result.findings += _duplicates(reading.objects, setting)
     result.findings += _unserved(result)
     result.findings += _buses(result, setting)
     for sensor in result.of("Sensor"):
@@ -89,14 +89,20 @@ def _near(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]})" if near else ""
 
 
-def _duplicates(objects: Iterable[Object]) -> Iterator[Finding]:
+def _duplicates(objects: Iterable[Object], setting: Setting) -> Iterator[Finding]:
     first: dict[tuple[str, str, str], Object] = {}
     for obj in objects:
-        other = first.setdefault((obj.kind, obj.namespace, obj.name), obj)
+        shared = setting.bus_given and obj.kind in {"EventSource", "Sensor"}
+        other = first.setdefault((obj.kind, "" if shared else obj.namespace, obj.name), obj)
         if other is not obj:
             at = other.place(("metadata", "name"))
-            path = ("metadata", "name")
-            yield obj.finding(path, f"{obj} is defined twice (first at {at})")
+            way_out = (
+                "; namespaces share the bus of --bus, so give one of them another name"
+                if other.namespace != obj.namespace
+                else ""
+            )
+            message = f"{obj} is defined twice (first at {at}{way_out})"
+            yield obj.finding(("metadata", "name"), message)
 
 
 def _unserved(result: Result) -> Iterator[Finding]:

@@ -79,7 +79,7 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> None:
     """Run a command and exit: errors in one line, bugs with their traceback."""
     try:
-        code: Any = cli.main(args, prog_name="tocsin", standalone_mode=False)
+        code: Any = _run(args)
     except click.ClickException as exc:
         exc.show()
         code = exc.exit_code
@@ -93,6 +93,19 @@ def main(args: list[str] | None = None) -> None:
         sys.stderr.close()  # whoever read our output has gone; say nothing more
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run(args: list[str] | None) -> Any:
+    """Run a command; an error that came out of a group of tasks is as good as alone."""
+    try:
+        return cli.main(args, prog_name="tocsin", standalone_mode=False)
+    except BaseExceptionGroup as group:
+        if group.split((Fault, KeyboardInterrupt))[1] is not None:
+            raise
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 def _complain(exc: Fault, code: int) -> int:

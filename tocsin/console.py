@@ -1,6 +1,8 @@
 """What `tocsin run` shows: its own lines, and its processes' with their names before them."""
 
 import json
+import os
+import signal
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -50,7 +52,10 @@ class Console:
         else:
             self.say(line, level="error", process=name)
 
-    @staticmethod
-    def _write(text: str) -> None:
-        click.echo(text)
-        sys.stdout.flush()
+    def _write(self, text: str) -> None:
+        try:
+            click.echo(text)
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read it has gone, and with it the reason to go on
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 -- stays open to the end
+            signal.raise_signal(signal.SIGTERM)

@@ -21,7 +21,7 @@ from eventbus.bus import Bus
 from eventbus.config import BusConfig
 from eventbus.opening import open_bus
 from spine.compat import PathSecrets
-from spine.errors import ConfigError
+from spine.errors import ConfigError, Fault
 from spine.manifest import Finding, Object
 from spine.model import load
 from spine.runtime import cancelled_at_exit
@@ -33,6 +33,7 @@ from tocsin.parent import Parent
 log = logging.getLogger(__name__)
 
 METRICS_PORT = 7777
+FAILED = 1
 _LOOK = 0.02
 """Seconds between looks whether all is up; sources and buses say it in their own ways."""
 _GC_THRESHOLD = (50_000, 20, 100)
@@ -62,6 +63,12 @@ class Job:
     log_level: str = "info"
     supervised: bool = False
     """Whether the parent told the job and waits for reports."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Metadata of the object; empty where it has none."""
+        found = self.object.get("metadata")
+        return found if isinstance(found, dict) else {}
 
     def reader(self) -> Secrets:
         """Return where the process looks Secrets and ConfigMaps up."""
@@ -109,11 +116,11 @@ def checked_object(job: Job) -> tuple[Checked, list[Finding]]:
 
     Raises ConfigError with every problem.
     """
-    metadata = job.object.get("metadata") or {}
+    metadata = job.metadata
     name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
     if not isinstance(name, str) or not name or not isinstance(job.object.get("spec"), dict):
         raise ConfigError(f"reading the {job.kind}: it has no metadata.name or no spec")
-    obj = Object(job.kind, name, namespace, job.object, "", {}, {})
+    obj = Object(job.kind, name, str(namespace), job.object, "", {}, {})
     checked, findings = check_object(obj, lenient=True)
     errors = [_text(f) for f in findings if f.severity == "error"]
     if errors:
@@ -128,8 +135,7 @@ def _text(finding: Finding) -> str:
 def serve(job: Job, parts: Parts, parent: Parent | None = None) -> None:
     """Run an object until SIGTERM. Raises ConfigError and whatever is a bug."""
     context = {"EventSource": "eventSourceName", "Sensor": "sensorName"}[job.kind]
-    name = str((job.object.get("metadata") or {}).get("name", ""))
-    configure_logging(job.log_format, job.log_level, **{context: name})
+    configure_logging(job.log_format, job.log_level, **{context: str(job.metadata.get("name", ""))})
     checked, findings = checked_object(job)
     if parent is None:  # else it has told all that
         for finding in findings:
@@ -177,6 +183,15 @@ async def _serve(job: Job, checked: Checked, parts: Parts, parent: Parent | None
         if not stopping:
             raise
         log.log(level, "stopped")
+    except Exception as exc:
+        if isinstance(exc, Fault) or _only_faults(exc):
+            raise
+        log.exception("stopped by a bug")
+        raise SystemExit(FAILED) from exc
+
+
+def _only_faults(exc: Exception) -> bool:
+    return isinstance(exc, ExceptionGroup) and exc.split(Fault)[1] is None
 
 
 class _Readiness:

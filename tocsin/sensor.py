@@ -20,7 +20,7 @@ class _Parts:
         return SensorMetrics(namespace, name, checked.plan.triggers)
 
     def runner(self, checked: Checked, job: Job, bus: Bus, metrics: Any) -> Runner:
-        generation = (job.object.get("metadata") or {}).get("generation")
+        generation = job.metadata.get("generation")
         return Runner(
             plan=checked.plan,
             bus=bus,

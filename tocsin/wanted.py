@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eventbus.config import BusConfig
 from spine.manifest import Finding
 from spine.model import Model
 from spine.secrets import KeyRef, SecretRef
@@ -66,13 +67,15 @@ def wanted(
     result: Result, buses: Mapping[BusKey, dict[str, Any]], setup: Setup
 ) -> dict[tuple[str, str, str], Wanted]:
     """Return the processes of checked manifests; `buses` has the configuration of each bus."""
+    configs = {key: BusConfig.model_validate(config) for key, config in buses.items()}
     out = {}
     for checked in (*result.of("Sensor"), *result.of("EventSource")):
+        specs = (checked.spec, configs[checked.bus])
         job = {
             "kind": checked.object.kind,
             "object": checked.object.raw,
             "bus": buses[checked.bus],
-            **referenced(checked.spec, checked.object.namespace, result.values),
+            **referenced(specs, checked.object.namespace, result.values),
             "host": LOOPBACK,
             "metrics_port": 0,
             "port_offset": setup.port_offset,
@@ -86,8 +89,10 @@ def wanted(
     return out
 
 
-def referenced(spec: Any, namespace: str, values: Values) -> dict[str, dict[str, dict[str, str]]]:
-    """Return the Secrets and ConfigMaps that a specification refers to, with those keys alone."""
+def referenced(
+    specs: Iterable[Model], namespace: str, values: Values
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the Secrets and ConfigMaps that specifications refer to, with those keys alone."""
     found: dict[str, dict[str, dict[str, str]]] = {"secrets": {}, "config_maps": {}}
 
     def visit(_: Any, model: Model) -> None:
@@ -98,7 +103,8 @@ def referenced(spec: Any, namespace: str, values: Values) -> dict[str, dict[str,
                 part = found["secrets" if kind == "Secret" else "config_maps"]
                 part.setdefault(model.name, {})[model.key] = known[model.name, model.key]
 
-    walk(spec, (), visit)
+    for spec in specs:
+        walk(spec, (), visit)
     return found
 
 

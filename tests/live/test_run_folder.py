@@ -5,11 +5,12 @@ import json
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import httpx
 import pytest
-from nats_server import find_binary
+from nats_server import find_binary, nats_server
 from sink import sink
 from tocsin_run import Run, alive, environment, free_port, gone, started, tocsin
 
@@ -345,3 +346,41 @@ async def test_a_hangup_of_the_terminal_stops_everything(tmp_path):
 def test_the_environment_of_tests_finds_the_package() -> None:
     assert isinstance(Run, type)
     assert environment()["PYTHONPATH"]
+
+
+async def test_a_bus_that_exists_with_a_password_from_a_secret(tmp_path):
+    """The manifests name it; its processes are told the password, and nobody else."""
+    account = 'authorization { user: "app", password: "s3cret" }'
+    async with sink() as target, nats_server(tmp_path / "server", extra=account) as server:
+        folder = Folder(tmp_path, target.url)
+        text = (
+            (tmp_path / "all.yaml")
+            .read_text()
+            .replace(
+                "jetstream: {version: latest}",
+                f"jetstreamExotic: {{url: '{server.url}', accessSecret: {{name: bus, key: login}}}}",
+            )
+        )
+        secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: bus}\nstringData:\n  login: |\n"
+        (tmp_path / "all.yaml").write_text(
+            f"{text}---\n{secret}    username: app\n    password: s3cret\n"
+        )
+        async with started(tmp_path, "run", ".") as run:
+            await run.until(UP)
+            assert run.state()["servers"] == []
+            await folder.post(10)
+            await run.until(lambda: target.seen() == {"10"})
+            assert "s3cret" not in (tmp_path / ".tocsin" / "run.json").read_text()
+            await run.stop()
+        assert "s3cret" not in run.text
+
+
+async def test_it_stops_when_nobody_reads_its_output_any_more(tmp_path):
+    async with sink() as target:
+        folder = Folder(tmp_path, target.url)
+        process = await asyncio.create_subprocess_shell(
+            f"{sys.executable} -m tocsin run . | head -n 1", cwd=tmp_path, env=environment()
+        )
+        await asyncio.wait_for(process.wait(), 30)  # the shell waits for all of the pipe
+        with pytest.raises(httpx.ConnectError):
+            await folder.post(10)
