@@ -64,9 +64,9 @@ STRICTER = {
     "string should have at least 1 character": "a dynamic header without a name is refused",
     "requestsPerUnit": "rateLimit without requestsPerUnit is refused (it panics there)",
     "jq program": "a jq program that does not compile is refused",
-    "path": "a path that can never work is refused",
-    "duration": "a duration that cannot be read is refused",
-    "factor": "a factor that is no number is refused",
+    "compiling path": "a path that can never work is refused",
+    "retryStrategy.duration": "a duration that cannot be read is refused",
+    "retryStrategy.factor": "a factor that is no number is refused",
 }
 """What we refuse beyond Argo Events, by a piece of our message."""
 
