@@ -5,6 +5,7 @@ with its extensions. One match is the result; several are an array of them.
 """
 
 import re
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
@@ -92,7 +93,9 @@ def _parse(text: str) -> _Expression:
     from jsonpath_ng.ext.parser import parse
 
     try:
-        expression: _Expression = parse(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of syntax; our version keeps it
+            expression: _Expression = parse(text)
     except (JSONPathError, RecursionError, ValueError, TypeError, AttributeError, KeyError) as exc:
         raise ConfigError(
             f"compiling JSONPath {text!r}: {exc}", hint="quote odd names: $.body['my key']"

@@ -21,6 +21,7 @@ Find = Callable[[Result], Result | None]
 
 _NOTHING = Result(b"")
 _NO_INDEX = 1 << 64
+_MOST_TEXT = 4096
 _WORD = re.compile(rb"[a-z]+")
 
 
@@ -52,11 +53,17 @@ class Path:
 @lru_cache(maxsize=4096)
 def compile(text: str) -> Path:  # noqa: A001 -- as re.compile
     """Compile a path. Any text is one; one nested beyond reason raises ConfigError."""
+    if len(text) > _MOST_TEXT:
+        raise ConfigError(
+            f"compiling path {text[:40]!r}...: longer than {_MOST_TEXT} characters",
+            hint="take the value apart in a jq transform",
+        )
     try:
         return Path(text, _compile(text))
     except RecursionError as exc:
         raise ConfigError(
-            f"compiling path {text[:80]!r}: nested too deeply", hint="use fewer brackets and pipes"
+            f"compiling path {text[:40]!r}...: nested too deeply",
+            hint="use fewer brackets and pipes",
         ) from exc
 
 
