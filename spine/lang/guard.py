@@ -75,7 +75,7 @@ class Guard:
             if worker is None:
                 worker = await self._start()
             answer = await worker.ask(request, self.seconds)
-            healthy = worker
+            healthy = None if answer[0] == _BROKEN else worker
         finally:
             try:
                 if worker is not None and healthy is None:

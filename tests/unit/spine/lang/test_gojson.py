@@ -93,13 +93,19 @@ def test_json_nested_a_hundred_thousand_deep_is_refused() -> None:
         gojson.compact(text)
 
 
+def as_doubles(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: as_doubles(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_doubles(item) for item in value]
+    return float(value) if type(value) is int else value
+
+
 @given(json_values)
 def test_written_values_read_back(value: Any) -> None:
     text = gojson.dumps(value)
     assert gojson.compact(text) == text
-    again = json.loads(text)
-    if "e+" not in text.decode():
-        assert gojson.dumps(again) == text
+    assert as_doubles(json.loads(text)) == as_doubles(value)
 
 
 @given(json_values, st.sampled_from([None, 1, "\t"]))
