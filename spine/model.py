@@ -80,8 +80,15 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _keys(cls, raw: Any) -> Any:
-        """Give keys their exact case; take unknown ones out where that is allowed."""
-        if not isinstance(raw, dict) or raw.keys() <= _names(cls).keys():
+        """Give keys their exact case; take unknown ones out where that is allowed.
+
+        A null is an absent key, as in Go's JSON.
+        """
+        if not isinstance(raw, dict):
+            return raw
+        if None in raw.values():
+            raw = {key: value for key, value in raw.items() if value is not None}
+        if raw.keys() <= _names(cls).keys():
             return raw
         known, reading, out = _names(cls), _reading.get(), {}
         folded = {name.lower(): name for name in known}

@@ -63,12 +63,24 @@ def write_run(folder: Path, run: dict[str, Any]) -> None:
 def read_run(folder: Path) -> dict[str, Any]:
     """Return what runs in a state folder. Raises ConfigError where nothing does."""
     try:
+        _require_held(folder / _LOCK)
         run = json.loads((folder / _RUN).read_text())
-        os.kill(int(run["pid"]), 0)
-    except (OSError, ValueError, KeyError) as exc:
+    except (OSError, ValueError) as exc:
         raise ConfigError(
             f"looking for a running `tocsin run` in {folder}: there is none",
             hint="start it, name its folder with --state DIR, or give --bus nats://HOST:PORT",
         ) from exc
     assert isinstance(run, dict)
     return run
+
+
+def _require_held(lock: Path) -> None:
+    """Raise OSError if nobody holds a lock; what a killed run has written may lie there still."""
+    descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
+    raise OSError("nobody holds it")

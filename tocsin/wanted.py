@@ -9,6 +9,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,15 +190,19 @@ def owner(port: int) -> str:
     if not inodes:
         return ""
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = {str(fd.readlink()) for fd in (process / "fd").iterdir()}
-            if not links.isdisjoint(inodes):
+        if not inodes.isdisjoint(_links(process / "fd")):
+            with suppress(OSError):
                 words = (process / "cmdline").read_bytes().split(b"\0")
                 name = b" ".join(words[:4]).decode(errors="replace").strip()
                 return f"{name} (pid {process.name})"
-        except OSError:
-            continue  # it has gone, or belongs to somebody else
     return ""
+
+
+def _links(folder: Path) -> Iterator[str]:
+    with suppress(OSError):  # it has gone, or belongs to somebody else
+        for descriptor in folder.iterdir():
+            with suppress(OSError):
+                yield str(descriptor.readlink())
 
 
 def _listeners(port: int) -> Iterator[str]:

@@ -351,16 +351,12 @@ def test_the_environment_of_tests_finds_the_package() -> None:
 async def test_a_bus_that_exists_with_a_password_from_a_secret(tmp_path):
     """The manifests name it; its processes are told the password, and nobody else."""
     account = 'authorization { user: "app", password: "s3cret" }'
+    login = "{name: bus, key: login}"
     async with sink() as target, nats_server(tmp_path / "server", extra=account) as server:
         folder = Folder(tmp_path, target.url)
-        text = (
-            (tmp_path / "all.yaml")
-            .read_text()
-            .replace(
-                "jetstream: {version: latest}",
-                f"jetstreamExotic: {{url: '{server.url}', accessSecret: {{name: bus, key: login}}}}",
-            )
-        )
+        exotic = f"jetstreamExotic: {{url: '{server.url}', accessSecret: {login}}}"
+        text = (tmp_path / "all.yaml").read_text()
+        text = text.replace("jetstream: {version: latest}", exotic)
         secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: bus}\nstringData:\n  login: |\n"
         (tmp_path / "all.yaml").write_text(
             f"{text}---\n{secret}    username: app\n    password: s3cret\n"

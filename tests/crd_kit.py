@@ -1,0 +1,35 @@
+"""What an API server does with an object under a structural schema.
+
+`from crd_kit import accepts`.
+"""
+
+from typing import Any
+
+
+def accepts(schema: dict[str, Any], value: Any) -> bool:  # noqa: PLR0911 -- one for each kind of schema
+    """A Kubernetes structural schema, as far as we write it."""
+    if value is None:
+        return bool(schema.get("nullable")) or "type" not in schema
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    if schema.get("x-kubernetes-int-or-string"):
+        return isinstance(value, int | str) and not isinstance(value, bool)
+    kind = schema.get("type")
+    if kind == "object":
+        if not isinstance(value, dict):
+            return False
+        known, rest = schema.get("properties", {}), schema.get("additionalProperties")
+        for key, item in value.items():
+            inner = known.get(key, rest)
+            if inner is None:
+                if not schema.get("x-kubernetes-preserve-unknown-fields"):
+                    return False  # it would be dropped
+            elif not accepts(inner, item):
+                return False
+        return True
+    if kind == "array":
+        return isinstance(value, list) and all(accepts(schema["items"], v) for v in value)
+    if kind == "string":
+        return isinstance(value, str)
+    assert kind is None, schema
+    return schema["x-kubernetes-preserve-unknown-fields"] is True

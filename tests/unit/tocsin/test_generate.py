@@ -1,0 +1,127 @@
+"""Generated files: fresh, and the CRDs take whatever the process takes."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from crd_kit import accepts
+
+from spine.manifest import read, read_text
+from tocsin import generate
+from tocsin.objects import check_object
+
+
+def test_what_is_committed_is_what_would_be_written(capsys):
+    assert generate.main(["--check"]) == 0, capsys.readouterr().out
+
+
+def test_names_are_those_of_argo_events():
+    found = {}
+    for name, content in generate.files():
+        if name.endswith(".yaml"):
+            crd = yaml.safe_load(content)
+            names = crd["spec"]["names"]
+            found[names["kind"]] = (crd["metadata"]["name"], names["shortNames"])
+
+    assert found == {
+        "EventBus": ("eventbus.argoproj.io", ["eb"]),
+        "EventSource": ("eventsources.argoproj.io", ["es"]),
+        "Sensor": ("sensors.argoproj.io", ["sn"]),
+    }
+
+
+def test_stale_files_are_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+
+    assert generate.main(["--check"]) == 1
+    assert "crds/argoproj.io_sensors.yaml: stale (run: make generate)" in capsys.readouterr().out
+    assert generate.main([]) == 0
+    assert generate.main(["--check"]) == 0
+    assert generate.main(["--what"]) == 2
+
+
+# ---------------------------------------------------------------------------- never refuse
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+STORED = [
+    """
+kind: EventSource
+spec:
+  replica: 2
+  template: {spec: {serviceAccountName: x}, container: {image: y}}
+  webhook:
+    a: {port: 12000, endpoint: /a, method: POST, maxPayloadSize: 5, unheard: {of: 1}}
+    b: {Port: "12001", endpoint: /b, serverCertPath: /x, serverKeyPath: /y, metadata: null}
+  calendar:
+    c: {interval: 10s, recurrence: ["EXDATE:20240101T000000Z"], userPayload: {a: 1}}
+""",
+    """
+kind: Sensor
+spec:
+  dependencies:
+    - name: gw:ev
+    - name: b
+      eventSourceName: x
+      eventName: ev
+      filters:
+        name: old
+        data:
+          - {path: a, type: number, value: 3}
+          - {path: a, type: string, value: x, comparator: null}
+        context: {contentType: application/json}
+  triggers:
+    - template:
+        name: t
+        policy: {status: {allow: [200]}}
+        http:
+          serverURL: http://x
+          headers: {A: [b, c]}
+          tls: {caCertPath: /x}
+          timeout: 3
+      retryStrategy: {duration: 1000000000, factor: 1.5, steps: 3}
+    - template: {name: u, log: {intervalSeconds: 5}}
+      dlqTrigger: {template: {name: v, http: {serverURL: 'http://y'}}, atLeastOnce: true}
+      atLeastOnce: true
+""",
+    """
+kind: EventBus
+spec:
+  nats: {native: {size: 3, antiAffinity: true, persistence: {size: 1Gi}, maxBytes: 1GB}}
+""",
+    """
+kind: EventBus
+spec: {jetstream: {version: latest, replicas: 1, maxPayload: 1048576, settings: null}}
+""",
+]
+
+
+def crd_of(kind: str):
+    crd = generate.crd(kind, generate.model_of(kind))
+    return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+
+@pytest.mark.parametrize("text", STORED, ids=range(len(STORED)))
+def test_stored_objects_of_old_are_taken_and_kept_whole(text):
+    head = "apiVersion: argoproj.io/v1alpha1\nmetadata: {name: x}\n"
+    (obj,) = read_text((head + text).encode(), "f").objects
+
+    _, findings = check_object(obj, lenient=True)
+
+    assert [str(f) for f in findings if f.severity == "error"] == []
+    assert accepts(crd_of(obj.kind), copy.deepcopy(obj.raw["spec"]))
+
+
+def test_the_examples_are_taken():
+    objects = [o for o in read([EXAMPLES]).objects if o.kind not in {"Secret", "ConfigMap"}]
+
+    assert objects
+    for obj in objects:
+        assert accepts(crd_of(obj.kind), obj.raw["spec"]), obj
+
+
+def test_a_crd_fits_into_an_annotation_of_kubectl_apply():
+    sizes = {name: len(text) for name, text in generate.files() if name.endswith(".yaml")}
+
+    assert max(sizes.values()) < 200_000, sizes
