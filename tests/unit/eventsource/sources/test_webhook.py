@@ -60,9 +60,7 @@ def test_number_for_a_port_is_taken_with_a_warning():
     assert warnings == ['port: write "12000": Argo Events refuses a number']
 
 
-@pytest.mark.parametrize(
-    "port", ["", "0", "65536", "-1", "http", "1e3", "\u0661", True, None, 0, 1.5]
-)
+@pytest.mark.parametrize("port", ["", "0", "65536", "-1", "http", "1e3", "\u0661", True, 0, 1.5])
 def test_bad_port(port):
     with pytest.raises(InvalidModel, match='must be a port, from "1" to "65535"'):
         hook(port=port)
