@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
-from eventsource.pod import Service, Template
 from eventsource.source import Source
 from eventsource.sources.calendar import Calendar
 from eventsource.sources.webhook import Webhook
 from spine.model import Model, warn
+from spine.pod import PodTemplate, Service
 
 S = TypeVar("S", bound=Source)
 Named = dict[str, S]
@@ -40,7 +40,7 @@ class EventSourceSpec(Model):
     """The EventBus that the events are published to."""
     replicas: int = 1
     """Pods that run this event source; below 1 it is 1."""
-    template: Template | None = None
+    template: PodTemplate | None = None
     """How the pods look."""
     service: Service | None = None
     """The Service in front of the pods."""

@@ -5,8 +5,8 @@ Only references stand here, and only they travel with an action.
 
 from pydantic import model_validator
 
-from sensor.record import Flag, Name, Record
-from spine.model import OneOf
+from sensor.fields import Flag, Name
+from spine.model import Model, OneOf
 from spine.secrets import ConfigMapRef, SecretRef
 
 
@@ -19,7 +19,7 @@ class ValueFrom(OneOf):
     """A key of a ConfigMap."""
 
 
-class SecureHeader(Record):
+class SecureHeader(Model):
     """A header with a value from a Secret."""
 
     name: Name
@@ -28,7 +28,7 @@ class SecureHeader(Record):
     """Where its value stands."""
 
 
-class BasicAuth(Record):
+class BasicAuth(Model):
     """Name and password of HTTP basic authentication."""
 
     username: SecretRef | None = None
@@ -37,7 +37,7 @@ class BasicAuth(Record):
     """Where the password stands."""
 
 
-class TlsConfig(Record):
+class TlsConfig(Model):
     """How the target proves who it is, and how we do."""
 
     ca_cert_secret: SecretRef | None = None

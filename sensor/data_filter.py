@@ -12,17 +12,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sensor.fields import Name, not_built
 from sensor.reason import Check, Reason
-from sensor.record import Name, Record, not_built
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
 from spine.lang import EvaluationError, paths
 from spine.lang.gjson import Document, Result
 from spine.lang.gonumber import parse_float
-from spine.model import warn
+from spine.model import Model, warn
 
 
-class DataFilter(Record):
+class DataFilter(Model):
     """Compares a value in the data."""
 
     path: Name

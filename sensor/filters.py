@@ -12,18 +12,18 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sensor.data_filter import DataFilter, compile_data, passes
+from sensor.fields import LogicalOperator, Name, not_built
 from sensor.reason import Check, Reason
-from sensor.record import LogicalOperator, Name, Record, not_built
 from sensor.window import compile_window, time_of_day
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
 from spine.lang.gjson import Document
-from spine.model import warn
+from spine.model import Model, warn
 
 # ---------------------------------------------------------------------------- models
 
 
-class ExprField(Record):
+class ExprField(Model):
     """A name in an expression."""
 
     path: Name
@@ -32,7 +32,7 @@ class ExprField(Record):
     """Name in the expression."""
 
 
-class ExprFilter(Record):
+class ExprFilter(Model):
     """An expression over fields of the data; comes with a later release."""
 
     expr: Name
@@ -41,7 +41,7 @@ class ExprFilter(Record):
     """Its variables."""
 
 
-class ContextFilter(Record):
+class ContextFilter(Model):
     """Compares attributes of the event, letter by letter."""
 
     type: str = ""
@@ -69,7 +69,7 @@ class ContextFilter(Record):
         return self
 
 
-class TimeFilter(Record):
+class TimeFilter(Model):
     """A window of the day, compared with the event's own time."""
 
     start: str
@@ -91,7 +91,7 @@ class TimeFilter(Record):
         return self
 
 
-class Filters(Record):
+class Filters(Model):
     """What an event must be like; all of it, or with `filtersLogicalOperator: or` any of it."""
 
     exprs: Annotated[list[ExprFilter] | None, not_built("exprs")] = None

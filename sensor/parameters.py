@@ -9,17 +9,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 
+from sensor.fields import Flag, Name, not_built
 from sensor.firing import context_json, context_time, data_document, whole_json
-from sensor.record import Flag, Name, Record, not_built
 from spine.errors import ParameterError
 from spine.event import Event
 from spine.lang import EvaluationError, gjson, gojson, paths, sjson
 from spine.lang.gjson import Document, Kind
+from spine.model import Model
 
 Events = Mapping[str, Event]
 
 
-class ParameterSource(Record):
+class ParameterSource(Model):
     """Where a value comes from.
 
     With neither key nor template it is `value`, or else the whole event as JSON text.
@@ -41,7 +42,7 @@ class ParameterSource(Record):
     """Whether a number, boolean, object or array stays what it is; else it becomes a text."""
 
 
-class PayloadEntry(Record):
+class PayloadEntry(Model):
     """A value and where it stands in the message."""
 
     src: ParameterSource

@@ -9,21 +9,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from delivery.policy import RateLimit
+from sensor.fields import Flag, Int32, LogicalOperator, Name, not_built
 from sensor.filters import Filters
 from sensor.parameters import Parameter
-from sensor.pod import PodTemplate
-from sensor.record import Flag, Int32, LogicalOperator, Name, Record, not_built
 from sensor.trigger import Trigger
 from sensor.triggers.http import Http
 from sensor.triggers.log import Log
 from spine.errors import ConfigError
-from spine.model import warn
+from spine.model import Model, warn
+from spine.pod import PodTemplate
 from spine.runtime import Backoff, seconds
 
 # ---------------------------------------------------------------------------- dependencies
 
 
-class Transform(Record):
+class Transform(Model):
     """A program that turns the data of an event into other data, before it is filtered."""
 
     jq: str = ""
@@ -40,7 +40,7 @@ class Transform(Record):
         return self
 
 
-class Dependency(Record):
+class Dependency(Model):
     """An event that triggers wait for."""
 
     name: Name
@@ -67,7 +67,7 @@ class Dependency(Record):
 # ---------------------------------------------------------------------------- triggers
 
 
-class RetryBackoff(Record):
+class RetryBackoff(Model):
     """Attempts and the waits between them."""
 
     duration: str | int = "1s"
@@ -109,7 +109,7 @@ class RetryBackoff(Record):
 _UNITS = {"Second": 1.0, "Minute": 60.0, "Hour": 3600.0}
 
 
-class RateLimitConfig(Record):
+class RateLimitConfig(Model):
     """How often a trigger acts; what is more waits."""
 
     unit: Literal["Second", "Minute", "Hour"] = "Second"
@@ -130,14 +130,14 @@ class RateLimitConfig(Record):
         return RateLimit(requests=self.requests_per_unit, unit=_UNITS[self.unit])
 
 
-class StatusPolicy(Record):
+class StatusPolicy(Model):
     """Which HTTP statuses are success."""
 
     allow: list[Int32]
     """These and no others; without a policy it is 2xx."""
 
 
-class K8sPolicy(Record):
+class K8sPolicy(Model):
     """When a created object counts as done; for triggers of a later release."""
 
     labels: dict[str, str] | None = None
@@ -148,7 +148,7 @@ class K8sPolicy(Record):
     """Whether it is a failure when the labels never come."""
 
 
-class Policy(Record):
+class Policy(Model):
     """What is success."""
 
     k8s: Annotated[K8sPolicy | None, Field(alias="k8s")] = None
@@ -157,7 +157,7 @@ class Policy(Record):
     """By HTTP status."""
 
 
-class ByTime(Record):
+class ByTime(Model):
     """A moment that comes again and again."""
 
     cron: Name
@@ -166,7 +166,7 @@ class ByTime(Record):
     """IANA name; empty is UTC."""
 
 
-class ConditionsReset(Record):
+class ConditionsReset(Model):
     """When half-met conditions are forgotten."""
 
     by_time: ByTime
@@ -200,7 +200,7 @@ KINDS = (
 """Fields of the kinds of triggers; of several in one template the first counts."""
 
 
-class TriggerTemplate(Record):
+class TriggerTemplate(Model):
     """What a trigger does, and when."""
 
     name: Name
@@ -260,7 +260,7 @@ class TriggerTemplate(Record):
         raise AssertionError("validated above")
 
 
-class SensorTrigger(Record):
+class SensorTrigger(Model):
     """A trigger, and how its actions are delivered."""
 
     template: TriggerTemplate
@@ -291,7 +291,7 @@ class SensorTrigger(Record):
 # ---------------------------------------------------------------------------- all
 
 
-class SensorSpec(Record):
+class SensorSpec(Model):
     """What a Sensor waits for, and what it does then."""
 
     dependencies: Annotated[list[Dependency], Field(min_length=1)]

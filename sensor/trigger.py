@@ -13,8 +13,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar
 
 from delivery.action import Sender
-from sensor.record import Record
 from spine.event import Event
+from spine.model import Model
 from spine.runtime import Env
 
 Events = Mapping[str, Event]
@@ -24,7 +24,7 @@ Render = Callable[[Events], dict[str, Any]]
 """Makes the content of an Action; pure. Raises ParameterError."""
 
 
-class Trigger(Record, ABC):
+class Trigger(Model, ABC):
     """The configuration of one kind of action."""
 
     kind: ClassVar[str]

@@ -16,6 +16,7 @@ from typing_extensions import override
 from delivery.action import Action, Outcome, Sender
 from sensor import gourl
 from sensor.credentials import BasicAuth, SecureHeader, TlsConfig
+from sensor.fields import Integer, Name
 from sensor.http_client import HttpClient, Request, Response, Tls, open_client
 from sensor.parameters import (
     Parameter,
@@ -24,11 +25,10 @@ from sensor.parameters import (
     compile_payload,
     compile_source,
 )
-from sensor.record import Integer, Name, Record
 from sensor.templated import compile_changing, json_of, members
 from sensor.trigger import Events, Render, Trigger
 from spine.errors import ConfigError, ParameterError, TriggerError
-from spine.model import load
+from spine.model import Model, load
 from spine.runtime import Env
 from spine.secrets import ConfigMapRef, SecretRef, Secrets
 
@@ -131,7 +131,7 @@ def _static(http: Http) -> dict[str, Any]:
     return content
 
 
-def _plain(record: Record) -> dict[str, Any]:
+def _plain(record: Model) -> dict[str, Any]:
     return record.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
 
 

@@ -1,7 +1,7 @@
-"""How the pods of an EventSource look, and its Service: `spec.template` and `spec.service`.
+"""How the pods of an EventSource or a Sensor look: `spec.template`.
 
-Only the controller acts on these; a process takes and ignores them. What is Kubernetes' own is
-passed on as it stands and checked by the API server.
+Only the controller acts on it; a process takes and ignores it. What is Kubernetes' own is passed
+on as it stands and checked by the API server.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ class PodContainer(Model):
     """Mounts of `template.volumes`."""
 
 
-class Template(Model):
+class PodTemplate(Model):
     """How the pods look."""
 
     dead_keys: ClassVar[Mapping[str, str]] = {"spec": "write its members directly below template"}
@@ -60,7 +60,7 @@ class Template(Model):
     metadata: PodMetadata | None = None
     """Labels and annotations of the pods."""
     service_account_name: str = ""
-    """Service account of the pods."""
+    """Service account of the pods; triggers act under it."""
     container: PodContainer | None = None
     """The container of the pods."""
     volumes: list[Core] = []
@@ -82,7 +82,7 @@ class Template(Model):
 
 
 class Service(Model):
-    """The Service in front of the pods."""
+    """The Service in front of the pods of an EventSource."""
 
     ports: list[Core] = []
     """Its ports; without any there is no Service."""

@@ -1,28 +1,13 @@
-"""The base of every part of a Sensor, and the kinds of fields that many parts have.
+"""The kinds of fields that many parts of a Sensor have.
 
-Argo Events decodes manifests with Go's JSON rules. Two of them are taken over here: a null is
-the same as an absent key, and a number or a boolean is never taken from a text. What is known
-but waits for a later release is refused by name, so that nobody believes that it works.
+As in Argo Events, a number or a boolean is never taken from a text. What is known but waits
+for a later release is refused by name, so that nobody believes that it works.
 """
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
-
-from spine.model import Model
-
-
-class Record(Model):
-    """A part of a Sensor; null means absent."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and None in raw.values():
-            return {key: value for key, value in raw.items() if value is not None}
-        return raw
-
+from pydantic import AfterValidator, Field
 
 Flag = Annotated[bool, Field(strict=True)]
 """A JSON boolean; the text "true" is refused."""
