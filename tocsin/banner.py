@@ -17,6 +17,7 @@ def show(console: Console, running: Sequence[Wanted], bus: str) -> None:
     """Print the few lines that a user needs next."""
     sources = [w for w in running if w.verb == "eventsource"]
     sensors = [w for w in running if w.verb == "sensor"]
+    sources.sort(key=lambda w: not _annotated(w))  # what is annotated is where to begin
     posts = [(w, address) for w in sources for address in w.addresses]
     try_it = curl(*posts[0], sensors) if posts else ""
     if console.json:

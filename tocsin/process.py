@@ -137,9 +137,11 @@ def serve(job: Job, parts: Parts, parent: Parent | None = None) -> None:
     context = {"EventSource": "eventSourceName", "Sensor": "sensorName"}[job.kind]
     configure_logging(job.log_format, job.log_level, **{context: str(job.metadata.get("name", ""))})
     checked, findings = checked_object(job)
-    if parent is None:  # else it has told all that
+    if parent is None:
         for finding in findings:
             log.warning("%s", _text(finding).replace("warning: ", "", 1))
+    elif job.log_format == "text" and logging.getLogger().level == logging.INFO:
+        logging.getLogger().setLevel(logging.WARNING)  # the parent says what is up; see _tell
     run_loop(_serve(job, checked, parts, parent))
 
 
@@ -219,12 +221,12 @@ async def _run(job: Job, checked: Checked, parts: Parts, parent: Parent | None) 
         client = os.environ.get("POD_NAME") or f"{job.kind.lower()}-{checked.object.name}"
         async with open_bus(config, job.reader(), name=client) as bus:
             ready.of, ready.runner = bus, parts.runner(checked, job, bus, metrics)
-            telling = asyncio.create_task(_tell(parent, ready), name="readiness")
+            telling = asyncio.create_task(_tell(job, parent, ready), name="readiness")
             async with cancelled_at_exit(telling):
                 await ready.runner.run()
 
 
-async def _tell(parent: Parent | None, ready: _Readiness) -> None:
+async def _tell(job: Job, parent: Parent | None, ready: _Readiness) -> None:
     """Freeze what is there once all is up, and tell the parent."""
     while ready.bus() or ready.object():  # noqa: ASYNC110 -- see _LOOK
         await asyncio.sleep(_LOOK)
@@ -233,4 +235,6 @@ async def _tell(parent: Parent | None, ready: _Readiness) -> None:
     gc.set_threshold(*_GC_THRESHOLD)
     log.debug("ready")
     if parent is not None:
+        if job.log_level == "info":
+            logging.getLogger().setLevel(logging.INFO)
         parent.tell(ready=True)
