@@ -10,8 +10,8 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -178,11 +178,8 @@ class Connection:
         self, subject: str, data: bytes, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
         """Send a message. Raises BusError without a connection, or what the library raises."""
-        task = asyncio.current_task()
-        before = task.cancelling() if task is not None else 0
-        await self.client.publish(subject, data, reply=reply, headers=headers)
-        if task is not None and task.cancelling() > before:
-            raise asyncio.CancelledError  # the library swallows it while it waits for the socket
+        with _cancellation_kept():
+            await self.client.publish(subject, data, reply=reply, headers=headers)
 
     async def listen(self, subject: str, callback: Callback) -> Listening:
         """Subscribe now and after each reconnect."""
@@ -215,9 +212,10 @@ class Connection:
         Raises BusError when no answer comes in time; `what` says what was being done.
         """
         try:
-            async with asyncio.timeout(seconds):
-                await self._state.up.wait()
-                return await self.client.request(subject, data, timeout=seconds + 1)
+            with _cancellation_kept():
+                async with asyncio.timeout(seconds):
+                    await self._state.up.wait()
+                    return await self.client.request(subject, data, timeout=seconds + 1)
         except TimeoutError as exc:
             why = self.problem or f"no answer within {seconds:g} s"
             raise BusError(f"{what}: {why}") from exc
@@ -369,6 +367,22 @@ class Connection:
             pending_msgs_limit=0,  # bounded by what we ask for; a limit here would drop messages
             pending_bytes_limit=0,
         )
+
+
+@contextmanager
+def _cancellation_kept() -> Iterator[None]:
+    """Raise CancelledError where the client library has swallowed it.
+
+    It does so while it waits for the socket, and, with Python 3.11's `wait_for`, when an answer
+    arrives together with the cancellation; the task would then never end.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 _NO_TLS = "the server does not speak TLS, and tls is configured"

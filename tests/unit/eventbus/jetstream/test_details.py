@@ -10,7 +10,7 @@ from eventbus.jetstream.api import rfc3339, unix
 from eventbus.jetstream.connection import Options
 from eventbus.jetstream.kv import escape, unescape
 from eventbus.jetstream.replies import message_of
-from eventbus.jetstream.watch import _full_at, _share
+from eventbus.jetstream.watch import _reached_at, _share
 
 
 @given(st.text(min_size=1, alphabet=st.characters(exclude_categories=["Cs"])))
@@ -59,8 +59,8 @@ def test_the_share_that_is_unread():
     assert _share(state, config, 151) == 0.25
     assert _share(state, config, 201) == 0.0
     assert _share(state, {"max_msgs": -1, "max_bytes": -1}, 101) == 0.0
-    assert _full_at(state, config, 101) == 281
-    assert _full_at(state, {"max_msgs": -1, "max_bytes": -1}, 101) == 0
+    assert _reached_at(state, config, 101, 0.9) == 281
+    assert _reached_at(state, {"max_msgs": -1, "max_bytes": -1}, 101, 0.9) == 0
 
 
 def test_servers_are_shown_without_credentials():
