@@ -123,16 +123,17 @@ def _from_json(value: Any) -> Any:
         raise v.JqError(f"fromjson cannot be applied to {v.to_json(text)}: {exc}") from None
 
 
-def _to_entries(value: Any) -> list[dict[str, Any]]:
+def _to_entries(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return [{"key": at, "value": item} for at, item in enumerate(value)]
     if not isinstance(value, dict):
-        raise v.inapplicable("to_entries", value)
+        raise v.inapplicable("keys", value)  # as gojq says
     return [{"key": key, "value": value[key]} for key in sorted(value)]
 
 
 def _from_entries(value: Any) -> dict[str, Any]:
-    entries = _list(value, "from_entries")
     made: dict[str, Any] = {}
-    for entry in entries:
+    for entry in v.items(value):
         if not isinstance(entry, dict):
             raise v.JqError(f"expected an object but got: {v.shown(entry)}")
         key = next((entry[name] for name in _KEY_NAMES if v.truthy(entry.get(name))), None)
@@ -166,7 +167,8 @@ def _rounded(function: Callable[[float], float], name: str) -> Callable[[Any], A
             raise v.inapplicable(name, value)
         if isinstance(value, int) or not math.isfinite(value):
             return value
-        return v.narrowed(int(function(value)))
+        whole = v.narrowed(int(function(value)))
+        return whole or math.copysign(0.0, value)
 
     return apply
 
@@ -260,6 +262,8 @@ def _has(value: Any, key: Any) -> bool:
         return key in value
     if isinstance(value, list) and v.kind(key) == "number":
         return bool(0 <= key < len(value))
+    if value is None:
+        return False
     raise v.inapplicable(f"has({v.preview(key)})", value)
 
 
@@ -392,9 +396,11 @@ def _by(name: str, use: Callable[[list[tuple[Any, Any]]], Any]) -> Callable[[Cod
 
     def compile_by(body: Code) -> Code:
         def one(value: Any, variables: Variables) -> Any:
-            elements = _list(value, name)
-            keys = [v.sort_key(list(body.many(item, variables))) for item in elements]
-            return use(list(zip(keys, elements, strict=True)))
+            elements = v.items(value)
+            keys = [list(body.many(item, variables)) for item in elements]
+            if not isinstance(value, list):
+                raise v.inapplicable(f"{name}({v.preview(keys)})", value)
+            return use(list(zip(map(v.sort_key, keys), elements, strict=True)))
 
         return single(one)
 

@@ -4,6 +4,7 @@ Results are those of gojq, which the peers run: keys in order, numbers as double
 What is not covered raises NotCovered and is left to libjq as a whole.
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -49,13 +50,29 @@ def _index(node: n.Index, scope: Scope) -> Code:
     keys = _literal_keys(node)
     if keys is not None:
         return single(_walk(keys))
-    return combined(v.index, compile_node(node.target, scope), compile_node(node.key, scope))
+    target, key = compile_node(node.target, scope), compile_node(node.key, scope)
+    return combined(v.index, target, key) if not node.optional else _silent(v.index, target, key)
+
+
+def _silent(operation: Callable[[Any, Any], Any], left: Code, right: Code) -> Code:
+    """Return an operation that gives nothing where it fails."""
+
+    def many(value: Any, variables: Variables) -> Iterator[Any]:
+        for after in right.many(value, variables):
+            for before in left.many(value, variables):
+                try:
+                    item = operation(before, after)
+                except v.JqError:
+                    continue
+                yield item
+
+    return several(many)
 
 
 def _literal_keys(node: n.Node) -> tuple[Any, ...] | None:
     if isinstance(node, n.Identity):
         return ()
-    if isinstance(node, n.Index) and isinstance(node.key, n.Literal):
+    if isinstance(node, n.Index) and isinstance(node.key, n.Literal) and not node.optional:
         before = _literal_keys(node.target)
         return None if before is None else (*before, node.key.value)
     return None
@@ -77,7 +94,7 @@ def _slice(node: n.Slice, scope: Scope) -> Code:
     target = compile_node(node.target, scope).one
     start = compile_node(node.start or n.Literal(None), scope).one
     end = compile_node(node.end or n.Literal(None), scope).one
-    if target is None or start is None or end is None:
+    if target is None or start is None or end is None or node.optional:
         raise NotCovered("slices by several limits")
     low, high, inner = start, end, target
     return single(lambda value, env: v.cut(inner(value, env), low(value, env), high(value, env)))
@@ -88,7 +105,8 @@ def _iterate(node: n.Iterate, scope: Scope) -> Code:
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
         for container in target.many(value, variables):
-            yield from v.items(container)
+            if not node.optional or isinstance(container, list | dict):
+                yield from v.items(container)
 
     return several(many)
 
@@ -120,11 +138,11 @@ def _object(node: n.Object, scope: Scope) -> Code:
             yield {}
             return
         for key in entries[at][0].many(value, variables):
-            if not isinstance(key, str):
-                raise v.JqError(f"expected a string for object key but got: {v.shown(key)}")
             for item in entries[at][1].many(value, variables):
                 for rest in many(value, variables, at + 1):
-                    yield {key: item, **rest} if key not in rest else rest
+                    if not isinstance(key, str):
+                        raise v.JqError(f"expected a string for object key but got: {v.shown(key)}")
+                    yield {key: item, **rest}
 
     if all(key.one is not None and value.one is not None for key, value, _ in entries):
         return single(lambda value, variables: next(many(value, variables)))
@@ -168,13 +186,16 @@ def _format(node: n.Format, _scope: Scope) -> Code:
 
 
 def _negate(node: n.Negate, scope: Scope) -> Code:
+    written = _integer(node.body)
+    if written is not None:
+        return constant(-written)
     return combined(_negative, constant(None), compile_node(node.body, scope))
 
 
 def _negative(_nothing: None, value: Any) -> Any:
     if v.kind(value) != "number":
         raise v.JqError(f"cannot negate: {v.shown(value)}")
-    return -value
+    return -value if value else -0.0 * math.copysign(1, value)
 
 
 def _pipe(node: n.Pipe, scope: Scope) -> Code:
@@ -243,6 +264,8 @@ def _exact(node: n.Binary) -> int | None:
 
 
 def _integer(node: n.Node) -> int | None:
+    while isinstance(node, n.Group):
+        node = node.body
     value = node.value if isinstance(node, n.Literal) else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -260,22 +283,14 @@ def alternative(left: Code, right: Code) -> Code:
         first, second = left.one, right.one
 
         def one(value: Any, variables: Variables) -> Any:
-            try:
-                found = first(value, variables)
-            except v.JqError:
-                found = None
+            found = first(value, variables)
             return found if v.truthy(found) else second(value, variables)
 
         return single(one)
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
         found = False
-        outputs = left.many(value, variables)
-        while True:
-            try:
-                item = next(outputs)
-            except (StopIteration, v.JqError):
-                break
+        for item in left.many(value, variables):
             if v.truthy(item):
                 found = True
                 yield item
@@ -386,6 +401,7 @@ _COMPILERS: dict[type[n.Node], Callable[[Any, Scope], Code]] = {
     n.Index: _index,
     n.Slice: _slice,
     n.Iterate: _iterate,
+    n.Group: lambda node, scope: compile_node(node.body, scope),
     n.Array: _array,
     n.Object: _object,
     n.Text: _text,

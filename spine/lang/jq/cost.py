@@ -260,6 +260,7 @@ _RULES: dict[type[n.Node], Callable[[Any, _Place], _Shape]] = {
     n.Index: _index,
     n.Slice: _slice,
     n.Iterate: _iterate,
+    n.Group: lambda node, place: _shape(node.body, place),
     n.Array: _array,
     n.Object: _object,
     n.Text: _text,

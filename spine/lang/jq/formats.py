@@ -45,8 +45,6 @@ def _cell(value: Any, name: str, cell: Callable[[str], str]) -> str:
 
 
 def _shell(value: Any) -> str:
-    if isinstance(value, dict):
-        raise inapplicable("@sh", value)
     cells = value if isinstance(value, list) else [value]
     return _row(cells, "sh", lambda text: "'" + text.replace("'", "'\\''") + "'", " ")
 

@@ -53,6 +53,8 @@ class Index(Node):
 
     target: Node
     key: Node
+    optional: bool = False
+    """Whether `?` stands behind it, which silences this step and not the ones before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Slice(Node):
     target: Node
     start: Node | None
     end: Node | None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,14 @@ class Iterate(Node):
     """`target[]`."""
 
     target: Node
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Node):
+    """`(body)`: the same as its body, but one term to what follows."""
+
+    body: Node
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ as they are run by libjq only.
 
 import json
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 from spine.lang.jq import nodes as n
@@ -194,12 +195,15 @@ class _Parser:
     # ------------------------------------------------------------------------ terms
 
     def _postfix(self) -> n.Node:
-        if self._accept("-"):
-            return n.Negate(self._postfix())
-        term = self._suffixes(self._term())
+        term = self._signed()
         if self._is("as") and not self._in_value:
             return self._binding(term)
         return term
+
+    def _signed(self) -> n.Node:
+        if self._accept("-"):
+            return n.Negate(self._signed())
+        return self._suffixes(self._term())
 
     def _suffixes(self, term: n.Node) -> n.Node:
         while True:
@@ -211,7 +215,7 @@ class _Parser:
             elif self._accept("["):
                 term = self._bracket(term)
             elif self._accept("?"):
-                term = n.Try(term, None)
+                term = _optional(term)
             else:
                 return term
 
@@ -261,7 +265,7 @@ class _Parser:
             case "(":
                 node = self._enclosed()
                 self._expect(")")
-                return node
+                return n.Group(node)
             case "[":
                 body = None if self._is("]") else self._enclosed()
                 self._expect("]")
@@ -464,6 +468,12 @@ class _Parser:
         self._expect(":")
         self._enclosed()
         self._expect(";")
+
+
+def _optional(term: n.Node) -> n.Node:
+    if isinstance(term, n.Index | n.Slice | n.Iterate) and not term.optional:
+        return replace(term, optional=True)
+    return n.Try(term, None)
 
 
 def number(text: str) -> int | float:

@@ -59,8 +59,14 @@ def _updated(value: Any, variables: Variables, paths: Paths, change: Code) -> An
     places = [path for path, _ in paths((), value, variables)]
     made, gone = copied(value), list[Path]()
     for path in places:
-        for new in change.many(_get(made, path), variables):
-            made = _put(made, path, copied(new))
+        for new in change.many(_found(made, path), variables):
+            try:
+                made = _put(made, path, copied(new))
+            except v.JqError as exc:
+                what = f"setpath({v.preview(list(path))}; {v.preview(new)})"
+                raise v.JqError(
+                    f"{what} cannot be applied to {v.preview(value)}: {exc.value}"
+                ) from None
             break
         else:
             gone.append(path)
@@ -87,7 +93,13 @@ def _index(node: n.Index, scope: Scope) -> Paths:
     def paths(path: Path, value: Any, variables: Variables) -> Iterator[tuple[Path, Any]]:
         for name in key.many(value, variables):
             for place, found in target(path, value, variables):
-                yield (*place, name), v.index(found, name)
+                try:
+                    inner = v.index(found, name)
+                except v.JqError:
+                    if node.optional:
+                        continue
+                    raise
+                yield (*place, name), inner
 
     return paths
 
@@ -97,6 +109,8 @@ def _iterate(node: n.Iterate, scope: Scope) -> Paths:
 
     def paths(path: Path, value: Any, variables: Variables) -> Iterator[tuple[Path, Any]]:
         for place, found in target(path, value, variables):
+            if node.optional and not isinstance(found, list | dict):
+                continue
             names = sorted(found) if isinstance(found, dict) else range(len(v.items(found)))
             for name in names:
                 yield (*place, name), found[name]
@@ -154,6 +168,7 @@ _COMPILERS: dict[type[n.Node], Callable[[Any, Scope], Paths]] = {
     n.Identity: _identity,
     n.Index: _index,
     n.Iterate: _iterate,
+    n.Group: lambda node, scope: _compile(node.body, scope),
     n.Pipe: _pipe,
     n.Comma: _comma,
     n.If: _if,
@@ -176,6 +191,13 @@ def _get(value: Any, path: Path) -> Any:
     for key in path:
         value = v.index(value, key)
     return value
+
+
+def _found(value: Any, path: Path) -> Any:
+    try:
+        return _get(value, path)
+    except v.JqError:
+        raise v.inapplicable(f"getpath({v.preview(list(path))})", value) from None
 
 
 def _put(value: Any, path: Path, new: Any) -> Any:

@@ -209,7 +209,7 @@ def subtract(left: Any, right: Any) -> Any:
 def multiply(left: Any, right: Any) -> Any:
     """Return `left * right`. Raises JqError."""
     if _are_numbers(left, right):
-        return narrowed(left * right)
+        return _signed(narrowed(left * right), left, right)
     if isinstance(left, dict) and isinstance(right, dict):
         return _merged(left, right)
     if isinstance(right, str):
@@ -221,6 +221,11 @@ def multiply(left: Any, right: Any) -> Any:
             raise JqError("repeat string result too long")
         return left * int(right)
     raise JqError(f"cannot multiply: {shown(left)} and {shown(right)}")
+
+
+def _signed(value: float, left: float, right: float) -> float:
+    """Return a product, or a quotient, with the sign that zero has as a double."""
+    return value or 0.0 * math.copysign(1, left) * math.copysign(1, right)
 
 
 def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
@@ -238,7 +243,7 @@ def divide(left: Any, right: Any) -> Any:
         if right == 0:
             raise JqError(f"cannot divide {shown(left)} by: {shown(right)}")
         whole = isinstance(left, int) and isinstance(right, int) and left % right == 0
-        return left // right if whole else left / right
+        return _signed(left // right if whole else left / right, left, right)
     if isinstance(left, str) and isinstance(right, str):
         return split(left, right)
     raise JqError(f"cannot divide: {shown(left)} and {shown(right)}")
