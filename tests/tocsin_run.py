@@ -111,6 +111,21 @@ class Run:
         return await self.ended()
 
 
+def descendants(pid: int) -> list[int]:
+    """Return all processes below one."""
+    below: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        below.setdefault(parent, []).append(int(stat.parent.name))
+    found = list(below.get(pid, []))
+    for child in found:
+        found += below.get(child, [])
+    return found
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; one that is dead and not yet fetched does not."""
     try:

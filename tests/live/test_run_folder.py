@@ -6,13 +6,14 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from nats_server import find_binary, nats_server
 from sink import sink
-from tocsin_run import Run, alive, environment, free_port, gone, started, tocsin
+from tocsin_run import Run, alive, descendants, environment, free_port, gone, started, tocsin
 
 UP = "Ctrl-C stops."
 
@@ -127,11 +128,17 @@ async def test_each_process_serves_its_own_metrics_and_a_restart_keeps_the_state
 
 async def test_no_process_outlives_a_killed_parent(tmp_path):
     async with sink() as target:
-        Folder(tmp_path, target.url)
+        folder = Folder(tmp_path, target.url)
+        endless = "      transform: {jq: 'def f: f; if .never then f else . end'}\n      filters:"
+        text = (tmp_path / "all.yaml").read_text().replace("      filters:", endless)
+        (tmp_path / "all.yaml").write_text(text)
         async with started(tmp_path, "run", ".") as run:
             await run.until(UP)
-            pids = run.pids()
-            assert len(pids) == 3
+            await folder.post(10)
+            await run.until(lambda: target.seen() == {"10"})
+            pids = descendants(run.process.pid)
+            assert set(run.pids()) <= set(pids)
+            assert len(pids) > len(run.pids()), "no process that guards a program"
             assert all(alive(pid) for pid in pids)
 
             run.process.kill()
@@ -377,6 +384,11 @@ async def test_it_stops_when_nobody_reads_its_output_any_more(tmp_path):
         process = await asyncio.create_subprocess_shell(
             f"{sys.executable} -m tocsin run . | head -n 1", cwd=tmp_path, env=environment()
         )
-        await asyncio.wait_for(process.wait(), 30)  # the shell waits for all of the pipe
+        ended = asyncio.create_task(process.wait())  # the shell waits for both
+        async with asyncio.timeout(30):
+            while not ended.done():  # it is noticed when something is to be printed
+                with suppress(httpx.TransportError):
+                    await folder.post(10)
+                await asyncio.sleep(0.1)
         with pytest.raises(httpx.ConnectError):
             await folder.post(10)
