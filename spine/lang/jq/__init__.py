@@ -74,23 +74,17 @@ class Program:
 @lru_cache(maxsize=1024)
 def compile(text: str) -> Program:  # noqa: A001 -- as re.compile
     """Compile a program. Raises ConfigError."""
-    parsed, fault = None, ""
     try:
         parsed = syntax.parse(text)
-    except syntax.SyntaxFault as exc:
-        fault = str(exc)
-    if parsed is not None:
         try:
             code = compile_node(parsed.tree, frozenset())
         except NotCovered:
-            pass
-        else:
-            return Program(text, _closure(code), safe=cost.is_safe(parsed.tree))
-    try:
-        return Program(text, engine.compile_program(text, parsed), safe=False)
-    except engine.CompileFault as exc:
+            return Program(text, engine.compile_program(text, parsed), safe=False)
+        return Program(text, _closure(code), safe=cost.is_safe(parsed.tree))
+    except (syntax.SyntaxFault, engine.CompileFault, RecursionError) as exc:
+        reason = "it is nested too deeply" if isinstance(exc, RecursionError) else exc
         raise ConfigError(
-            f"compiling jq program {text!r}: {fault or exc}", hint="try it with: jq -n PROGRAM"
+            f"compiling jq program {text!r}: {reason}", hint="try it with: jq -n PROGRAM"
         ) from exc
 
 

@@ -314,6 +314,12 @@ def _contains_in(value: Any, part: Any) -> bool:
     return v.kind(value) == v.kind(part) and _contains(value, part)
 
 
+def _plus(_value: Any, number: Any) -> Any:
+    if v.kind(number) != "number":
+        raise v.JqError(f"cannot plus: {v.shown(number)}")
+    return number
+
+
 def _error_with(_value: Any, argument: Any) -> Any:
     raise v.JqError(argument)
 
@@ -332,6 +338,7 @@ _OF_ARGUMENT: dict[str, Callable[[Any, Any], Any]] = {
     "flatten": _flatten,
     "nth": v.index,
     "error": _error_with,
+    "_plus": _plus,
 }
 
 # ---------------------------------------------------------------------------- of a filter

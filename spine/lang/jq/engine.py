@@ -41,17 +41,16 @@ class CompileFault(Exception):
     """A program that libjq does not take."""
 
 
-def compile_program(text: str, parsed: Program | None) -> Callable[[Any], Any]:
+def compile_program(text: str, parsed: Program) -> Callable[[Any], Any]:
     """Return a function from a value to the program's first output. Raises CompileFault.
 
     The function raises EvaluationError, also for no output.
     """
     import jq
 
+    _refuse_missing(parsed)
     prelude = "{} as $ENV | def env: $ENV; "
-    if parsed is not None:
-        _refuse_missing(parsed)
-        prelude += " ".join(_OVERRIDES[name] for name in sorted(parsed.calls & set(_OVERRIDES)))
+    prelude += " ".join(_OVERRIDES[name] for name in sorted(parsed.calls & set(_OVERRIDES)))
     try:
         program = jq.compile(f"{prelude} ({text}\n)")
     except ValueError as exc:

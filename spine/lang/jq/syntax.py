@@ -14,10 +14,10 @@ from spine.lang.jq.nodes import words
 
 _BLANK = re.compile(r"(?:\s+|#[^\n]*)*")
 _TOKEN = re.compile(
-    r"""(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?![A-Za-z_])
+    r"""(?P<number>(?>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?))(?![A-Za-z_])
     |(?P<field>\.[A-Za-z_][A-Za-z0-9_]*)
     |(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)*)
-    |(?P<variable>\$[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<variable>\$[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)*)
     |(?P<format>@[A-Za-z0-9_]+)
     |(?P<sign>\?//|\|=|//=|//|==|!=|<=|>=|\+=|-=|\*=|/=|%=|\.\.|[.\[\]{}()|,:;=<>+\-*/%?"])""",
     re.VERBOSE,
@@ -117,8 +117,7 @@ class _Parser:
     def pipe(self) -> n.Node:
         if self._is("def"):
             self._definition()
-            if self.next.kind != "end" and not self._is(")"):
-                self.pipe()
+            self.pipe()
             return n.Special("def")
         left = self._comma()
         if self._accept("|"):
@@ -203,6 +202,8 @@ class _Parser:
     def _signed(self) -> n.Node:
         if self._accept("-"):
             return n.Negate(self._signed())
+        if self._accept("+"):
+            return n.Call("_plus", (self._signed(),))  # of gojq only: a number as it is
         return self._suffixes(self._term())
 
     def _suffixes(self, term: n.Node) -> n.Node:
@@ -300,7 +301,7 @@ class _Parser:
         return self._call(word)
 
     def _handled(self) -> n.Node:
-        return self._suffixes(self._term())
+        return self._signed()
 
     def _if(self) -> n.Node:
         test = self._enclosed()
@@ -355,15 +356,17 @@ class _Parser:
         token = self.next
         if token.kind == "variable":
             self._advance()
+            if self._accept(":"):
+                return n.Variable(token.text[1:]), self._value()
             return n.Literal(token.text[1:]), n.Variable(token.text[1:])
         if self._accept("("):
-            key = self._enclosed()
+            made = self._enclosed()
             self._expect(")")
             self._expect(":")
-            return key, self._value()
-        if token.kind == "name":
+            return made, self._value()
+        if token.kind == "name" and ":" not in token.text:
             self._advance()
-            key = n.Literal(token.text)
+            key: n.Node = n.Literal(token.text)
         elif token.text == '"':
             key = self._string("")
         else:
