@@ -68,6 +68,7 @@ class Local:
         self._buses: dict[BusKey, dict[str, Any]] = {}
         self._servers: list[Server] = []
         self._seen: Seen = {}
+        self._limits: dict[BusKey, Any] = {}
         self._running: dict[tuple[str, str, str], tuple[Wanted, Child]] = {}
 
     async def run(self) -> None:
@@ -109,6 +110,7 @@ class Local:
 
     async def _open_buses(self, result: Result, stack: AsyncExitStack) -> None:
         given = {c.key: c for c in result.of("EventBus")}
+        self._limits = _bus_specs(result)
         used = {c.bus for c in result.checked if c.object.kind != "EventBus"}
         for key in sorted(used):
             await self._open_bus(key, given.get(key), result, stack)
@@ -252,6 +254,10 @@ class Local:
         for key in gone:
             del self._running[key]
         await self._start(new.values(), fleet)
+        if self._limits != (limits := _bus_specs(result)):
+            self._limits = limits
+            said = "an EventBus was changed: that takes effect when tocsin run is started again"
+            self._console.say(said, level="warning")
         return done
 
     def print_rejected(self, exc: ConfigError) -> None:
@@ -308,6 +314,10 @@ class Local:
 
 def _is_source(one: Wanted) -> bool:
     return one.verb == "eventsource"
+
+
+def _bus_specs(result: Result) -> dict[BusKey, Any]:
+    return {bus.key: bus.modern.raw["spec"] for bus in result.of("EventBus")}
 
 
 def _kinds(one: Wanted) -> dict[str, str]:

@@ -118,6 +118,10 @@ async def test_edits(tmp_path):
             await run.until(lambda: words(target, "/other") == {"1": "here"})
             assert run.pid_of("Sensor", "show") == show
 
+            # what needs another start
+            await replaced(tmp_path / "bus.yaml", BUS.replace("latest", "2.10.0"))
+            await run.until("warning: an EventBus was changed: that takes effect when")
+
             # removed ones
             (tmp_path / "other-sensor.yaml").unlink()
             (tmp_path / "other.yaml").unlink()
