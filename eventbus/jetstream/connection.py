@@ -37,6 +37,8 @@ OLDEST = (2, 10)
 CONNECT_SECONDS = 5
 PING_SECONDS = 10
 """Two unanswered pings end a connection whose other side vanished without a word."""
+CLOSED_SECONDS = 0.5
+"""How often it is looked whether the client was closed without a word."""
 CLIENT_BUFFER = 16 * 1024 * 1024
 """Bytes that the client collects before a sender waits for the socket."""
 
@@ -236,7 +238,7 @@ class Connection:
                 attempt += 1
                 if await self._try(attempt):
                     attempt = 0
-                    await self._state.closed.wait()
+                    await self._lost()
                     self._went_down()
                 else:
                     await asyncio.sleep(RECONNECT.wait(attempt))
@@ -245,6 +247,19 @@ class Connection:
             client, self._client = self._client, None
             if client is not None:
                 await _close(client)
+
+    async def _lost(self) -> None:
+        """Wait until the client is closed.
+
+        The library breaks off its own closing where the last flush fails, and then calls nobody,
+        so its state is looked at as well.
+        """
+        client = self._client
+        while client is not None and not client.is_closed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSED_SECONDS):
+                    await self._state.closed.wait()
+                    return
 
     async def _try(self, attempt: int) -> bool:
         """Connect once; say whether that worked."""

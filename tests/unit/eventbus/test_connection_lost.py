@@ -1,0 +1,38 @@
+"""A client of the library that was closed, and that told nobody."""
+
+import asyncio
+
+import pytest
+
+from eventbus.jetstream.connection import CLOSED_SECONDS, Connection, Options
+
+
+class Closing:
+    """A client that breaks off its closing before it calls back."""
+
+    is_closed = False
+
+
+@pytest.mark.looptime
+async def test_client_that_was_closed_without_a_word_is_noticed() -> None:
+    connection = Connection(lambda: Options(servers=("nats://127.0.0.1:1",)))
+    client = Closing()
+    connection._client = client  # type: ignore[assignment]  # all of it that is looked at
+    connection._state.closed = asyncio.Event()
+    asyncio.get_running_loop().call_later(3, lambda: setattr(client, "is_closed", True))
+
+    await connection._lost()
+
+    assert 3 <= asyncio.get_running_loop().time() <= 3 + CLOSED_SECONDS
+
+
+@pytest.mark.looptime
+async def test_client_that_tells_is_believed_at_once() -> None:
+    connection = Connection(lambda: Options(servers=("nats://127.0.0.1:1",)))
+    connection._client = Closing()  # type: ignore[assignment]  # as above
+    connection._state.closed = asyncio.Event()
+    asyncio.get_running_loop().call_later(3, connection._state.closed.set)
+
+    await connection._lost()
+
+    assert asyncio.get_running_loop().time() == pytest.approx(3)
