@@ -87,9 +87,13 @@ class StanConfig(Model):
     """A NATS Streaming server. Its end of life was in 2023; there is no client for it any more."""
 
     url: str
+    """Address of the server."""
     cluster_id: Annotated[str | None, Field(alias="clusterID")] = None
+    """Cluster of the server."""
     auth: str | None = None
+    """How clients log in."""
     access_secret: SecretRef | None = None
+    """YAML with the token."""
 
 
 class BusConfig(Model):

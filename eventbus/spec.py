@@ -45,21 +45,27 @@ class ContainerTemplate(Model):
     """Settings of one container."""
 
     resources: dict[str, Any] | None = None
+    """Requests and limits."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    """When the image is pulled."""
     security_context: dict[str, Any] | None = None
+    """Security settings."""
 
 
 class ObjectMetadata(Model):
     """Labels and annotations of pods."""
 
     annotations: dict[str, str] | None = None
+    """Annotations of the pods."""
     labels: dict[str, str] | None = None
+    """Labels of the pods; those of the controller win."""
 
 
 class Persistence(Model):
     """A volume for the store."""
 
     storage_class_name: str | None = None
+    """StorageClass; that of the cluster where absent."""
     access_mode: str | None = None
     """ReadWriteOnce where absent."""
     volume_size: str | int | None = None
@@ -85,17 +91,29 @@ class PodSettings(Model):
     """What both servers' pods take from the object."""
 
     metadata: ObjectMetadata | None = None
+    """Labels and annotations of the pods."""
     node_selector: dict[str, str] | None = None
+    """Labels of the nodes to run on."""
     tolerations: list[dict[str, Any]] | None = None
+    """Taints of nodes that are tolerated."""
     security_context: dict[str, Any] | None = None
+    """Security settings."""
     image_pull_secrets: list[dict[str, str]] | None = None
+    """Secrets of the image registry."""
     service_account_name: str | None = None
+    """Service account of the pods."""
     priority_class_name: str | None = None
+    """Priority class of the pods."""
     priority: int | None = None
+    """Priority of the pods, where no class gives it."""
     affinity: dict[str, Any] | None = None
+    """Where pods go relative to nodes and other pods."""
     persistence: Persistence | None = None
+    """Volume of the store; kept with the pod only where absent."""
     container_template: ContainerTemplate | None = None
+    """Container of the server."""
     metrics_container_template: ContainerTemplate | None = None
+    """Container of the metrics exporter."""
 
 
 class NatsNative(PodSettings):
@@ -106,6 +124,7 @@ class NatsNative(PodSettings):
     replicas: int | None = None
     """Servers; fewer than 3 are 3 upstream."""
     auth: Literal["none", "token"] | None = None
+    """How clients log in."""
     max_age: str | None = None
     """How long a message is kept, as a duration."""
     max_msgs: Annotated[int | None, Field(ge=0)] = None
@@ -113,11 +132,17 @@ class NatsNative(PodSettings):
     max_bytes: str | int | None = None
     """Size kept."""
     max_subs: Annotated[int | None, Field(ge=0)] = None
+    """Subscriptions to a channel; 0 is without limit."""
     max_payload: str | int | None = None
+    """Largest message."""
     raft_heartbeat_timeout: str | None = None
+    """Ignored by JetStream."""
     raft_election_timeout: str | None = None
+    """Ignored by JetStream."""
     raft_lease_timeout: str | None = None
+    """Ignored by JetStream."""
     raft_commit_timeout: str | None = None
+    """Ignored by JetStream."""
 
     @model_validator(mode="before")
     @classmethod
@@ -146,14 +171,18 @@ class NatsExotic(StanConfig):
     """A NATS Streaming server that exists."""
 
     auth: Literal["none", "token"] | None = None
+    """How clients log in."""
     cluster_id: Annotated[str, Field(alias="clusterID", min_length=1)]
+    """Cluster of the server."""
 
 
 class Nats(Model):
     """NATS Streaming, which ended in 2023."""
 
     native: NatsNative | None = None
+    """A server to be installed."""
     exotic: NatsExotic | None = None
+    """A server that exists."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -172,6 +201,7 @@ class JetStream(PodSettings):
     replicas: int | None = None
     """Servers: 1, or 3 and more; 3 where absent."""
     reloader_container_template: ContainerTemplate | None = None
+    """Container that reloads the configuration."""
     settings: str | None = None
     """Text for the `jetstream {}` block of the server's configuration."""
     start_args: list[str] | None = None
@@ -207,7 +237,9 @@ class Sasl(Model):
     mechanism: str | None = None
     """PLAIN where absent."""
     user_secret: SecretRef | None = None
+    """User name."""
     password_secret: SecretRef | None = None
+    """Password."""
 
 
 class KafkaConsumerGroup(Model):
@@ -218,6 +250,7 @@ class KafkaConsumerGroup(Model):
     oldest: bool | None = None
     """Whether a new group starts at the first message."""
     rebalance_strategy: str | None = None
+    """range, sticky or roundrobin; range where absent."""
 
     @model_validator(mode="before")
     @classmethod
@@ -232,9 +265,13 @@ class KafkaTls(Model):
     """TLS to Kafka."""
 
     ca_cert_secret: SecretRef | None = None
+    """Certificate of the authority, PEM."""
     client_cert_secret: SecretRef | None = None
+    """Certificate of the client, PEM."""
     client_key_secret: SecretRef | None = None
+    """Key of that certificate, PEM."""
     insecure_skip_verify: bool = False
+    """Whether any certificate of the server is taken."""
 
 
 class Kafka(Model):
@@ -245,10 +282,15 @@ class Kafka(Model):
     topic: str | None = None
     """`NAMESPACE-BUS` where absent."""
     version: str | None = None
+    """Version of the brokers."""
     tls: KafkaTls | None = None
+    """TLS to the brokers."""
     sasl: Sasl | None = None
+    """Login to the brokers."""
     consumer_group: KafkaConsumerGroup | None = None
+    """How sensors share the topic."""
     partitioner: str | None = None
+    """random, hash, roundrobin or manual; random where absent."""
 
 
 class JetStreamExotic(JetStreamConfig):
@@ -259,9 +301,13 @@ class EventBusSpec(Model):
     """What an EventBus is; exactly one kind is meant."""
 
     nats: Nats | None = None
+    """NATS Streaming; a native one is served by JetStream."""
     jetstream: JetStream | None = None
+    """A JetStream cluster that is installed for the bus."""
     jetstream_exotic: JetStreamExotic | None = None
+    """A JetStream server that exists."""
     kafka: Kafka | None = None
+    """Kafka; known, and not built yet."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
