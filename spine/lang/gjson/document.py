@@ -49,17 +49,17 @@ _KINDS = {ord(digit): Kind.NUMBER for digit in "-0123456789"} | {
 class Result:
     """One JSON value: its text and what comparisons and parameters make of it."""
 
-    __slots__ = ("_elements", "_members", "_repeated", "_settled", "data")
-
     data: bytes
     """The exact JSON text."""
 
+    # of the class until they are known: most results are never opened, and are made quickly
+    _members: "dict[str, Result | msgspec.Raw] | None" = None
+    _elements: "list[Result] | None" = None
+    _repeated: "list[tuple[str, Result]] | None" = None
+    _settled = False
+
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._members: dict[str, Result | msgspec.Raw] | None = None
-        self._elements: list[Result] | None = None
-        self._repeated: list[tuple[str, Result]] | None = None
-        self._settled = False
 
     @override
     def __repr__(self) -> str:
@@ -123,15 +123,15 @@ class Result:
         """Whether it is known that a key of this object occurs more than once."""
         return self._repeated is not None
 
-    def member(self, key: str) -> "Result | None":
-        """Return the first member of that key."""
+    def member(self, key: str, needle: bytes | None = None) -> "Result | None":
+        """Return the first member of that key; the needle is the key in quotes, if known."""
         members = self._members
         if members is None:
             members = self._open()
         found = members.get(key)
         if found is None or isinstance(found, Result):
             return found
-        if not self._settled and self.data.count(b'"%b"' % key.encode("utf-8", "replace")) != 1:
+        if not self._settled and self.data.count(needle or in_quotes(key)) != 1:
             self._settle()
             return self.member(key)
         result = members[key] = Result(bytes(found))
@@ -167,7 +167,7 @@ class Result:
             self._rescan()
             return self._members or {}
         self._members = members
-        if b"\\u" in self.data:  # keys may be spelled in several ways
+        if b"\\" in self.data and b"\\u" in self.data:  # keys may be spelled in several ways
             self._settle()
         return self._members
 
@@ -207,18 +207,22 @@ class Document:
     Looking up in a text that is not valid JSON finds what can be found.
     """
 
+    root: Result
+    """The whole text as a value."""
+
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.root = Result(data.lstrip())
 
     @cached_property
     def valid(self) -> bool:
         """Whether the text is one JSON value."""
         return gojson.valid(self.data)
 
-    @cached_property
-    def root(self) -> Result:
-        """The whole text as a value."""
-        return Result(self.data.lstrip())
+
+def in_quotes(key: str) -> bytes:
+    """Return a key as it usually stands in a text."""
+    return b'"%b"' % key.encode("utf-8", "replace")
 
 
 def parse(data: bytes) -> Result | None:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from spine.errors import ConfigError
 from spine.lang import EvaluationError, gojson
 from spine.lang.gjson import grammar, scan
-from spine.lang.gjson.document import Document, Result, parse
+from spine.lang.gjson.document import Document, Result, in_quotes, parse
 from spine.lang.gjson.modifiers import compile_modifier, descendants
 from spine.lang.gjson.query import compile_test
 
@@ -216,26 +216,26 @@ def _last_name(path: str) -> str:
 
 def _plain(text: str) -> Find | None:
     """Return a loop over keys and indices, None if the path has anything else."""
-    steps: list[tuple[str, int]] = []
+    steps: list[tuple[str, bytes, int]] = []
     rest: str | None = text
     while rest is not None:
         key, index = grammar.key(rest), grammar.index(rest)
         special = key.wild or key.pipe is not None or index.count or index.condition is not None
         if special or key.rest != index.rest:
             return None
-        steps.append((key.name, _NO_INDEX if index.number is None else index.number))
+        number = _NO_INDEX if index.number is None else index.number
+        steps.append((key.name, in_quotes(key.name), number))
         rest = key.rest
     general = _general(text)
 
     def find(root: Result) -> Result | None:
         value, repeats = root, False
-        for name, number in steps:
-            first = value.data[:1]
+        for name, needle, number in steps:
             found = None
-            if first == b"{":
-                found = value.member(name)
+            if value.data.startswith(b"{"):
+                found = value.member(name, needle)
                 repeats = repeats or value.repeats
-            elif first == b"[" and number < len(elements := value.elements()):
+            elif value.data.startswith(b"[") and number < len(elements := value.elements()):
                 found = elements[number]
             if found is None:  # a later member of a repeated key may have it
                 return general(root) if repeats else None
