@@ -40,10 +40,13 @@ class Program:
 
     safe: bool
     """Whether time and memory are known to grow with the input only."""
+    covered: bool
+    """Whether it was compiled to closures; otherwise libjq runs it."""
 
-    def __init__(self, text: str, run: Run, *, safe: bool) -> None:
+    def __init__(self, text: str, run: Run, *, safe: bool, covered: bool) -> None:
         self.text = text
         self.safe = safe
+        self.covered = covered
         self._run = run
 
     @override
@@ -79,8 +82,8 @@ def compile(text: str) -> Program:  # noqa: A001 -- as re.compile
         try:
             code = compile_node(parsed.tree, frozenset())
         except NotCovered:
-            return Program(text, engine.compile_program(text, parsed), safe=False)
-        return Program(text, _closure(code), safe=cost.is_safe(parsed.tree))
+            return Program(text, engine.compile_program(text, parsed), safe=False, covered=False)
+        return Program(text, _closure(code), safe=cost.is_safe(parsed.tree), covered=True)
     except (syntax.SyntaxFault, engine.CompileFault, RecursionError) as exc:
         reason = "it is nested too deeply" if isinstance(exc, RecursionError) else exc
         raise ConfigError(
