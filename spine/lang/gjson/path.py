@@ -340,4 +340,4 @@ def matches(condition: grammar.Condition) -> Callable[[Result], bool]:
     if not condition.path:
         return test
     find = _compiled(condition.path)
-    return lambda value: test(find(value))
+    return lambda value: (value.is_object or value.is_array) and test(find(value))

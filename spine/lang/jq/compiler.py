@@ -91,13 +91,23 @@ def _walk(keys: tuple[Any, ...]) -> One:
 
 
 def _slice(node: n.Slice, scope: Scope) -> Code:
-    target = compile_node(node.target, scope).one
-    start = compile_node(node.start or n.Literal(None), scope).one
-    end = compile_node(node.end or n.Literal(None), scope).one
-    if target is None or start is None or end is None or node.optional:
-        raise NotCovered("slices by several limits")
-    low, high, inner = start, end, target
-    return single(lambda value, env: v.cut(inner(value, env), low(value, env), high(value, env)))
+    target = compile_node(node.target, scope)
+    start = compile_node(node.start or n.Literal(None), scope)
+    end = compile_node(node.end or n.Literal(None), scope)
+    limits = _pairs(start, end)
+    operation = _cut_between
+    return (
+        _silent(operation, target, limits) if node.optional else combined(operation, target, limits)
+    )
+
+
+def _cut_between(target: Any, limits: tuple[Any, Any]) -> Any:
+    return v.cut(target, *limits)
+
+
+def _pairs(first: Code, second: Code) -> Code:
+    """Return pairs of outputs; those of the second filter vary faster."""
+    return combined(lambda after, before: (before, after), second, first)
 
 
 def _iterate(node: n.Iterate, scope: Scope) -> Code:
