@@ -21,6 +21,7 @@ from delivery.dead import dead_letter, of_event
 from delivery.gate import Gate
 from delivery.lane import Lane, Route, pending_reader
 from delivery.lease import Lease
+from delivery.recent import Recent
 from delivery.report import Reporter
 from delivery.subjects import REDRIVE, lane_of, lease_key, name_of
 from eventbus.bus import ACTIONS, LEASES, Bus, Message
@@ -88,6 +89,7 @@ class Dispatcher:
             for token, lane in self._lanes.items()
             if lane.bucket is not None
         }
+        self._recent = {token: Recent() for token in self._lanes}
         self._patience = PATIENCE if len(routes) > 1 else None
         self._gate = Gate()
         self._wanted: set[str] = set()
@@ -131,15 +133,20 @@ class Dispatcher:
         again = msgspec.structs.replace(action, attempt=1, due=0.0, first=0.0, redriven=number)
         await self._attempts.store(self._lanes[lane], again)
 
-    async def _attempt(self, lane: Lane, action: Action) -> None:
-        """Attempt an action in a slot that was taken, and settle what follows."""
+    async def _attempt(self, lane: Lane, action: Action, *, patient: bool = False) -> None:
+        """Attempt an action in a slot that was taken, and settle what follows.
+
+        Raises BusError, unless it is patient: then it waits for the bus as long as it takes.
+        """
         with self._gate:
             try:
                 failed = await self._attempts.send(lane, action)
             finally:
                 lane.leave()
-            if failed is not None:
-                await self._attempts.settle(lane, *failed)
+            if failed is None:
+                return
+            settle = partial(self._attempts.settle, lane, *failed)
+            await (_surely(settle) if patient else settle())
 
     async def _forget(self, lane: Lane, action: Action) -> None:
         """Do an action for which no event waits, in a slot that was taken; retries in memory.
@@ -237,6 +244,9 @@ class Dispatcher:
     async def _pending(self, lane: Lane, message: Message) -> None:
         """Handle one pending action."""
         await self._gate.hold()
+        recent = self._recent[lane.token]
+        if recent.has(message):
+            return
         action = await self._read(lane.token, message)
         if action is None:
             return
@@ -255,7 +265,8 @@ class Dispatcher:
         if self._gate.closed:
             lane.leave()
             await self._gate.hold()
-        await self._attempt(lane, action)
+        await self._attempt(lane, action, patient=True)
+        recent.add(message)
 
     async def _until_due(self, lane: Lane, action: Action, message: Message) -> bool:
         """Wait until an action is due; return False if it went to the back of the queue instead.

@@ -17,6 +17,7 @@ import msgspec
 from delivery.action import Action
 from delivery.dead import REDRIVEN, DeadLetter, body, dead_letter, of_event, reason, redriven
 from delivery.queue import MAX_DELIVERIES, Dispatcher, NoOutcome, gone
+from delivery.recent import Recent
 from delivery.report import Report, Thinned
 from eventbus.bus import Bus, Message, Topic
 from sensor import guarded
@@ -65,6 +66,7 @@ class Intake:
             if any(plan.triggers[trigger].stateful for trigger in dependency.triggers)
         )
         self._done: OrderedDict[str, None] = OrderedDict()
+        self._recent = Recent()
         self._excused: OrderedDict[int, int] = OrderedDict()
         self._lines = Thinned(10, 1_000)
 
@@ -78,6 +80,8 @@ class Intake:
         """Handle an event of the stream. Raises BusError to have it back."""
         metrics = self._metrics
         metrics.received()
+        if self._recent.has(message):
+            return
         if message.deliveries > 1 and self._hopeless(message):
             await self._bury(NoOutcome(message.deliveries), message)
             return
@@ -90,6 +94,7 @@ class Intake:
         if message.stored < self._latest:  # older than a dependency of today
             skip = tuple(name for name, at in self._since.items() if message.stored < at)
         await self._excusing(message, self._handle(event, message, skip))
+        self._recent.add(message)
 
     async def _excusing(self, message: Message, work: Awaitable[None]) -> None:
         try:
