@@ -1,11 +1,17 @@
 """Fixtures for everything."""
 
 import asyncio
+import os
 
 import pytest
+from hypothesis import settings
 
 from spine.runtime import Env, Shared
 from spine.secrets import GivenSecrets
+
+settings.register_profile("anywhere", deadline=None)  # machines are shared and slow at times
+settings.register_profile("ci", deadline=None, derandomize=True)  # a failure there comes again
+settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
 
 asyncio.set_event_loop(None)  # otherwise the asyncio plugin makes a loop that nobody closes
 
