@@ -67,15 +67,23 @@ class Request:
     """Host header, where it is not that of the URL."""
     tls: Tls | None = None
 
+    @property
+    def what(self) -> str:
+        """What sending it is called in an error."""
+        return f"sending {self.method} {self.url.shown}"
+
 
 class Response(NamedTuple):
     """What came back."""
 
     status: int
     reason: str
-    retry_after: float | None
     start: str
     """Start of the body."""
+    retry_after: float | None = None
+    """Seconds after which the server asks to be tried again."""
+    location: str = ""
+    """Where a redirect leads."""
 
 
 class HttpClient:
@@ -89,31 +97,30 @@ class HttpClient:
         """Send a request and follow its redirects, all within so many seconds."""
         import aiohttp
 
-        what = f"sending {request.method} {request.url.shown}"
         try:
             async with asyncio.timeout(within):
                 return await self._follow(request)
         except TimeoutError as exc:
             raise TriggerError(
-                f"{what}: no response within {within:g} s", hint="raise http.timeout"
+                f"{request.what}: no response within {within:g} s", hint="raise http.timeout"
             ) from exc
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            raise TriggerError(f"{what}: {_why(exc)}") from exc
+            raise TriggerError(f"{request.what}: {_why(exc)}") from exc
 
     async def _follow(self, request: Request) -> Response:
         for _ in range(MAX_REDIRECTS + 1):
-            response, location = await self._once(request)
-            if response.status not in _REDIRECTS or not location:
+            response = await self._once(request)
+            if response.status not in _REDIRECTS or not response.location:
                 return response
-            request = _redirected(request, response.status, location)
+            request = _redirected(request, response.status, response.location)
         raise ValueError(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _once(self, request: Request) -> tuple[Response, str]:
+    async def _once(self, request: Request) -> Response:
         from yarl import URL
 
-        headers = [*request.headers]
+        headers = request.headers
         if request.host:
-            headers.append(("Host", request.host))
+            headers = [*headers, ("Host", request.host)]
         async with self._session.request(
             request.method,
             URL(request.url.text, encoded=True),
@@ -123,13 +130,12 @@ class HttpClient:
             allow_redirects=False,
         ) as response:
             start = await _start(response)
-            answer = Response(
-                status=response.status,
-                reason=response.reason or "",
-                retry_after=_retry_after(response.headers.get("Retry-After")),
-                start=start,
-            )
-            return answer, response.headers.get("Location", "")
+            status, reason = response.status, response.reason or ""
+            if status < 300:  # noqa: PLR2004 -- a success asks for nothing more
+                return Response(status, reason, start)
+            found = response.headers
+            retry_after = _retry_after(found.get("Retry-After"))
+            return Response(status, reason, start, retry_after, found.get("Location", ""))
 
     def _context(self, tls: Tls) -> ssl.SSLContext:
         key = hashlib.blake2b(repr(tls).encode()).digest()

@@ -209,9 +209,7 @@ class HttpSender(Sender):
             response = await self._client.send(request, content["timeout"])
         except ConfigError as exc:  # a Secret may yet come
             raise TriggerError(f"sending {content['method']}: {exc}") from exc
-        return judge(
-            f"sending {request.method} {request.url.shown}", response, content.get("allow")
-        )
+        return judge(request, response, content.get("allow"))
 
     def _request(self, content: Mapping[str, Any]) -> Request:
         try:
@@ -269,7 +267,7 @@ _BUSY = frozenset({408, 425, 429})
 """4xx that ask for another try."""
 
 
-def judge(what: str, response: Response, allow: list[int] | None) -> Outcome:
+def judge(request: Request, response: Response, allow: list[int] | None) -> Outcome:
     """Tell success from failure: what is allowed, or 2xx where nothing is said.
 
     A refusal (4xx) and a success that is not wanted (below 400) are permanent: the target has
@@ -281,7 +279,7 @@ def judge(what: str, response: Response, allow: list[int] | None) -> Outcome:
     told = f": {response.start}" if response.start else ""
     not_allowed = " is not allowed by policy.status" if allow is not None else ""
     raise TriggerError(
-        f"{what}: {status} {response.reason}".strip() + not_allowed + told,
+        f"{request.what}: {status} {response.reason}".strip() + not_allowed + told,
         retry_after=response.retry_after,
         permanent=status < 500 and status not in _BUSY,  # noqa: PLR2004 -- 5xx
     )

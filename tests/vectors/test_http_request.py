@@ -4,13 +4,15 @@ import pytest
 from vectors.corpus import SOURCE_TEMPLATES, Vector, differs, events, family
 
 from sensor import gourl
-from sensor.http_client import Response
+from sensor.http_client import Request, Response
 from sensor.plan import compile_plan
 from sensor.spec import SensorSpec, StatusPolicy
 from sensor.triggers.http import HttpSender, judge
 from spine.errors import ConfigError, ParameterError, TriggerError
 from spine.model import load
 from spine.secrets import GivenSecrets
+
+ASKED = Request("POST", gourl.parse("http://h/"))
 
 
 def _action(given: Vector):
@@ -71,20 +73,20 @@ def test_request(vector: Vector) -> None:
         differs("without a policy only 2xx is success")
     if "error" in expect:
         with pytest.raises(TriggerError, match="not allowed"):
-            judge("sending", Response(status, "", None, ""), allow)
+            judge(ASKED, Response(status, "", ""), allow)
     else:
-        judge("sending", Response(status, "", None, ""), allow)
+        judge(ASKED, Response(status, "", ""), allow)
 
 
 @pytest.mark.parametrize("vector", family("status_policy"))
 def test_status_policy(vector: Vector) -> None:
     given, expect = vector["input"], vector["expect"]
-    response = Response(given["status"], "", None, "")
+    response = Response(given["status"], "", "")
     if "error" in expect:
         with pytest.raises((ConfigError, TriggerError)):
-            judge("sending", response, load(StatusPolicy, given["policy"]).allow)
+            judge(ASKED, response, load(StatusPolicy, given["policy"]).allow)
     else:
-        judge("sending", response, load(StatusPolicy, given["policy"]).allow)
+        judge(ASKED, response, load(StatusPolicy, given["policy"]).allow)
 
 
 def test_urls_are_shown_without_what_may_be_secret() -> None:

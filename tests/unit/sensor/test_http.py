@@ -17,7 +17,8 @@ from aiohttp import web
 from plan_kit import event
 
 from delivery.action import Action
-from sensor.http_client import Response, _retry_after, open_client
+from sensor import gourl
+from sensor.http_client import Request, Response, _retry_after, open_client
 from sensor.triggers.http import Http, HttpSender, judge
 from spine.errors import ConfigError, ParameterError, TriggerError
 from spine.model import load
@@ -396,6 +397,9 @@ async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatc
 # ---------------------------------------------------------------------------- answers
 
 
+ASKED = Request("POST", gourl.parse("http://h/"))
+
+
 @pytest.mark.parametrize(
     ("status", "allow", "result"),
     [
@@ -418,18 +422,18 @@ async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_judge(status: int, allow: list[int] | None, result: str) -> None:
-    response = Response(status, "", None, "")
+    response = Response(status, "", "")
     if result == "done":
-        assert judge("sending", response, allow).detail == {"status": status}
+        assert judge(ASKED, response, allow).detail == {"status": status}
         return
     with pytest.raises(TriggerError) as caught:
-        judge("sending", response, allow)
+        judge(ASKED, response, allow)
     assert caught.value.permanent is (result == "permanent")
 
 
 def test_what_the_target_says_is_told() -> None:
     with pytest.raises(TriggerError) as caught:
-        judge("sending POST http://h/", Response(429, "Too Many Requests", 7.0, "slow down"), None)
+        judge(ASKED, Response(429, "Too Many Requests", "slow down", 7.0), None)
     assert str(caught.value) == "sending POST http://h/: 429 Too Many Requests: slow down"
     assert caught.value.retry_after == 7.0
 
