@@ -21,7 +21,7 @@ from delivery.recent import Recent
 from delivery.report import Report, Thinned
 from eventbus.bus import Bus, Message, Topic
 from sensor import guarded
-from sensor.evaluate import Decision, EventFault, evaluate, refire
+from sensor.evaluate import Decision, DependencyVerdict, EventFault, evaluate, refire
 from sensor.folding import Folder, Outlets
 from sensor.plan import Plan
 from sensor.state import EMPTY, State
@@ -123,7 +123,7 @@ class Intake:
         if not decision.known:
             await self._unknown(event, message)
             return
-        await self._follow(decision, message)
+        await self._follow(decision, event, message)
 
     async def _decided(self, event: Event, message: Message, skip: tuple[str, ...]) -> Decision:
         if self.folder is not None and self._is_folded(event):
@@ -171,10 +171,11 @@ class Intake:
 
     # ------------------------------------------------------------------------ what follows
 
-    async def _follow(self, decision: Decision, message: Message) -> None:
+    async def _follow(self, decision: Decision, event: Event, message: Message) -> None:
         for verdict in decision.dependencies:
             if not verdict.passed and verdict.reason is not None:
                 self._metrics.filtered(verdict.name, verdict.code)
+                self._tell_filtered(verdict, event)
         for fault in decision.faults:
             await self._bury_fault(fault, message)
         actions = decision.actions
@@ -184,6 +185,17 @@ class Intake:
             await self._dispatcher.deliver(actions[0])
         elif actions:
             await self._deliver_all(actions)
+
+    def _tell_filtered(self, verdict: DependencyVerdict, event: Event) -> None:
+        """Say why an event led to nothing, for the first few in each second."""
+        if self._lines.passes(f"filtered {verdict.name}"):
+            log.info(
+                "Dependency '%s' does not take the event: %s",
+                verdict.name,
+                verdict.detail,
+                extra={"eventSourceName": event.source, "eventName": event.subject}
+                | {"eventID": event.id},
+            )
 
     async def _deliver_all(self, actions: Sequence[Action]) -> None:
         deliveries = (self._dispatcher.deliver(action) for action in actions)

@@ -6,7 +6,9 @@ the order of members survive.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -20,6 +22,8 @@ from spine.lang import EvaluationError, gojson
 from spine.model import warn
 from spine.runtime import Env
 from spine.secrets import SecretRef
+
+log = logging.getLogger(__name__)
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 FORM = b"application/x-www-form-urlencoded"
@@ -178,6 +182,8 @@ def _body(request: web.Request, optional: bool) -> bytes:
     """Return the JSON of a body. Raises ValueError."""
     kind = request.fields.get(b"content-type", b"")
     if kind == FORM:
+        if request.body.startswith((b"{", b"[")):
+            _tell_of_json_as_form()
         return gojson.dumps(forms.form(request.body))
     try:
         return gojson.compact(request.body)
@@ -189,3 +195,12 @@ def _body(request: web.Request, optional: bool) -> bytes:
         why = str(exc) if request.body else "it is empty"
         msg = f"the body must be one JSON value: {why}"
         raise ValueError(msg) from exc
+
+
+@cache
+def _tell_of_json_as_form() -> None:
+    """Say once what a user of curl is bound to run into."""
+    log.warning(
+        "A request has JSON for a body and says that it is a form, as curl -d does: it is taken"
+        " as a form (send the header Content-Type: application/json)"
+    )
