@@ -196,6 +196,11 @@ class Bus(ABC):
         """Return a key-value store: STATE or LEASES."""
 
     @property
+    def evicted(self) -> int:
+        """About how many events went from the bus before all had read them, as far as known."""
+        return 0
+
+    @property
     @abstractmethod
     def max_payload(self) -> int:
         """Bytes of an encoded message that the bus takes."""

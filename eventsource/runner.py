@@ -65,6 +65,7 @@ class Runner:
 
     def __post_init__(self) -> None:
         self._down = dict.fromkeys(self.spec.sources(), "is starting")
+        self.metrics.evicted_as(lambda: self.bus.evicted)
 
     @property
     def problem(self) -> str:

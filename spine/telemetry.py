@@ -108,12 +108,22 @@ class SourceMetrics:
             namespace,
             source,
         )
+        self._evicted = Gauge(
+            "tocsin_events_evicted",
+            "Events that went from the bus before all sensors had read them, about.",
+            of_event[:2],
+            registry=metrics,
+        ).labels(namespace, source)
         for event in events:
             _ = self._sent[event], self._send_failed[event], self._processing_failed[event]
 
     def running(self, event: str, up: bool) -> None:  # noqa: ARG002 -- the peer's gauge has no event
         """Count a listener that began or ended."""
         self._running.inc(1 if up else -1)
+
+    def evicted_as(self, count: Callable[[], float]) -> None:
+        """Show what a function says of events that were evicted unread."""
+        self._evicted.set_function(count)
 
     def sent(self, event: str, seconds: float) -> None:
         """Count a stored event and the time it took."""

@@ -80,8 +80,8 @@ class JetStreamBus(Bus):
         return self._watch.held
 
     @property
+    @override
     def evicted(self) -> int:
-        """Events that went before a durable had read them, as far as this process saw."""
         return self._watch.evicted
 
     @property

@@ -26,6 +26,7 @@ async def test_status_server_tells_metrics_health_and_readiness():
     metrics = SourceMetrics("ns", "es", ["a"])
     metrics.sent("a", 0.002)
     metrics.rejected("a", 413)
+    metrics.evicted_as(lambda: 7)
     problem = "not connected"
     async with StatusServer("127.0.0.1", 0, metrics.registry, {"bus": lambda: problem}) as server:
         status, text = await asyncio.to_thread(fetch, server.port, "/metrics")
@@ -33,6 +34,7 @@ async def test_status_server_tells_metrics_health_and_readiness():
         labels = 'eventsource_name="es",namespace="ns"'
         assert f'argo_events_events_sent_total{{event_name="a",{labels}}} 1.0' in text
         assert f'tocsin_events_rejected_total{{event_name="a",{labels},status="413"}} 1.0' in text
+        assert f"tocsin_events_evicted{{{labels}}} 7.0" in text
         assert 'build_info{pythonversion="3.' in text
         assert await asyncio.to_thread(fetch, server.port, "/healthz") == (200, "ok\n")
         not_ready = (503, "bus: not connected\n")
