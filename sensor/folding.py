@@ -190,7 +190,7 @@ class Folder:
                 return
             attempt += 1
             log.debug("folding %d events again: another replica was faster", len(batch))
-            await asyncio.sleep(random.random() * min(0.002 * 2**attempt, 0.2))  # noqa: S311 -- no secret
+            await asyncio.sleep(random.random() * 0.002 * 2 ** min(attempt, 7))  # noqa: S311 -- no secret
 
     def _finished(self) -> tuple[State, frozenset[str]]:
         """Return the stored state without the firings that are on the bus by now."""
