@@ -58,6 +58,12 @@ def sensor_durable(sensor: str) -> str:
     return f"sensor-{token(sensor)}"
 
 
+def sensor_of(durable: str) -> str | None:
+    """Return the Sensor of a durable on the stream of events, None if it is none of ours."""
+    prefix, _, text = durable.partition("-")
+    return name_of(text) if prefix == "sensor" and text else None
+
+
 def pending_durable(sensor: str, lane: str) -> str:
     """Return the durable of a lane on the stream of pending actions."""
     return f"actions@{token(sensor)}@{lane}"

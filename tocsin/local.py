@@ -67,6 +67,7 @@ class Local:
         self._setup = Setup(options.port_offset, options.log_format, options.log_level)
         self._buses: dict[BusKey, dict[str, Any]] = {}
         self._servers: list[Server] = []
+        self._own: set[BusKey] = set()
         self._seen: Seen = {}
         self._limits: dict[BusKey, Any] = {}
         self._running: dict[tuple[str, str, str], tuple[Wanted, Child]] = {}
@@ -131,6 +132,7 @@ class Local:
                 serve(folder, binary=self._options.nats_server)
             )
             self._servers.append(server)
+            self._own.add(key)
             config = server.config.model_dump(mode="json", by_alias=True, exclude_none=True)
             limits = manifest.spec.settings(server.settings) if manifest else server.settings
             provision = dataclasses.replace(limits, replicas=1)  # there is one server
@@ -167,11 +169,24 @@ class Local:
         """Give every Sensor its place in the stream before an event can come."""
         from sensor.runner import prepare
 
-        for key in sorted({sensor.bus for sensor in result.of("Sensor")}):
+        for key in sorted({sensor.bus for sensor in result.of("Sensor")} | self._own):
             async with self._connected(key, result) as bus:
-                for sensor in result.of("Sensor"):
-                    if sensor.bus == key:
-                        await prepare(sensor.plan, bus, 0)
+                sensors = [s for s in result.of("Sensor") if s.bus == key]
+                for sensor in sensors:
+                    await prepare(sensor.plan, bus, 0)
+                if key in self._own:
+                    await self._forget_others(bus, {s.plan.name for s in sensors})
+
+    async def _forget_others(self, bus: Bus, present: set[str]) -> None:
+        """Remove the places of Sensors that are in the manifests no more; after a day, and told."""
+        from sensor.retire import retire
+
+        for gone in await retire(bus, present, time.time()):
+            kept = "is forgotten" if gone.forgotten else "is kept for a day"
+            self._console.say(
+                f"Sensor {gone.name!r} is not in the manifests: its place on the bus, with"
+                f" {report.plural(gone.pending, 'event')} to read, {kept}"
+            )
 
     # ------------------------------------------------------------------------ processes
 

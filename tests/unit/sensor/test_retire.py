@@ -1,0 +1,50 @@
+"""Sensors that are gone lose their place on the bus, but not at once."""
+
+from plan_kit import dependency, event, trigger
+
+from eventbus.bus import EVENTS, STATE
+from eventbus.memory import MemoryBus
+from sensor.plan import compile_plan
+from sensor.retire import Missing, retire
+from sensor.spec import SensorSpec
+from sensor.start import prepare
+from spine.model import load
+
+DAY = 24 * 3600.0
+
+
+def plan(name: str):
+    spec = {"dependencies": [dependency("placed")], "triggers": [trigger()]}
+    return compile_plan(name, "ns", load(SensorSpec, spec))
+
+
+async def durables(bus: MemoryBus) -> set[str]:
+    return {info.durable for info in await bus.readers(EVENTS)}
+
+
+async def test_a_missing_sensor_is_kept_for_the_grace_period_and_then_forgotten():
+    bus = MemoryBus()
+    for name in ("stays", "goes.away"):
+        await prepare(plan(name), bus)
+    await bus.publish(event("placed"))
+
+    assert await retire(bus, {"stays", "goes.away"}, 0.0) == []
+    assert await retire(bus, {"stays"}, DAY) == [Missing("goes.away", 1, forgotten=False)]
+    assert await retire(bus, {"stays"}, 2 * DAY) == [Missing("goes.away", 1, forgotten=False)]
+    assert len(await durables(bus)) == 2
+
+    assert await retire(bus, {"stays"}, 2 * DAY + 1) == [Missing("goes.away", 1, forgotten=True)]
+    assert await durables(bus) == {"sensor-stays"}
+    assert await bus.store(STATE).keys("goes") == []
+    assert await bus.store(STATE).keys("gone") == []
+    assert await bus.store(STATE).keys("stays")
+
+
+async def test_one_that_comes_back_begins_a_new_grace_period():
+    bus = MemoryBus()
+    await prepare(plan("x"), bus)
+
+    await retire(bus, (), 0.0)
+    await retire(bus, {"x"}, DAY)
+    assert await retire(bus, (), 2 * DAY) == [Missing("x", 0, forgotten=False)]
+    assert await durables(bus) == {"sensor-x"}
