@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from eventbus.jetstream.connection import Connection, Options
+from eventbus.jetstream.connection import Connection, Options, _command
 from spine.errors import BusError
 
 
@@ -59,3 +59,16 @@ async def test_a_request_without_an_answer_is_an_error_and_no_cancellation():
 
     with pytest.raises(BusError, match="asking: no answer within 5 s"):
         await connected(Silent()).request("a.b", b"", seconds=5, what="asking")
+
+
+def test_a_line_with_headers_is_what_the_protocol_wants():
+    made = _command("default.a.b", b"{}", "_INBOX.x.1", {"Nats-Msg-Id": "7"})
+
+    head = b"NATS/1.0\r\nNats-Msg-Id: 7\r\n\r\n"
+    size = len(head)
+    assert made == b"HPUB default.a.b _INBOX.x.1 %d %d\r\n%b{}\r\n" % (size, size + 2, head)
+
+
+@pytest.mark.parametrize("text", ["7\r\nPUB evil 0", "7\n", "\r7"])
+def test_a_header_that_breaks_lines_is_left_to_the_library(text: str):
+    assert _command("default.a.b", b"{}", "_INBOX.x.1", {"Nats-Msg-Id": text}) is None
