@@ -131,7 +131,7 @@ class Attempts:
             return
         if not again:
             self._metrics.stored(action.trigger)
-            self._reporter.action(action, "stored", f"attempt {action.attempt} follows")
+            self._reporter.action(action, "stored", "waits on the bus")
         self.on_stored(lane)
 
     async def give_up(self, lane: Lane, action: Action, error: Exception) -> None:
