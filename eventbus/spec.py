@@ -6,8 +6,7 @@ are known, so that `lint` can check them, and refused where a bus is opened.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -71,14 +70,6 @@ class Persistence(Model):
     volume_size: str | int | None = None
     """Size of the volume; 20Gi for JetStream and 10Gi for NATS Streaming where absent."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _old_name(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "size" in raw and "volumeSize" not in raw:
-            warn("size: write volumeSize")
-            return {("volumeSize" if k == "size" else k): v for k, v in raw.items()}
-        return raw
-
     @field_validator("volume_size")
     @classmethod
     def _quantity(cls, value: str | int | None) -> str | int | None:
@@ -119,8 +110,6 @@ class PodSettings(Model):
 class NatsNative(PodSettings):
     """A NATS Streaming server to be installed; a JetStream one takes its place."""
 
-    dead_keys: ClassVar[Mapping[str, str]] = {"antiAffinity": "write affinity"}
-
     replicas: int | None = None
     """Servers; fewer than 3 are 3 upstream."""
     auth: Literal["none", "token"] | None = None
@@ -143,14 +132,6 @@ class NatsNative(PodSettings):
     """Ignored by JetStream."""
     raft_commit_timeout: str | None = None
     """Ignored by JetStream."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _old_name(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "size" in raw and "replicas" not in raw:
-            warn("size: write replicas")
-            return {("replicas" if k == "size" else k): v for k, v in raw.items()}
-        return raw
 
     _durations = field_validator(
         "max_age",
@@ -251,14 +232,6 @@ class KafkaConsumerGroup(Model):
     """Whether a new group starts at the first message."""
     rebalance_strategy: str | None = None
     """range, sticky or roundrobin; range where absent."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _documented_name(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "startOldest" in raw and "oldest" not in raw:
-            warn("startOldest: write oldest")
-            return {("oldest" if k == "startOldest" else k): v for k, v in raw.items()}
-        return raw
 
 
 class KafkaTls(Model):

@@ -4,9 +4,9 @@ What cannot work is refused here, before a process listens: so `lint`, the admis
 the process say the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin
+from typing import Any, Self, TypeVar, get_args, get_origin
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
@@ -31,10 +31,6 @@ _WAITING = frozenset(
 
 class EventSourceSpec(Model):
     """Where events come from. Each entry is one named event of its kind."""
-
-    dead_keys: ClassVar[Mapping[str, str]] = {
-        "type": "the key of each kind says it",
-    }
 
     event_bus_name: str = "default"
     """The EventBus that the events are published to."""
@@ -110,18 +106,6 @@ class EventSourceSpec(Model):
     """Notifications of NetApp StorageGRID."""
     stripe: Unbuilt = {}
     """Hooks of Stripe."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _old_shapes(cls, raw: Any) -> Any:
-        if not isinstance(raw, dict):
-            return raw
-        raw = {key: value for key, value in raw.items() if value is not None}
-        if "replica" in raw:
-            warn("replica: write replicas")
-            raw.setdefault("replicas", raw["replica"])
-            del raw["replica"]
-        return raw
 
     @field_validator("event_bus_name")
     @classmethod

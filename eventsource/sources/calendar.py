@@ -90,10 +90,6 @@ class Calendar(Source):
 
     type: ClassVar[str] = "calendar"
     example: ClassVar[Payload] = Tick("2026-11-21 08:50:00 +0000 UTC", {"team": "web"})
-    dead_keys: ClassVar[Mapping[str, str]] = {
-        "userPayload": "write metadata, whose values are texts"
-    }
-
     schedule: str = ""
     """When, as in `30 6 * * MON-FRI`: minute, hour, day of month, month, weekday."""
     interval: str = ""
@@ -108,16 +104,6 @@ class Calendar(Source):
     """Constant values for `metadata` of each payload."""
     filter: EventSourceFilter | None = None
     """Which ticks become events."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _old_shapes(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "recurrence" in raw and "exclusionDates" not in raw:
-            warn("recurrence: write exclusionDates; only its EXDATE lines have an effect")
-            lines = raw["recurrence"] if isinstance(raw["recurrence"], list) else []
-            dates = [line for line in lines if str(line).startswith("EXDATE")]
-            raw = {k: v for k, v in raw.items() if k != "recurrence"} | {"exclusionDates": dates}
-        return raw
 
     @field_validator("timezone")
     @classmethod

@@ -7,7 +7,7 @@ the order of members survive.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar, Self
 
@@ -53,12 +53,6 @@ class Webhook(Source):
         b'{"build":42,"state":"passed"}',
         b',"metadata":{"team":"web"}',
     )
-    dead_keys: ClassVar[Mapping[str, str]] = {
-        "serverCertPath": "this port is plain HTTP; put the certificate into a Secret and"
-        " name it in serverCertSecret",
-        "serverKeyPath": "put the key into a Secret and name it in serverKeySecret",
-    }
-
     endpoint: str
     """Path of the requests, matched exactly; `{name}` stands for one segment."""
     port: str

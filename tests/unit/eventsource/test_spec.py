@@ -159,17 +159,6 @@ def test_all_problems_at_once():
     assert "webhook.c.method: 'FETCH': must be one of GET, POST" in told
 
 
-def test_old_shapes():
-    spec, warnings = read({"replica": 3, "type": "webhook", "webhook": {"a": HOOK}})
-    assert spec.replicas == 3
-    assert any("write replicas" in w for w in warnings)
-    assert any(w.startswith("type: ignored") for w in warnings)
-
-
-def test_replicas_wins_over_its_old_name():
-    assert read({"replica": 3, "replicas": 2, "webhook": {"a": HOOK}})[0].replicas == 2
-
-
 def test_the_container_of_old_is_taken_with_a_warning():
     raw = {"template": {"container": {"image": "x", "args": []}}, "webhook": {"a": HOOK}}
     _, warnings = read(raw)

@@ -53,19 +53,12 @@ def test_refused(raw, message):
     ("raw", "warning"),
     [
         ({"schedule": "0 0 * * *", "interval": "5s"}, "the schedule wins"),
-        ({"interval": "5s", "userPayload": {"a": 1}}, "write metadata"),
-        ({"interval": "5s", "recurrence": ["RRULE:FREQ=DAILY"]}, "write exclusionDates"),
         ({"interval": "5s", "exclusionDates": ["RRULE:FREQ=DAILY"]}, "ignored, only EXDATE"),
         ({"interval": "5s", "persistence": {"configMap": {"name": "c"}}}, "store of the bus"),
     ],
 )
 def test_taken_with_a_warning(raw, warning):
     assert any(warning in w for w in read(**raw)[1])
-
-
-def test_recurrence_of_old_excludes():
-    source, _ = read(interval="5s", recurrence=["RRULE:FREQ=DAILY", "EXDATE:20240315T000000Z"])
-    assert source.exclusion_dates == ["EXDATE:20240315T000000Z"]
 
 
 @pytest.mark.parametrize(

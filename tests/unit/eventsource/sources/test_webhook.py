@@ -114,12 +114,6 @@ def test_filter():
         hook(filter={"expression": "body.a == 1"})
 
 
-def test_certificates_in_files_are_no_longer_read():
-    _, warnings = hook(serverCertPath="/a", serverKeyPath="/b")
-    assert "serverCertSecret" in warnings[0]
-    assert "serverKeySecret" in warnings[1]
-
-
 # ---------------------------------------------------------------------------- payloads
 
 JSON_BODIES = [
