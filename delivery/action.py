@@ -35,6 +35,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Dependency -> id of its event."""
     event_time: float = 0.0
     """Unix seconds of the newest event, for latency."""
+    order: str = ""
+    """Actions of a trigger that bear the same text are done one after another; empty: any time."""
     attempt: int = 1
     """Number of the next attempt, from 1."""
     due: float = 0.0

@@ -41,7 +41,7 @@ class DependencyVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.message or (self.reason.text if self.reason is not None else "")
 
 
-TriggerCode = Literal["Fired", "Waiting", "Repeated", "Superseded", "Faulted"]
+TriggerCode = Literal["Fired", "Skipped", "Waiting", "Repeated", "Superseded", "Faulted"]
 
 
 class TriggerVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,8 +49,9 @@ class TriggerVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     code: TriggerCode
-    """Fired; Waiting for others; Repeated: a firing that was not known to be on the bus;
-    Superseded: counted before, or a newer event was; Faulted: the action could not be made."""
+    """Fired; Skipped: its `if` is false; Waiting for others; Repeated: a firing that was not known
+    to be on the bus; Superseded: counted before, or a newer event was; Faulted: the action could
+    not be made."""
     dependency: str
     key: str = ""
     """Key of its action."""
@@ -103,16 +104,18 @@ def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held
     sequence: int = 0,
     stored: float = 0.0,
     skip: Container[str] = (),
+    trace: bool = False,
 ) -> Decision:
     """Decide what follows from an event.
 
     `now` is in unix seconds. `sequence` and `stored` say where in the stream the event stands;
-    without them (0) it counts as new. Dependencies in `skip` do not look at it.
+    without them (0) it counts as new. Dependencies in `skip` do not look at it. With `trace` the
+    decision tells each thing that was looked at, also where one was enough to decide.
     """
     dependencies = plan.dependencies_of(event.source, event.subject)
     if not dependencies:
         return Decision(state, known=plan.expects(event.source, event.subject))
-    run = _Run(plan, state, event, Mark(stored or now, sequence))
+    run = _Run(plan, state, event, Mark(stored or now, sequence), trace=trace)
     for dependency in dependencies:
         if dependency.name not in skip:
             run.look(dependency)
@@ -145,8 +148,9 @@ def refire(plan: Plan, trigger: str, events: Mapping[str, Event]) -> Action:
 class _Run:
     """One call of `evaluate`."""
 
-    def __init__(self, plan: Plan, state: State, event: Event, mark: Mark) -> None:
+    def __init__(self, plan: Plan, state: State, event: Event, mark: Mark, *, trace: bool) -> None:
         self.decision = Decision(state)
+        self._trace = trace
         self._plan, self._event, self._mark = plan, event, mark
         self._document = Document(event.data or b"")
         self._seen: dict[str, Seen] = {}
@@ -159,7 +163,7 @@ class _Run:
         """Look at the event as one dependency does."""
         decision, name = self.decision, dependency.name
         try:
-            seen = look(dependency, self._event, self._document)
+            seen = look(dependency, self._event, self._document, trace=self._trace)
         except EventError as exc:
             decision.faults.append(
                 EventFault(f"dependencies.{name}", exc.code, str(exc), dependency=name)
@@ -217,8 +221,8 @@ class _Run:
             return
         ids = {d: message_id(s.event) for d, s in saved.items()}
         key = action_key(self._plan.name, planned.name, ids)
-        self._fire(planned, name, _firing(saved), key)
-        firings = {**state.firings, key: saved}
+        fired = self._fire(planned, name, _firing(saved), key)
+        firings = {**state.firings, key: saved} if fired else state.firings
         self._keep(planned, TriggerState({}, counted, firings))
 
     def _repeat(self, planned: PlannedTrigger, name: str, state: TriggerState) -> None:
@@ -237,17 +241,22 @@ class _Run:
         events: Firing,
         key: str,
         code: TriggerCode = "Fired",
-    ) -> None:
+    ) -> bool:
+        """Take the action of a firing; return False where its `if` says that there is none."""
         try:
+            if planned.applies is not None and not planned.applies(events, name):
+                self._verdict(planned, "Skipped", name, message="its if is false")
+                return False
             action, message = _action(planned, events, key)
         except ParameterError as exc:
             self.decision.faults.append(_trigger_fault(planned, exc, key, dict(events)))
             self._verdict(planned, "Faulted", name, message=str(exc))
-            return
+            return True
         self.decision.actions.append(action)
         self.decision.triggers.append(
             TriggerVerdict(planned.name, code, name, key, message=message)
         )
+        return True
 
     def _verdict(
         self,

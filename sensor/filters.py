@@ -7,13 +7,15 @@ its text is made only when somebody reads it.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from sensor.data_filter import DataFilter, compile_data, passes
-from sensor.fields import LogicalOperator, Name, not_built
+from sensor.data_filter import DataFilter, compile_data
+from sensor.expr_filter import ExprFilter, compile_exprs
+from sensor.fields import LogicalOperator
 from sensor.reason import Check, Reason
+from sensor.script_filter import compile_script
 from sensor.window import compile_window, time_of_day
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
@@ -21,24 +23,6 @@ from spine.lang.gjson import Document
 from spine.model import Model, warn
 
 # ---------------------------------------------------------------------------- models
-
-
-class ExprField(Model):
-    """A name in an expression."""
-
-    path: Name
-    """gjson path of its value in the data."""
-    name: Name
-    """Name in the expression."""
-
-
-class ExprFilter(Model):
-    """An expression over fields of the data; comes with a later release."""
-
-    expr: Name
-    """The expression."""
-    fields: Annotated[list[ExprField], Field(min_length=1)]
-    """Its variables."""
 
 
 class ContextFilter(Model):
@@ -94,8 +78,8 @@ class TimeFilter(Model):
 class Filters(Model):
     """What an event must be like; all of it, or with `filtersLogicalOperator: or` any of it."""
 
-    exprs: Annotated[list[ExprFilter] | None, not_built("exprs")] = None
-    """Expressions; come with a later release."""
+    exprs: list[ExprFilter] | None = None
+    """Expressions over values in the data."""
     expr_logical_operator: LogicalOperator = ""
     """How several expressions are joined; empty is `and`."""
     data: list[DataFilter] | None = None
@@ -106,35 +90,47 @@ class Filters(Model):
     """Comparison of attributes."""
     time: TimeFilter | None = None
     """Window of the day."""
-    script: Annotated[str, not_built("script (Lua)")] = ""
-    """Lua program; comes with a later release."""
+    script: str = ""
+    """Lua program over `event`, the data, which returns true where the event passes."""
 
 
 # ---------------------------------------------------------------------------- all kinds
 
 
-def compile_filters(filters: Filters | None, operator: str = "") -> Check | None:
+class CompiledFilters(NamedTuple):
+    """Filters that are ready."""
+
+    check: Check
+    safe: bool
+    """Whether all programs in them are known to end, without a guard."""
+
+
+def compile_filters(filters: Filters | None, operator: str = "") -> CompiledFilters | None:
     """Compile the filters of a dependency; None where every event passes.
 
     Raises ConfigError for what can never work.
     """
     if filters is None:
         return None
-    checks = [check for check in _kinds(filters, operator) if check is not None]
+    script = compile_script(filters.script) if filters.script else None
+    checks = [check for check in _kinds(filters) if check is not None]
+    if script is not None:
+        checks.append(script.check)
+    safe = script is None or script.safe
     if operator == "or":
-        return _any_of(checks) if checks else _nothing
-    return _all_of(checks) if checks else None
+        return CompiledFilters(_any_of(checks) if checks else _nothing, safe)
+    return CompiledFilters(_all_of(checks), safe) if checks else None
 
 
 def _nothing(_event: Event, _document: Document) -> Reason:
     return Reason("NothingConfigured")
 
 
-def _kinds(filters: Filters, operator: str) -> list[Check | None]:
+def _kinds(filters: Filters) -> list[Check | None]:
     """Compile each kind, cheapest first."""
-    exprs: Check | None = None
-    if filters.exprs is not None and operator == "or" and filters.expr_logical_operator != "or":
-        exprs = passes  # an empty list counts as configured, and all of nothing is true
+    exprs = None
+    if filters.exprs is not None:
+        exprs = compile_exprs(filters.exprs, filters.expr_logical_operator)
     return [
         None if filters.context is None else _context(filters.context),
         None if filters.time is None else _time(filters.time),

@@ -51,6 +51,10 @@ class PlannedTrigger:
     """What `dlqTrigger` says."""
     content: Render
     """Makes the content of its actions."""
+    applies: Callable[[Events, str], bool] | None = None
+    """What `if` says of a firing and the dependency that completed it; raises ParameterError."""
+    order: Callable[[Events], str] | None = None
+    """What `orderBy` says: actions of equal texts are done one after another."""
 
     @property
     def kind(self) -> str:
@@ -73,6 +77,7 @@ class PlannedTrigger:
             content=self.content(events),
             events={name: event.id for name, event in events.items()},
             event_time=max(times, default=0.0),
+            order="" if self.order is None else self.order(events),
         )
 
 
@@ -190,7 +195,11 @@ class _Planner:
         if transform is not None and not transform.safe:
             self._safe = False
         operator = dependency.filters_logical_operator
-        check = self._try((*path, "filters"), lambda: compile_filters(dependency.filters, operator))
+        filters = self._try(
+            (*path, "filters"), lambda: compile_filters(dependency.filters, operator)
+        )
+        if filters is not None and not filters.safe:
+            self._safe = False
         name = dependency.name
         return PlannedDependency(
             name=name,
@@ -198,7 +207,7 @@ class _Planner:
             triggers=tuple(t.name for t in triggers.values() if name in t.conditions.names),
             fingerprint=_fingerprint(dependency),
             transform=None if transform is None else transform.apply,
-            check=check,
+            check=None if filters is None else filters.check,
         )
 
     # ------------------------------------------------------------------------ triggers

@@ -33,7 +33,8 @@ def passes(given: Vector) -> bool:
         "filtersLogicalOperator": given.get("filtersLogicalOperator", ""),
     }
     planned = load(Dependency, dependency, lenient=True)
-    check = compile_filters(planned.filters, planned.filters_logical_operator)
+    filters = compile_filters(planned.filters, planned.filters_logical_operator)
+    check = None if filters is None else filters.check
     seen = event(given["event"])
     return check is None or check(seen, Document(seen.data or b"")) is None
 
