@@ -16,6 +16,7 @@ from pathlib import Path
 import aiohttp
 import uvloop
 
+from benchmarks.evaluation import measure
 from benchmarks.stage import Stage, body, event_source, free_port, sensor, stage
 
 
@@ -31,7 +32,7 @@ class Options:
 
 def say(name: str, text: str) -> None:
     """Print one line of the table."""
-    print(f"{name:34} {text}", flush=True)
+    print(f"{name:40} {text}", flush=True)
 
 
 # ---------------------------------------------------------------------------- ingest
@@ -198,7 +199,19 @@ async def memory(options: Options) -> None:
         )
 
 
-ALL = {"ingest": ingest, "drain": drain, "latency": latency, "slow": slow, "memory": memory}
+async def evaluating(_: Options) -> None:
+    """Evaluation alone, in this process."""
+    measure(say)
+
+
+ALL = {
+    "evaluate": evaluating,
+    "ingest": ingest,
+    "drain": drain,
+    "latency": latency,
+    "slow": slow,
+    "memory": memory,
+}
 
 
 async def main(words: list[str]) -> None:

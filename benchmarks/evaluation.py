@@ -1,0 +1,139 @@
+"""What evaluating costs in one process: no bus, no HTTP, only `evaluate` and the languages.
+
+Each figure is the least of several rounds, in microseconds for one event or one evaluation: on a
+shared machine the least is what the code costs, and the rest is what others took.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sensor.evaluate import evaluate
+from sensor.plan import Plan, compile_plan
+from sensor.spec import SensorSpec
+from sensor.state import EMPTY
+from spine.event import Event
+from spine.model import load
+
+JQ = "{id: .body.id, total: .body.total, customer: .body.customer, lines: .body.lines}"
+ROUNDS, CALLS = 7, 2_000
+
+
+def best(call: Callable[[], object], calls: int = CALLS) -> float:
+    """Return the microseconds of one call, the least of several rounds."""
+    rounds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        for _ in range(calls):
+            call()
+        rounds.append((time.perf_counter() - began) / calls * 1e6)
+    return min(rounds)
+
+
+def body() -> bytes:
+    """Return the body of an order: about 1 KiB."""
+    lines = [{"sku": f"sku-{n:04}", "count": n, "price": 9.5 * n} for n in range(16)]
+    customer = {"id": "c-17", "name": "Ada", "city": "London"}
+    order = {"id": "o-1", "total": 250, "kind": "web", "customer": customer, "lines": lines}
+    return json.dumps({"header": {"Host": ["shop"]}, "body": order}).encode()
+
+
+def event(n: int, data: bytes) -> Event:
+    """Return one event; each has an id of its own."""
+    return Event(
+        id=f"e{n}", source="shop", subject="orders", type="webhook",
+        time=datetime(2026, 11, 21, 12, tzinfo=UTC), data=data,
+    )  # fmt: skip
+
+
+def plan(*, jq: bool) -> Plan:
+    """Return a typical Sensor: two data filters and four parameters, with or without jq."""
+    root = "" if jq else "body."
+    keys = ("id", "total", "customer.name", "customer.city")
+    dependency: dict[str, Any] = {
+        "name": "order",
+        "eventSourceName": "shop",
+        "eventName": "orders",
+        "filters": {
+            "data": [
+                {"path": f"{root}total", "type": "number", "comparator": ">=", "value": ["100"]},
+                {"path": f"{root}customer.id", "type": "string", "value": ["^c-"]},
+            ]
+        },
+    }
+    if jq:
+        dependency["transform"] = {"jq": JQ}
+    payload = [
+        {"src": {"dependencyName": "order", "dataKey": root + key}, "dest": key.replace(".", "_")}
+        for key in keys
+    ]
+    trigger = {"template": {"name": "t", "http": {"url": "http://sink.test/", "payload": payload}}}
+    spec = {"dependencies": [dependency], "triggers": [trigger]}
+    return compile_plan("bench", "default", load(SensorSpec, spec))
+
+
+def each(ready: Plan, data: bytes) -> float:
+    """Return the microseconds that a plan takes for an event that fires."""
+    events = iter([event(n, data) for n in range(ROUNDS * CALLS)])
+
+    def one() -> None:
+        if not evaluate(ready, EMPTY, next(events), 0.0).actions:
+            raise SystemExit("the benchmark's Sensor did not fire")
+
+    return best(one)
+
+
+def languages() -> dict[str, Callable[[], object]]:
+    """Return what is evaluated most, compiled."""
+    from spine.lang.exprlang import compile as compile_expr
+
+    from sensor.expr_filter import ExprFilter, compile_exprs
+    from sensor.filters import Filters, compile_filters
+    from sensor.parameters import ParameterSource, compile_source
+    from spine.lang import gotemplate, paths
+    from spine.lang.gjson import Document
+
+    data = body()
+    document, decoded = Document(data), json.loads(data)
+    one = event(0, data)
+    path = paths.compile("body.customer.city").get
+    template = gotemplate.compile("{{ .Input.body.customer.city }}")
+    root = {"Input": decoded}
+    comparison = {"path": "body.total", "type": "number", "comparator": ">=", "value": ["100"]}
+    compared = compile_filters(load(Filters, {"data": [comparison]}))
+    fields = [{"path": "body.total", "name": "total"}]
+    expr = compile_exprs([load(ExprFilter, {"expr": "total >= 100", "fields": fields})], "")
+    source = compile_source(
+        load(ParameterSource, {"dependencyName": "order", "dataTemplate": "{{ .Input.body.id }}"})
+    )
+    filtering = compile_expr('body.total >= 100 && body.kind == "web"', "1.15")
+    if compared is None:
+        raise SystemExit("the filter was not compiled")
+    check = compared.check
+    return {
+        "path body.customer.city": lambda: path(document),
+        "template {{ .Input.body.customer.city }}": lambda: template.render(root),
+        "data filter, one comparison": lambda: check(one, document),
+        "exprs, one comparison": lambda: expr(one, document),
+        "expr-lang, two comparisons": lambda: filtering.run(decoded),
+        "dataTemplate, document decoded anew": lambda: source({"order": one}),
+    }
+
+
+def measure(say: Callable[[str, str], None]) -> None:
+    """Print what evaluating costs."""
+    import jq
+
+    data = body()
+    text = data.decode()
+    program = jq.compile(JQ)
+    bare = best(lambda: program.input_text(text).first())
+    with_jq, plain = each(plan(jq=True), data), each(plan(jq=False), data)
+    say("bare jq call", f"{bare:8.1f} us")
+    goal = 1.4 * bare + 15
+    say("Sensor with jq, 2 filters, 4 parameters", f"{with_jq:8.1f} us   goal {goal:.1f}")
+    say("the same without jq", f"{plain:8.1f} us   goal 15.0")
+    for name, call in languages().items():
+        say(name, f"{best(call, 10 * CALLS):8.2f} us")
