@@ -6,7 +6,6 @@ that can never be compared is found when the filter is compiled.
 """
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,7 @@ from sensor.fields import Name, not_built
 from sensor.reason import Check, Reason
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
-from spine.lang import EvaluationError, paths
+from spine.lang import EvaluationError, paths, regex
 from spine.lang.gjson import Document, Result
 from spine.lang.gonumber import parse_float
 from spine.model import Model, warn
@@ -156,7 +155,7 @@ def _match(one: DataFilter) -> _Match:
                 return _any_match([_number(v, one.comparator) for v in one.value])
             case "bool":
                 return _any_match([_bool(v) for v in one.value])
-    except ValueError as exc:
+    except (ValueError, ConfigError) as exc:
         raise ConfigError(
             f"reading value of data filter {one.path!r} as {one.type}: {exc}"
         ) from exc
@@ -169,38 +168,12 @@ def _any_match(matches: Sequence[_Match]) -> _Match:
 
 
 def _string(pattern: str, comparator: str) -> _Match:
-    search = _search(pattern)
+    search = regex.compile(pattern).search
     if comparator in {"", "="}:
         return lambda found: search(found.text)
     if comparator == "!=":
         return lambda found: not search(found.text)
     return lambda _: False  # texts have no order here; the plan warns
-
-
-_LITERAL = re.compile(r"(\^?)([^\\.+*?()|\[\]{}^$]*)(\$?)")
-
-
-def _search(pattern: str) -> Callable[[str], bool]:
-    """Compile a regular expression that is searched for anywhere; plain texts need no engine."""
-    if match := _LITERAL.fullmatch(pattern):
-        start, text, end = match[1], match[2], match[3]
-        if start and end:
-            return lambda value: value == text
-        if start:
-            return lambda value: value.startswith(text)
-        if end:
-            return lambda value: value.endswith(text)
-        return lambda value: text in value
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        search = re2.compile(pattern, options=options).search
-    except re2.error as exc:
-        why = exc.args[0].decode() if isinstance(exc.args[0], bytes) else str(exc)
-        raise ValueError(f"{pattern!r} is no regular expression (RE2): {why}") from exc
-    return lambda value: search(value) is not None
 
 
 def _number(text: str, comparator: str) -> _Match:
