@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check format generate bench live clean
+.PHONY: help demo test check format generate bench fuzz live clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: $(VENV)/.dev  ## Set up and run all tests
 
 live: $(VENV)/.dev  ## Run only the tests that need real servers
 	CI=true $(BIN)/python -m pytest tests/live
+
+fuzz: $(VENV)/.dev  ## Feed 100,000 made-up inputs to every parser and evaluator
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100000} $(BIN)/python -m pytest -v -m fuzz --timeout 0 tests
 
 check: $(VENV)/.dev  ## Format, lint, types, import contracts, generated files
 	$(BIN)/ruff format --check .
