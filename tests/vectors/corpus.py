@@ -1,10 +1,11 @@
-"""The recorded answers of Argo Events in `../shared/vectors/sensor`, and how they are used.
+"""Folders of vectors: what Argo Events answered, in `../shared/vectors`, and our own slice.
 
-A family is an empty list where the folder is absent. A vector that cannot be run is left out by
-a rule with a name and a reason, never by its id, so that more vectors of the same kinds can be
-dropped in; pytest counts what each rule leaves out.
+The format is that of `../shared/vectors/sensor/README.md`: a file `<family>.json` holds the
+vectors of a family. A folder with an `env.json` and `.jsonl` files holds vectors of languages,
+which are given the same form here.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -12,36 +13,62 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from vectors.outcome import Vector
 
 from spine.event import Event
 
-FOLDER = Path(__file__).parents[3] / "shared" / "vectors" / "sensor"
-
-Vector = dict[str, Any]
-
-
-class Rule(NamedTuple):
-    """Why some vectors are left out."""
-
-    reason: str
-    matches: Callable[[Vector], bool]
+SHARED = Path(__file__).parents[3] / "shared" / "vectors"
+FOLDERS = [SHARED / "sensor", SHARED / "languages"]
+OWN = Path(__file__).parent / "own"
 
 
-def family(name: str, *rules: Rule) -> list[Any]:
-    """Return the vectors of a family as parameters of a test; skipped where a rule matches."""
-    path = FOLDER / f"{name}.json"
-    vectors = json.loads(path.read_text()) if path.exists() else []
-    return [_parameter(vector, rules) for vector in vectors]
+class Unreadable(Exception):
+    """A folder that holds no vectors, or a file that is none."""
 
 
-def _parameter(vector: Vector, rules: Sequence[Rule]) -> Any:
-    marks = [pytest.mark.skip(reason=r.reason) for r in rules if r.matches(vector)][:1]
-    return pytest.param(vector, id=vector["id"], marks=marks)
+def read(folder: Path) -> Iterator[Vector]:
+    """Yield the vectors of a folder. Raises Unreadable."""
+    if not folder.is_dir():
+        raise Unreadable(f"reading vectors of {folder}: there is no such folder")
+    files = sorted(folder.glob("*.json")) + sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise Unreadable(f"reading vectors of {folder}: no .json or .jsonl is in it")
+    for file in files:
+        try:
+            yield from _languages(file) if file.suffix == ".jsonl" else _family(file)
+        except (ValueError, KeyError, TypeError) as exc:
+            raise Unreadable(f"reading {file}: {exc!r}") from exc
 
 
-def differs(reason: str) -> None:
-    """Leave the running vector out: what we do there is another thing on purpose."""
-    pytest.skip(f"differs on purpose: {reason}")
+def _family(file: Path) -> Iterator[Vector]:
+    content = json.loads(file.read_text())
+    if isinstance(content, list):
+        yield from (one for one in content if isinstance(one, dict))  # else a list of ids
+
+
+_LANGUAGES = {"expr": "expr", "template": "template"}
+_INPUTS = frozenset({"expr", "template"})
+
+
+def _languages(file: Path) -> Iterator[Vector]:
+    """Yield lines such as `{"expr": ..., "percent_v": ...}` as vectors."""
+    env = json.loads((file.parent / "env.json").read_text())
+    family = "language_" + next(k for k in _LANGUAGES if file.name.startswith(k))
+    for line in file.read_text().splitlines():
+        raw = json.loads(line)
+        text = next(raw[k] for k in raw if k in _INPUTS)
+        expect = {k: v for k, v in raw.items() if k not in _INPUTS}
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        group = file.name.removesuffix(".jsonl")
+        yield {
+            "id": f"{family}.{group}.{digest}",
+            "family": family,
+            "input": {"text": text, "env": env},
+            "expect": expect,
+        }
+
+
+# ---------------------------------------------------------------------------- events
 
 
 def event(given: Vector) -> Event:
@@ -65,33 +92,28 @@ def events(given: dict[str, Vector]) -> dict[str, Event]:
     return {name: event(one) for name, one in given.items()}
 
 
-def walk(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every key with its value, at any depth."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield key, inner
-            yield from walk(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from walk(inner)
+# ---------------------------------------------------------------------------- single families
 
 
-def uses(*keys: str) -> Callable[[Vector], bool]:
-    """Return whether a key with a value stands anywhere in the input."""
-    return lambda vector: any(key in keys and value for key, value in walk(vector["input"]))
+class Rule(NamedTuple):
+    """Why some vectors are left out."""
+
+    reason: str
+    matches: Callable[[Vector], bool]
 
 
-TEMPLATES = Rule(
-    "uses dataTemplate, contextTemplate or template: Go templates come with a later release",
-    uses("dataTemplate", "contextTemplate", "template"),
-)
-SOURCE_TEMPLATES = Rule(
-    "uses dataTemplate or contextTemplate: Go templates come with a later release",
-    uses("dataTemplate", "contextTemplate"),
-)
-DATA_TEMPLATES = Rule(
-    "uses template of a data filter: Go templates come with a later release",
-    lambda v: any(k == "template" and isinstance(x, str) and x for k, x in walk(v["input"])),
-)
-SCRIPTS = Rule("uses script: Lua comes with a later release", uses("script"))
-EXPRS = Rule("uses exprs: govaluate comes with a later release", uses("exprs"))
+def family(name: str, *rules: Rule) -> list[Any]:
+    """Return the shared vectors of a family as parameters of a test; skipped where a rule matches."""
+    path = SHARED / "sensor" / f"{name}.json"
+    vectors = json.loads(path.read_text()) if path.exists() else []
+    return [_parameter(vector, rules) for vector in vectors]
+
+
+def _parameter(vector: Vector, rules: Sequence[Rule]) -> Any:
+    marks = [pytest.mark.skip(reason=r.reason) for r in rules if r.matches(vector)][:1]
+    return pytest.param(vector, id=vector["id"], marks=marks)
+
+
+def differs(reason: str) -> None:
+    """Leave the running vector out: what we do there is another thing on purpose."""
+    pytest.skip(f"differs on purpose: {reason}")
