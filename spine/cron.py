@@ -23,6 +23,12 @@ from spine.errors import ConfigError
 from spine.runtime import seconds
 
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+INSTANT = timedelta(microseconds=1)
+LONG_AGO = timedelta(days=366 * 16)
+"""How far back a tick is looked for: 29 February may be away for eight years."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -66,6 +72,14 @@ class Every:
         """Return the tick that follows a moment."""
         return (after + self.distance).replace(microsecond=0)
 
+    def previous(self, before: datetime) -> datetime | None:
+        """Return the latest tick before a moment, in UTC, counted from 1970.
+
+        From there, and not from when a process began, so that all processes agree.
+        """
+        since = before - _EPOCH
+        return _EPOCH + self.distance * (-(-since // self.distance) - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Cron:
@@ -95,6 +109,30 @@ class Cron:
         except (CronSimError, OverflowError):
             return None
         return min(found, default=None)
+
+    def previous(self, before: datetime) -> datetime | None:
+        """Return the latest tick before a moment, in UTC; None: there was none in a long time.
+
+        Found by asking what follows, so that both directions agree wherever clocks change.
+        """
+        high = before.astimezone(UTC)
+        span = MINUTE
+        while (tick := self._within(high - span, high)) is None:
+            span *= 2
+            if span > LONG_AGO:
+                return None
+        while high - tick > SECOND:
+            middle = tick + (high - tick) / 2
+            later = self._within(middle, high)
+            if later is None:
+                high = middle + INSTANT  # the middle itself may be a tick
+            else:
+                tick = later
+        return tick
+
+    def _within(self, after: datetime, before: datetime) -> datetime | None:
+        tick = self.next(after)
+        return tick if tick is not None and tick < before else None
 
     def _repeats(self, moment: datetime) -> timedelta:
         """Return by how much the clock will go back while it shows the time of this moment."""

@@ -135,6 +135,7 @@ def test_recorded_activations(vector):
     plan = cron.parse(given["cron"], cron.find_zone(given["timezone"] or "UTC"))
     previous = datetime.fromisoformat(vector["expect"]["result"])
 
+    assert plan.previous(before) == previous
     assert plan.next(previous - timedelta(seconds=1)) == previous
     assert plan.next(previous) >= before
 
@@ -180,7 +181,25 @@ def test_every_change_of_clocks(minutes, hours, zone, day, offset):
         expected = brute.next(after)
         assert plan.next(after) == expected
         assert plan.next(after.astimezone(timezone(timedelta(hours=3)))) == expected
+        assert plan.previous(expected + timedelta(microseconds=1)) == expected
+        assert plan.previous(expected) <= after
         after = expected
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "expected"),
+    [
+        ("@every 90s", "2024-03-15T10:30:00Z", "2024-03-15T10:28:30Z"),
+        ("@every 90s", "2024-03-15T10:29:59.5Z", "2024-03-15T10:28:30Z"),
+        ("0 0 29 2 *", "2104-02-28T00:00Z", "2096-02-29T00:00Z"),
+        ("* * * 1 *", "2024-12-31T00:00Z", "2024-01-31T23:59Z"),
+        ("* * * * *", "2024-03-15T10:30Z", "2024-03-15T10:29Z"),
+        ("0 */2 * * *", "2024-03-15T12:00:01Z", "2024-03-15T12:00Z"),
+    ],
+)
+def test_the_latest_before(text, before, expected):
+    found = cron.parse(text, UTC).previous(datetime.fromisoformat(before))
+    assert found == datetime.fromisoformat(expected)
 
 
 def test_local_zone(monkeypatch):
