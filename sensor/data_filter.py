@@ -9,10 +9,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import Field, field_validator, model_validator
 
 from sensor.fields import Name, not_built
-from sensor.reason import Check, Reason
+from sensor.hints import hints_of_body, hints_of_path, hints_of_value, shortened
+from sensor.reason import Check, Finding, Look, Reason
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
 from spine.lang import EvaluationError, paths, regex
@@ -30,8 +32,9 @@ class DataFilter(Model):
     """What the value is compared as."""
     value: Annotated[list[Name], Field(min_length=1)]
     """Wanted values, any of which will do: regular expressions for `string`."""
-    comparator: Literal["", "=", "!=", "<", "<=", ">", ">="] = ""
-    """How a value is compared; empty is `=`. Of no effect on `bool`."""
+    comparator: Literal["", "=", "!=", "<", "<=", ">", ">=", "notIn"] = ""
+    """How a value is compared; empty is `=`. On `bool` all but `notIn` are `=`. `notIn` is ours:
+    it passes where none of the values matches."""
     template: Annotated[str, not_built("template")] = ""
     """Go template over the value; comes with a later release."""
 
@@ -51,12 +54,16 @@ class DataFilter(Model):
     @model_validator(mode="after")
     def _odd_combinations(self) -> "DataFilter":
         comparator = self.comparator
-        if self.type == "bool" and comparator not in {"", "="}:
-            warn(f"comparator: {comparator} is ignored for bool: it is compared as =")
+        if self.type == "bool" and comparator not in {"", "=", "notIn"}:
+            other = " (write notIn)" if comparator == "!=" else ""
+            warn(f"comparator: {comparator} is ignored for bool: it is compared as ={other}")
         if self.type == "string" and comparator[:1] in {"<", ">"}:
             warn(f"comparator: texts are not ordered: {comparator} never passes")
         if self.type != "bool" and comparator == "!=" and len(self.value) > 1:
-            warn("value: with != it is enough to differ from one of several values")
+            warn(
+                "value: with != it is enough to differ from one of several values (write"
+                " comparator: notIn to differ from all)"
+            )
         return self
 
 
@@ -75,6 +82,7 @@ def passes(_event: Event, _document: Document) -> None:
     """Pass every event."""
 
 
+_Get = Callable[[Document], Result | None]
 _Test = Callable[[Document], Reason | None]
 _Match = Callable[[Result], bool]
 
@@ -83,21 +91,71 @@ def compile_data(filters: Sequence[DataFilter], operator: str) -> Check:
     """Compile data filters. Raises ConfigError for a value or a path that can never work."""
     if not filters:
         return passes
-    tests = [_test(one) for one in filters]
+    tests = [test for _, test in _numbered(filters)]
     joined = _any_test(tests) if operator == "or" and len(tests) > 1 else _all_tests(tests)
 
     def check(event: Event, document: Document) -> Reason | None:
         if event.data is None:
             return None
-        if not document.valid:
-            raise FilterError(
-                f"filtering event {event.id!r} of {event.source}/{event.subject} by its data: "
-                "not valid JSON",
-                hint="see what was sent with: tocsin dlq show",
-            )
+        require_json(event, document)
         return joined(document)
 
     return check
+
+
+def require_json(event: Event, document: Document) -> None:
+    """Raise FilterError where the data of an event is not JSON."""
+    if not document.valid:
+        raise FilterError(
+            f"filtering event {event.id!r} of {event.source}/{event.subject} by its data: "
+            "not valid JSON",
+            hint="see what was sent with: tocsin dlq show",
+        )
+
+
+def look_at_data(filters: Sequence[DataFilter]) -> list[Look]:
+    """Return what asks each data filter alone, by the tests that decide."""
+    tests = zip(filters, _numbers(filters), _numbered(filters), strict=True)
+    return [_look(one, number, *test) for one, number, test in tests]
+
+
+def _look(one: DataFilter, number: int, get: "_Get", test: "_Test") -> Look:
+    def look(event: Event, document: Document) -> Finding:
+        finding = Finding("data", True, number, one.path, _wanted(one))
+        if event.data is None:
+            return msgspec.structs.replace(finding, hints=("without data every event passes",))
+        try:
+            require_json(event, document)
+            found, reason = get(document), test(document)
+        except FilterError as exc:
+            hints = hints_of_body(event)
+            return msgspec.structs.replace(
+                finding, passed=False, detail=str(exc), error=True, hints=hints
+            )
+        except EvaluationError as exc:
+            return msgspec.structs.replace(finding, passed=False, detail=str(exc), error=True)
+        if found is None:
+            hints = hints_of_path(one.path, document)
+        else:
+            hints = hints_of_value(one, found, reason is None)
+        return msgspec.structs.replace(
+            finding,
+            passed=reason is None,
+            found="" if found is None else shortened(found.raw),
+            detail="" if reason is None else reason._replace(number=0).text,
+            hints=hints,
+        )
+
+    return look
+
+
+def _numbers(filters: Sequence[DataFilter]) -> Sequence[int]:
+    return [0] if len(filters) == 1 else range(1, len(filters) + 1)
+
+
+def _numbered(filters: Sequence[DataFilter]) -> list[tuple["_Get", "_Test"]]:
+    """Compile each of several filters, with its number for people where there are several."""
+    return [_test(one, n) for one, n in zip(filters, _numbers(filters), strict=True)]
 
 
 def _all_tests(tests: Sequence[_Test]) -> _Test:
@@ -127,10 +185,10 @@ def _any_test(tests: Sequence[_Test]) -> _Test:
     return test
 
 
-def _test(one: DataFilter) -> _Test:
-    get, matches = paths.compile(one.path).get, _match(one)
-    wanted = f"{one.comparator or '='} {' or '.join(one.value)} ({one.type})"
-    missing = Reason("PathMissing", one.path)
+def _test(one: DataFilter, number: int) -> tuple[_Get, _Test]:
+    """Return what gives the value that is compared, and the comparison."""
+    get, matches, wanted = paths.compile(one.path).get, _match(one), _wanted(one)
+    missing = Reason("PathMissing", one.path, number=number)
 
     def test(document: Document) -> Reason | None:
         try:
@@ -141,24 +199,34 @@ def _test(one: DataFilter) -> _Test:
             return missing
         if matches(found):
             return None
-        return Reason("Data", one.path, wanted, found.raw[:80])
+        return Reason("Data", one.path, wanted, shortened(found.raw), number)
 
-    return test
+    return get, test
+
+
+def _wanted(one: DataFilter) -> str:
+    comparator = "none of" if one.comparator == "notIn" else one.comparator or "="
+    joined = " or ".join(one.value) if one.comparator != "notIn" else ", ".join(one.value)
+    return f"{comparator} {joined} ({one.type})"
 
 
 def _match(one: DataFilter) -> _Match:
+    none = one.comparator == "notIn"
+    comparator = "=" if none else one.comparator
     try:
-        match one.type:
-            case "string":
-                return _any_match([_string(v, one.comparator) for v in one.value])
-            case "number":
-                return _any_match([_number(v, one.comparator) for v in one.value])
-            case "bool":
-                return _any_match([_bool(v) for v in one.value])
+        matches = [_comparison(one.type, value, comparator) for value in one.value]
     except (ValueError, ConfigError) as exc:
         raise ConfigError(
             f"reading value of data filter {one.path!r} as {one.type}: {exc}"
         ) from exc
+    matched = _any_match(matches)
+    return (lambda found: not matched(found)) if none else matched
+
+
+def _comparison(kind: str, value: str, comparator: str) -> _Match:
+    if kind == "string":
+        return _string(value, comparator)
+    return _number(value, comparator) if kind == "number" else _bool(value)
 
 
 def _any_match(matches: Sequence[_Match]) -> _Match:

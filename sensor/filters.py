@@ -16,7 +16,7 @@ from sensor.expr_filter import ExprFilter, compile_exprs
 from sensor.fields import LogicalOperator
 from sensor.reason import Check, Reason
 from sensor.script_filter import compile_script
-from sensor.window import compile_window, time_of_day
+from sensor.window import compile_window, local_time, time_of_day
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
 from spine.lang.gjson import Document
@@ -133,7 +133,7 @@ def _kinds(filters: Filters) -> list[Check | None]:
         exprs = compile_exprs(filters.exprs, filters.expr_logical_operator)
     return [
         None if filters.context is None else _context(filters.context),
-        None if filters.time is None else _time(filters.time),
+        None if filters.time is None else time_check(filters.time),
         exprs,
         None if filters.data is None else compile_data(filters.data, filters.data_logical_operator),
     ]
@@ -177,27 +177,39 @@ def _any_of(checks: Sequence[Check]) -> Check:
     return check
 
 
-def _context(context: ContextFilter) -> Check:
-    names = ("type", "subject", "source", "datacontenttype")
-    wanted = [(name, getattr(context, name)) for name in names if getattr(context, name)]
+def attribute_check(name: str, value: str) -> Check:
+    """Compile the comparison of one attribute."""
 
     def check(event: Event, _document: Document) -> Reason | None:
-        for name, value in wanted:
-            got = getattr(event, name)
-            if got != value:
-                return Reason("Context", name, value, got)
-        return None
+        got = getattr(event, name)
+        return None if got == value else Reason("Context", name, value, got)
 
     return check
 
 
-def _time(window: TimeFilter) -> Check:
+def compared(context: ContextFilter) -> list[tuple[str, str]]:
+    """Return the attributes that are compared, with what is wanted of them."""
+    names = ("type", "subject", "source", "datacontenttype")
+    return [(name, getattr(context, name)) for name in names if getattr(context, name)]
+
+
+def _context(context: ContextFilter) -> Check:
+    return _all_of([attribute_check(name, value) for name, value in compared(context)])
+
+
+def time_check(window: TimeFilter) -> Check:
+    """Compile a window of the day."""
     within = compile_window(window.start, window.stop, window.timezone)
-    wanted = f"from {window.start} to {window.stop} {window.timezone or 'UTC'}"
+    wanted = hours(window)
 
     def check(event: Event, _document: Document) -> Reason | None:
         if within(event.time):
             return None
-        return Reason("Time", "time", wanted, event.time.isoformat() if event.time else "absent")
+        return Reason("Time", "time", wanted, local_time(event.time, window.timezone))
 
     return check
+
+
+def hours(window: TimeFilter) -> str:
+    """Return what a window wants, for people."""
+    return f"from {window.start} to {window.stop} {window.timezone or 'UTC'}"

@@ -76,6 +76,14 @@ def _offset(unix: int, tz: tzinfo) -> int:
     return 0 if offset is None else int(offset.total_seconds())
 
 
+def local_time(moment: datetime | None, zone: str = "") -> str:
+    """Return a moment as a clock in a time zone shows it; `absent` where there is none."""
+    if moment is None:
+        return "absent"
+    shown = moment.astimezone(time_zone(zone)).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{shown} {zone or 'UTC'}"
+
+
 def time_of_day(text: str) -> int:
     """Return the nanoseconds since midnight of a text such as `09:00:00`. Raises ConfigError."""
     match = _CLOCK.fullmatch(text)

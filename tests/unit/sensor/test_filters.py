@@ -47,6 +47,13 @@ def data(path: str, kind: str, *value: str, comparator: str = "") -> dict:
         (data("order.gift", "bool", "0"), False),
         (data("order.note", "string", ".*"), True),  # null is there
         (data("tags.#", "number", "2"), True),
+        (data("order.status", "string", "open", "paid", comparator="notIn"), False),
+        (data("order.status", "string", "open", "void", comparator="notIn"), True),
+        (data("order.total", "number", "1", "12.5", comparator="notIn"), False),
+        (data("order.total", "number", "1", "2", comparator="notIn"), True),
+        (data("order.gift", "bool", "true", comparator="notIn"), False),
+        (data("order.gift", "bool", "false", comparator="notIn"), True),
+        (data("order.nope", "string", "x", comparator="notIn"), False),
         ({"data": []}, True),
         ({"context": {"type": "webhook", "source": "shop"}}, True),
         ({"context": {"type": "cron"}}, False),
@@ -184,3 +191,13 @@ def test_combinations_without_effect_warn() -> None:
     ):
         load(Filters, odd, on_warning=warnings.append)
     assert [w.partition(":")[0] for w in warnings] == ["comparator", "comparator", "value"]
+    assert all("notIn" in warnings[at] for at in (0, 2))
+
+
+def test_of_several_data_filters_the_reason_says_which() -> None:
+    two = (
+        data("order.status", "string", "paid")["data"] + data("order.total", "number", "9")["data"]
+    )
+    found = reason({"data": two})
+    assert found is not None
+    assert found.text == "data filter 2: order.total is 12.5, not = 9 (number)"
