@@ -6,13 +6,14 @@ Go duration texts, and `duration, factor, jitter, steps`.
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar
 
 from spine.errors import ConfigError
+from spine.lang import EvaluationError
+from spine.lang.gotime import parse_duration
 from spine.secrets import Secrets
 
 T = TypeVar("T")
@@ -110,35 +111,15 @@ async def cancelled_at_exit(*tasks: "asyncio.Task[Any]") -> AsyncIterator[None]:
 
 # ---------------------------------------------------------------------------- durations
 
-_UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "μs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-}
-_DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-
 
 def seconds(text: str) -> float:
     """Return the seconds of a Go duration such as `1m30s`. Raises ConfigError."""
-    body = text[1:] if text[:1] in {"+", "-"} else text
-    sign = -1 if text.startswith("-") else 1
-    if body == "0":
-        return 0.0
-    total, at = 0.0, 0
-    while match := _DURATION.match(body, at):
-        total += float(match[1]) * _UNITS[match[2]]
-        at = match.end()
-    if at == 0 or at != len(body):
+    try:
+        return parse_duration(text) / 1e9
+    except EvaluationError as exc:
         raise ConfigError(
-            f"reading duration {text!r}: not a number with a unit",
-            hint="write 300ms, 10s, 1m30s or 2h; there are no days",
-        )
-    return sign * total
+            str(exc), hint="write 300ms, 10s, 1m30s or 2h; there are no days"
+        ) from exc
 
 
 @dataclass(frozen=True, slots=True)

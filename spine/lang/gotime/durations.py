@@ -28,6 +28,7 @@ _UNITS = {
     "m": MINUTE,
     "h": HOUR,
 }
+_NOT_ONE = "not a number with a unit"
 _PART = re.compile(r"([0-9]*)(?:(\.)([0-9]*))?([^0-9.]*)")
 
 
@@ -157,12 +158,12 @@ def parse_duration(text: str) -> Duration:
     if body == "0":
         return Duration(0)
     if not body:
-        raise _bad(text, "it is empty")
+        raise _bad(text, _NOT_ONE)
     total, at = 0, 0
     while at < len(body):
         match = _PART.match(body, at)
         if match is None or not (match[1] or match[3]):
-            raise _bad(text, "a number is missing")
+            raise _bad(text, _NOT_ONE)
         total += _part(text, match)
         at = match.end()
     negative = text.startswith("-")
@@ -174,10 +175,10 @@ def parse_duration(text: str) -> Duration:
 def _part(text: str, match: re.Match[str]) -> int:
     whole, _, fraction, name = match.groups()
     if not name:
-        raise _bad(text, "a unit is missing")
+        raise _bad(text, _NOT_ONE)
     unit = _UNITS.get(name)
     if unit is None:
-        raise _bad(text, f"there is no unit {name!r}: write ns, us, ms, s, m or h")
+        raise _bad(text, _NOT_ONE)
     if len(whole) > 40:  # noqa: PLR2004 -- longer than any that fits, cheap to refuse
         whole = whole.lstrip("0")[:40]
     size = int(whole or "0") * unit
