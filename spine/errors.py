@@ -6,7 +6,7 @@ Fault                      ours; any other exception is a bug: in handling one e
 ├── EventError             this event can never pass: dead letter, counted
 │   ├── FilterError  TransformError  ParameterError
 └── RemoteError            the outside world failed: retried with back-off
-    ├── BusError  SourceError  TriggerError
+    ├── BusError  SourceError  TriggerError  KubeError
 
 Text: what was being done, with the value: why (what to do). Never a secret.
 """
@@ -114,3 +114,33 @@ class TriggerError(RemoteError):
     ) -> None:
         super().__init__(message, hint=hint, retry_after=retry_after)
         self.permanent = permanent
+
+
+class KubeError(RemoteError):
+    """The Kubernetes API refused a request or did not answer.
+
+    `status` is the HTTP status, 0 where there was no answer; `reason` the API's own word for it,
+    such as `NotFound`, `AlreadyExists`, `Conflict`, `Forbidden` or `Expired`.
+    """
+
+    code = "KubeFailed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        retry_after: float | None = None,
+        status: int = 0,
+        reason: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, retry_after=retry_after)
+        self.status, self.reason = status, reason
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the API understood and refused: the same request gets the same answer."""
+        return self.status in _REFUSED
+
+
+_REFUSED = frozenset({400, 401, 403, 404, 405, 406, 409, 413, 415, 422})

@@ -21,3 +21,16 @@ async def env():
     """The surroundings of a component named `beep` in `uploads`, on loopback."""
     async with Shared() as shared:
         yield Env("uploads", "beep", "ns", GivenSecrets(), shared, host="127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """A real API server, started when the first test asks for it."""
+    from kube_cluster import Cluster
+
+    one = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()

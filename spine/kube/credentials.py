@@ -1,0 +1,82 @@
+"""Where an API server is and who we are to it: kubeconfig, or what a pod is given."""
+
+import os
+import ssl
+from pathlib import Path
+from typing import Any
+
+from spine.errors import ConfigError
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+async def credentials(kubeconfig: str = "", context: str = "") -> tuple[Any, str]:
+    """Return a configuration of the official client and the namespace that goes with it.
+
+    Without a file it is KUBECONFIG, then what a pod is given, then `~/.kube/config`. Raises
+    ConfigError where none can be used.
+    """
+    file = kubeconfig or os.environ.get("KUBECONFIG", "")
+    if not file and "KUBERNETES_SERVICE_HOST" in os.environ:
+        return _of_pod()
+    if not file:
+        home = Path.home() / ".kube" / "config"
+        if not home.exists():
+            raise ConfigError(
+                "connecting to Kubernetes: no kubeconfig, and this is no pod",
+                hint="give --kubeconfig FILE or set KUBECONFIG",
+            )
+        file = str(home)
+    return await _of_file(file, context)
+
+
+def _of_pod() -> tuple[Any, str]:
+    from kubernetes.aio import config
+    from kubernetes.aio.client import Configuration
+
+    configuration = Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library has no types here
+    except config.ConfigException as exc:
+        raise ConfigError(f"reading the service account of this pod: {exc}") from exc
+    try:
+        namespace = (ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+    except OSError:
+        namespace = ""
+    return configuration, namespace or "default"
+
+
+async def _of_file(file: str, context: str) -> tuple[Any, str]:
+    from kubernetes.aio import config
+    from kubernetes.aio.client import Configuration
+
+    configuration = Configuration()
+    try:
+        await config.load_kube_config(  # type: ignore[no-untyped-call]  # the library has no types here
+            config_file=file, context=context or None, client_configuration=configuration
+        )
+        contexts, active = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call]  # as above
+    except config.ConfigException as exc:
+        raise ConfigError(f"reading kubeconfig {file}: {exc}") from exc
+    except OSError as exc:
+        raise ConfigError(f"reading kubeconfig {file}: {exc.strerror}") from exc
+    if context:
+        active = next((one for one in contexts if one.get("name") == context), {})
+    return configuration, ((active or {}).get("context") or {}).get("namespace") or "default"
+
+
+def tls(configuration: Any) -> ssl.SSLContext | bool:
+    """Return how the server is verified and who we prove to be."""
+    if not configuration.host.startswith("https:"):
+        return True
+    context = ssl.create_default_context(
+        cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data
+    )
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    # Clusters of older tools have certificates that lack what strict checking demands.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context

@@ -1,0 +1,242 @@
+"""A real Kubernetes API server for tests: etcd, kube-apiserver and kube-controller-manager.
+
+Started once for a test session on free ports, with RBAC and real service accounts. Nothing runs
+Pods. `KUBEBUILDER_ASSETS` is honoured; else the binaries are those of `tests/cluster/build.sh`.
+"""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+BUILD = Path(__file__).parent / "cluster" / "build.sh"
+ADMIN = "admin-of-the-test-cluster"
+NAMES = ("etcd", "kube-apiserver", "kube-controller-manager")
+
+
+def assets() -> Path | None:
+    """Return a folder with the binaries, None where there is none; builds nothing."""
+    given = os.environ.get("KUBEBUILDER_ASSETS")
+    if given:
+        return Path(given)
+    if shutil.which("go") is None:
+        return None
+    done = subprocess.run(
+        [BUILD], stdout=subprocess.PIPE, env={**os.environ, "GOFLAGS": "-mod=mod"}, check=False
+    )
+    return Path(done.stdout.decode().strip()) if done.returncode == 0 else None
+
+
+def missing(reason: str) -> None:
+    """Skip for want of a server, or fail under CI=true."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class Cluster:
+    """One API server and what belongs to it; its data under a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port, self._etcd, self._peer = free_port(), free_port(), free_port()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._binaries: dict[str, str] = {}
+
+    @property
+    def server(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def kubeconfig(self) -> str:
+        """A kubeconfig of somebody who may do everything."""
+        return self.config_for("admin", ADMIN)
+
+    # ------------------------------------------------------------------------ life
+
+    def start(self) -> None:
+        """Start everything and wait until it answers."""
+        folder = assets()
+        if folder is None:
+            missing("needs kube-apiserver: install Go, or set KUBEBUILDER_ASSETS")
+            return
+        for name in NAMES:
+            found = folder / name
+            path = str(found) if found.exists() else shutil.which(name)
+            if path is None:
+                missing(f"needs {name}: install etcd-server, or set KUBEBUILDER_ASSETS")
+                return
+            self._binaries[name] = path
+        self.folder.mkdir(parents=True, exist_ok=True)
+        key = self.folder / "sa.key"
+        run = partial_run(self.folder)
+        run("openssl", "genrsa", "-out", str(key), "2048")
+        run("openssl", "rsa", "-in", str(key), "-pubout", "-out", str(self.folder / "sa.pub"))
+        (self.folder / "tokens.csv").write_text(f'{ADMIN},admin,1,"system:masters"\n')
+        self._run_etcd()
+        self.start_api()
+        self._run_controllers()
+
+    def _run_etcd(self) -> None:
+        client, peer = f"http://127.0.0.1:{self._etcd}", f"http://127.0.0.1:{self._peer}"
+        self._run(
+            "etcd", "--data-dir", f"{self.folder}/etcd", "--unsafe-no-fsync",
+            "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", f"default={peer}",
+        )  # fmt: skip
+
+    def start_api(self) -> None:
+        """Start the API server, on the port of the last time if there was one."""
+        self._run(
+            "kube-apiserver",
+            "--etcd-servers", f"http://127.0.0.1:{self._etcd}",
+            "--cert-dir", f"{self.folder}/pki",
+            "--secure-port", str(self.port), "--bind-address", "127.0.0.1",
+            "--service-account-key-file", f"{self.folder}/sa.pub",
+            "--service-account-signing-key-file", f"{self.folder}/sa.key",
+            "--service-account-issuer", "https://kubernetes.default.svc",
+            "--token-auth-file", f"{self.folder}/tokens.csv",
+            "--authorization-mode", "RBAC",
+            "--service-cluster-ip-range", "10.96.0.0/16",
+            "--disable-admission-plugins", "ServiceAccount",
+        )  # fmt: skip
+        self._until_ready()
+
+    def _run_controllers(self) -> None:
+        self._run(
+            "kube-controller-manager", "--kubeconfig", self.kubeconfig,
+            "--service-account-private-key-file", f"{self.folder}/sa.key",
+            "--leader-elect=false", "--bind-address", "127.0.0.1",
+            "--secure-port", str(free_port()),
+            "--controllers", "*,-nodelifecycle,-nodeipam,-cloud-node-lifecycle,"
+            "-service-lb-controller,-node-route-controller",
+        )  # fmt: skip
+
+    def _run(self, name: str, *arguments: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [self._binaries[name], *arguments], stdout=log, stderr=log, cwd=self.folder
+            )
+
+    def _until_ready(self) -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            if self._processes["kube-apiserver"].poll() is not None:
+                break
+            try:
+                self.call("GET", "/readyz")
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        log = (self.folder / "kube-apiserver.log").read_text()[-2000:]
+        pytest.fail(f"kube-apiserver did not get ready:\n{log}")
+
+    def kill_api(self) -> None:
+        """End the API server at once; its data stays."""
+        self._end("kube-apiserver", signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End everything."""
+        for name in reversed(NAMES):
+            self._end(name, signal.SIGKILL)
+
+    def _end(self, name: str, number: int) -> None:
+        process = self._processes.pop(name, None)
+        if process is not None:
+            process.send_signal(number)
+            process.wait()
+
+    # ------------------------------------------------------------------------ use
+
+    def config_for(self, name: str, token: str, namespace: str = "default") -> str:
+        """Write the kubeconfig of somebody and return its path."""
+        file = self.folder / f"{name}.kubeconfig"
+        authority = base64.b64encode((self.folder / "pki" / "apiserver.crt").read_bytes()).decode()
+        cluster = {"server": self.server, "certificate-authority-data": authority}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": name, "user": {"token": token}}],
+            "contexts": [
+                {
+                    "name": "test",
+                    "context": {"cluster": "test", "user": name, "namespace": namespace},
+                }
+            ],
+            "current-context": "test",
+        }
+        file.write_text(json.dumps(config))
+        return str(file)
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> dict:
+        """Ask the API server as its admin and return the answer. Raises OSError."""
+        context = ssl._create_unverified_context()
+        request = urllib.request.Request(
+            self.server + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {ADMIN}",
+                "Content-Type": "application/json",
+                **{k.replace("_", "-"): v for k, v in headers.items()},
+            },
+        )
+        with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+            content = answer.read()
+        return json.loads(content) if content.startswith(b"{") else {}
+
+    def namespace(self, name: str) -> str:
+        """Make a namespace and return its name."""
+        self.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        return name
+
+    def account(self, name: str, namespace: str) -> str:
+        """Make a service account and return its kubeconfig."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        self.call("POST", path, {"metadata": {"name": name}})
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        token = self.call("POST", f"{path}/{name}/token", asked)["status"]["token"]
+        return self.config_for(f"{namespace}-{name}", token, namespace)
+
+    def compact(self) -> None:
+        """Have etcd forget every older version, as it does by itself every five minutes."""
+        url = f"http://127.0.0.1:{self._etcd}/v3/kv"
+        key = base64.b64encode(b"compaction").decode()
+        put = _post(f"{url}/put", {"key": key, "value": key})
+        _post(f"{url}/compaction", {"revision": put["header"]["revision"], "physical": True})
+
+
+def _post(url: str, body: object) -> dict:
+    request = urllib.request.Request(url, data=json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def partial_run(folder: Path):
+    """Return a function that runs a command in a folder and fails the test if it fails."""
+
+    def run(*words: str) -> None:
+        done = subprocess.run(words, cwd=folder, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+
+    return run
