@@ -45,11 +45,8 @@ class Seen:
     """Why it does not count; None: it does."""
 
 
-def look(
-    dependency: PlannedDependency, event: Event, document: Document, *, trace: bool = False
-) -> Seen:
+def look(dependency: PlannedDependency, event: Event, document: Document) -> Seen:
     """Transform and filter an event. Raises TransformError and FilterError."""
-    del trace  # nothing is told in detail yet
     if dependency.transform is not None:
         event = dependency.transform(event)
         document = Document(event.data or b"")

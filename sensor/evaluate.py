@@ -17,6 +17,14 @@ from sensor.firing import Firing
 from sensor.plan import Plan, PlannedTrigger
 from sensor.reason import Reason
 from sensor.state import Mark, Saved, State, TriggerState
+from sensor.trace import (
+    DependencyTrace,
+    Mismatch,
+    TriggerTrace,
+    mismatches,
+    trace_dependency,
+    trace_trigger,
+)
 from spine.errors import EventError, ParameterError
 from spine.event import Event, message_id
 from spine.lang.gjson import Document
@@ -34,6 +42,7 @@ class DependencyVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: Reason | None = None
     message: str = ""
     """What the fault was."""
+    trace: DependencyTrace | None = None
 
     @property
     def detail(self) -> str:
@@ -59,6 +68,7 @@ class TriggerVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """Dependencies of its conditions that have not come."""
     message: str = ""
     """What the fault was."""
+    trace: TriggerTrace | None = None
 
     @property
     def detail(self) -> str:
@@ -93,6 +103,8 @@ class Decision(msgspec.Struct):
     faults: list[EventFault] = []
     changed: frozenset[str] = frozenset()
     """Triggers whose state is another one now."""
+    others: list[Mismatch] = []
+    """Dependencies that do not mean the event; of a trace only."""
 
 
 def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held against
@@ -114,12 +126,15 @@ def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held
     """
     dependencies = plan.dependencies_of(event.source, event.subject)
     if not dependencies:
-        return Decision(state, known=plan.expects(event.source, event.subject))
+        others = mismatches(plan, event) if trace else []
+        return Decision(state, plan.expects(event.source, event.subject), others=others)
     run = _Run(plan, state, event, Mark(stored or now, sequence), trace=trace)
     for dependency in dependencies:
         if dependency.name not in skip:
             run.look(dependency)
     run.advance()
+    if trace:
+        run.trace()
     return run.decision
 
 
@@ -156,6 +171,8 @@ class _Run:
         self._seen: dict[str, Seen] = {}
         self._waiting: dict[str, None] = {}
         self._id = message_id(event)
+        self._fired: dict[tuple[str, str], Firing] = {}
+        """Events of firings by trigger and dependency; of a trace only."""
 
     # ------------------------------------------------------------------------ dependencies
 
@@ -163,7 +180,7 @@ class _Run:
         """Look at the event as one dependency does."""
         decision, name = self.decision, dependency.name
         try:
-            seen = look(dependency, self._event, self._document, trace=self._trace)
+            seen = look(dependency, self._event, self._document)
         except EventError as exc:
             decision.faults.append(
                 EventFault(f"dependencies.{name}", exc.code, str(exc), dependency=name)
@@ -177,6 +194,32 @@ class _Run:
         decision.dependencies.append(DependencyVerdict(name, True, PASSED))
         self._seen[name] = seen
         self._waiting.update(dict.fromkeys(dependency.triggers))
+
+    def trace(self) -> None:
+        """Put what was looked at into the verdicts."""
+        plan, decision = self._plan, self.decision
+        decision.others = mismatches(plan, self._event)
+        decision.dependencies = [
+            msgspec.structs.replace(
+                one,
+                trace=trace_dependency(
+                    plan, plan.dependencies[one.name], self._event, self._document
+                ),
+            )
+            for one in decision.dependencies
+        ]
+        decision.triggers = [
+            msgspec.structs.replace(
+                one,
+                trace=trace_trigger(
+                    plan,
+                    plan.triggers[one.name],
+                    decision.state.of(one.name),
+                    self._fired.get((one.name, one.dependency)),
+                ),
+            )
+            for one in decision.triggers
+        ]
 
     # ------------------------------------------------------------------------ triggers
 
@@ -243,6 +286,8 @@ class _Run:
         code: TriggerCode = "Fired",
     ) -> bool:
         """Take the action of a firing; return False where its `if` says that there is none."""
+        if self._trace:
+            self._fired[planned.name, name] = events
         try:
             if planned.applies is not None and not planned.applies(events, name):
                 self._verdict(planned, "Skipped", name, message="its if is false")

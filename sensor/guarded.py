@@ -33,6 +33,7 @@ class _Request(msgspec.Struct):
     sequence: int
     stored: float
     skip: tuple[str, ...]
+    trace: bool = False
 
 
 _encode = msgspec.json.Encoder().encode
@@ -62,13 +63,14 @@ def worker(init: bytes) -> Callable[[bytes], bytes]:
                 sequence=asked.sequence,
                 stored=asked.stored,
                 skip=asked.skip,
+                trace=asked.trace,
             )
         )
 
     return answer
 
 
-def request(
+def request(  # noqa: PLR0913 -- what `evaluate` takes
     state: State,
     event: Event,
     now: float,
@@ -76,9 +78,10 @@ def request(
     sequence: int = 0,
     stored: float = 0.0,
     skip: tuple[str, ...] = (),
+    trace: bool = False,
 ) -> bytes:
     """Return a request for a worker."""
-    return _encode(_Request(state, event, now, sequence, stored, skip))
+    return _encode(_Request(state, event, now, sequence, stored, skip, trace))
 
 
 def decision(answer: bytes) -> Decision:

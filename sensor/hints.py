@@ -76,6 +76,11 @@ def hints_of_path(path: str, document: Document) -> tuple[str, ...]:
     return _walked(path, document)
 
 
+def is_there(path: str, document: Document) -> bool:
+    """Return whether something stands at a plain path."""
+    return bool(_PLAIN.fullmatch(path)) and document.valid and _at(path, document) is not None
+
+
 def _moved(path: str) -> list[str]:
     first, _, rest = path.partition(".")
     inner = [rest] if rest and first in _WRAPPERS else []
