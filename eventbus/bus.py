@@ -74,6 +74,9 @@ class Message:
     pending: int = 0
     """Messages of the reader that wait behind it."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    number: int = 0
+    """Which delivery of its durable this is; consecutive, so whoever reads alone sees that one went
+    missing. 0 where no durable handed it out."""
 
 
 Handle = Callable[[Message], Awaitable[None]]
@@ -115,8 +118,11 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def delete(self, key: str) -> None:
-        """Remove a key; no error where there is none."""
+    async def delete(self, key: str, *, revision: int | None = None) -> None:
+        """Remove a key; no error where there is none.
+
+        With a revision, only if nobody has written it since then.
+        """
 
     @abstractmethod
     async def keys(self, prefix: str = "") -> list[str]:

@@ -62,6 +62,8 @@ class _Durable:
     reader: Reader
     position: int
     """Sequence up to which all was looked at."""
+    handed: int = 0
+    """Deliveries so far."""
     taken: dict[int, int] = field(default_factory=dict)
     """Handed out and not acknowledged: deliveries of each sequence."""
     back: dict[int, float] = field(default_factory=dict)
@@ -210,7 +212,9 @@ class MemoryBus(Bus):
     def _handed(self, stream: _Stream, durable: _Durable, message: Message) -> Message:
         deliveries = durable.taken.get(message.sequence, 0) + 1
         durable.taken[message.sequence] = deliveries
-        return replace(message, deliveries=deliveries, pending=self._pending(stream, durable))
+        durable.handed += 1
+        pending = self._pending(stream, durable)
+        return replace(message, deliveries=deliveries, pending=pending, number=durable.handed)
 
     async def _work(
         self, stream: _Stream, durable: _Durable, message: Message, handle: Handle
@@ -342,9 +346,11 @@ class MemoryStore(Store):
         return self._revision
 
     @override
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, revision: int | None = None) -> None:
         await asyncio.sleep(0)
-        self._values.pop(key, None)
+        found = self._values.get(key)
+        if found is not None and revision in {None, found[1]}:
+            del self._values[key]
 
     @override
     async def keys(self, prefix: str = "") -> list[str]:

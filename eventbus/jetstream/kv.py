@@ -107,8 +107,10 @@ class Bucket(Store):
         return ack.seq
 
     @override
-    async def delete(self, key: str) -> None:
-        body = {"filter": f"$KV.{self._name}.{escape(key)}"}
+    async def delete(self, key: str, *, revision: int | None = None) -> None:
+        body: dict[str, Any] = {"filter": f"$KV.{self._name}.{escape(key)}"}
+        if revision is not None:
+            body["seq"] = revision + 1  # removes what is older than that
         what = f"deleting key {key!r} of bucket {self._name}"
         try:
             await self._api.call(f"STREAM.PURGE.{self._stream}", body, what=what)

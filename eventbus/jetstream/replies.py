@@ -21,9 +21,9 @@ def message_of(msg: "Msg") -> Message:
     """Return a delivered message. Raises ValueError for a reply that is no acknowledgement's."""
     tokens = msg.reply.split(".")
     if len(tokens) == _SHORT:
-        deliveries, sequence, _, stored, pending = tokens[4:]
+        deliveries, sequence, number, stored, pending = tokens[4:]
     elif len(tokens) >= _LONG:
-        deliveries, sequence, _, stored, pending = tokens[6:11]
+        deliveries, sequence, number, stored, pending = tokens[6:11]
     else:
         raise ValueError(f"no acknowledgement subject: {msg.reply!r}")
     return Message(
@@ -34,4 +34,5 @@ def message_of(msg: "Msg") -> Message:
         int(deliveries),
         int(pending),
         msg.headers or {},
+        int(number),
     )

@@ -123,6 +123,31 @@ async def test_delivers_in_the_order_of_the_stream(bus: Bus):
         assert [m.sequence for m in inbox.messages] == list(range(1, 51))
 
 
+async def test_deliveries_are_numbered_without_gaps(bus: Bus):
+    """Also when a message comes back, and when somebody else goes on reading."""
+    async with consuming(bus, first := Inbox(RemoteError("no", retry_after=0))):
+        for n in range(5):
+            await bus.publish(event(n))
+        await eventually(lambda: len(first.messages) == 5)
+    async with consuming(bus, second := Inbox()):
+        await bus.publish(event(5))
+        await eventually(lambda: second.messages)
+
+    numbers = [m.number for m in (*first.seen, *second.seen)]
+    assert numbers == list(range(numbers[0], numbers[0] + 7))
+
+
+async def test_what_was_given_back_comes_before_what_is_new(bus: Bus):
+    async with consuming(bus, busy := Busy(), in_flight=6):
+        for n in range(12):
+            await bus.publish(event(n))
+        await eventually(lambda: busy.running == 6)
+    async with consuming(bus, inbox := Inbox(), in_flight=6):
+        await eventually(lambda: len(inbox.messages) == 12)
+
+    assert sorted(m.sequence for m in inbox.messages[:6]) == [1, 2, 3, 4, 5, 6]
+
+
 async def test_delivers_only_its_subjects(bus: Bus):
     async with consuming(bus, inbox := Inbox()):
         await bus.publish(event(1, name="boop"))
@@ -520,6 +545,16 @@ async def test_a_deleted_key_begins_anew(bus: Bus):
     await store.put("k", b"2", revision=None)
     value, _ = await store.get("k") or (b"", 0)
     assert value == b"2"
+
+
+async def test_a_key_is_deleted_only_as_it_was_seen(bus: Bus):
+    store = bus.store(STATE)
+    first = await store.put("k", b"1", revision=None)
+    second = await store.put("k", b"2", revision=first)
+    await store.delete("k", revision=first)
+    assert await store.get("k") == (b"2", second)
+    await store.delete("k", revision=second)
+    assert await store.get("k") is None
 
 
 async def test_any_text_is_a_key(bus: Bus):

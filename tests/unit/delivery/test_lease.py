@@ -58,7 +58,7 @@ class Broken(Store):
         self._check()
         return await self.store.put(key, value, revision=revision)
 
-    async def delete(self, key):
+    async def delete(self, key, *, revision=None):
         self._check()
 
     async def keys(self, prefix=""):

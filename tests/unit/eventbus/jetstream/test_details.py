@@ -35,7 +35,7 @@ def test_usual_keys_are_themselves():
 )
 def test_replies_of_every_server(reply):
     found = message_of(SimpleNamespace(subject="a.b", data=b"1", reply=reply, headers=None))
-    assert (found.deliveries, found.sequence, found.pending) == (3, 17, 9)
+    assert (found.deliveries, found.sequence, found.number, found.pending) == (3, 17, 5, 9)
     assert found.stored == 1763700000.5
 
 
