@@ -203,24 +203,37 @@ def compile_parameters(parameters: Sequence[Parameter]) -> Apply:
 
 def _step(parameter: Parameter) -> Apply:
     resolve, raw = compile_source(parameter.src), parameter.src.use_raw_data
-    setter, dest = sjson.compile(parameter.dest), parameter.dest
-    joins = parameter.operation in {"append", "prepend"}
-    current = gjson.compile(dest) if joins else None
-    prepends = parameter.operation == "prepend"
+    put = compile_put(parameter.dest, parameter.operation)
 
     def step(document: bytes, events: Events) -> bytes:
         value = resolve(events)
         if value is None:
             return document
+        return put(document, value.text, raw and value.kind is not Kind.STRING)
+
+    return step
+
+
+Put = Callable[[bytes, str, bool], bytes]
+"""Puts a text into a JSON document, as it is where it is JSON itself (True), else as a string."""
+
+
+def compile_put(dest: str, operation: str) -> Put:
+    """Compile a destination. Raises ConfigError for a bad path; what it gives, ParameterError."""
+    setter = sjson.compile(dest)
+    current = gjson.compile(dest) if operation in {"append", "prepend"} else None
+    prepends = operation == "prepend"
+
+    def put(document: bytes, text: str, literal: bool) -> bytes:
         try:
             if current is not None and (there := current.get(Document(document))) is not None:
-                first, last = (value.text, there.text) if prepends else (there.text, value.text)
-                return setter.set_text(document, first + last)
-            return setter.set(document, _written(value, raw).encode())
+                joined = text + there.text if prepends else there.text + text
+                return setter.set_text(document, joined)
+            return setter.set(document, (text if literal else quoted(text)).encode())
         except EvaluationError as exc:
             raise ParameterError(f"setting parameter {dest!r}: {exc}") from exc
 
-    return step
+    return put
 
 
 # ---------------------------------------------------------------------------- messages

@@ -12,7 +12,10 @@ from typing import Any
 import yaml
 from typing_extensions import override
 
-from spine.lang import gojson
+from spine.lang import EvaluationError, gojson
+
+MAX_VALUES = 500_000
+"""Values in one document, aliases written out."""
 
 _BOOLEANS = {
     **dict.fromkeys(
@@ -87,8 +90,32 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile("<<"), ["<"]
 
 
 def to_json(body: bytes) -> bytes:
-    """Return YAML as JSON. Raises ValueError for what is no YAML or no JSON either."""
+    """Return the first document of a text as JSON.
+
+    Raises ValueError for what is no YAML or no JSON either.
+    """
+    loader = _Loader(body)
     try:
-        return gojson.dumps(yaml.load(body, Loader=_Loader))  # noqa: S506 -- a safe loader
-    except (yaml.YAMLError, RecursionError, TypeError) as exc:
+        value = loader.get_data() if loader.check_data() else None
+        _count(value, {})
+        return gojson.dumps(value)
+    except (yaml.YAMLError, RecursionError, TypeError, EvaluationError) as exc:
         raise ValueError(" ".join(str(exc).split())) from exc
+    finally:
+        loader.dispose()
+
+
+def _count(value: Any, known: dict[int, int]) -> int:
+    """Return the number of values with aliases written out, which a few lines can make billions."""
+    if not isinstance(value, dict | list):
+        return 1
+    size = known.get(id(value))
+    if size is None:
+        known[id(value)] = 0  # until it is known
+        inner = value.values() if isinstance(value, dict) else value
+        size = known[id(value)] = 1 + sum(_count(item, known) for item in inner)
+    if size == 0:
+        raise ValueError("an alias stands inside of what it names")
+    if size > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values, aliases written out")
+    return size

@@ -1,6 +1,7 @@
 """Bodies in YAML: read as Argo Events' library does."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -39,3 +40,22 @@ def test_values(text: str, value: object) -> None:
 def test_what_is_no_yaml_or_no_json(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         to_json(text.encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a: &a [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{n}: &{n} [{', '.join([f'*{o}'] * 9)}]\n" for o, n in pairwise("abcdefghi")),
+        "&a [*a]",
+        "[" * 5000,
+    ],
+    ids=["aliases of aliases", "an alias of itself", "nested without end"],
+)
+def test_what_would_swell_the_process_is_refused(body: str) -> None:
+    with pytest.raises(ValueError, match=r"values|alias|nest|recurs|depth"):
+        to_json(body.encode())
+
+
+def test_the_first_document_counts() -> None:
+    assert to_json(b"a: 1\n---\nb: 2\n") == b'{"a":1}'
