@@ -37,6 +37,11 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Unix seconds of the newest event, for latency."""
     order: str = ""
     """Actions of a trigger that bear the same text are done one after another; empty: any time."""
+    claim: str = ""
+    """Hash of its idempotency key: of a trigger's actions with the same, only the first is done.
+    Empty: no such key."""
+    claimed_for: float = 0.0
+    """Seconds for which the claim holds."""
     attempt: int = 1
     """Number of the next attempt, from 1."""
     due: float = 0.0

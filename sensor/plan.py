@@ -18,6 +18,7 @@ from eventbus.bus import Topic
 from sensor.conditions import Conditions, compile_conditions
 from sensor.dependencies import ANY, PlannedDependency
 from sensor.filters import compile_filters
+from sensor.keys import Key, claim_of, compile_key, listed
 from sensor.parameters import ParameterSource, compile_parameters
 from sensor.spec import Dependency, Policy, SensorSpec, SensorTrigger, TriggerTemplate
 from sensor.templated import compile_changing, json_of, members
@@ -53,8 +54,12 @@ class PlannedTrigger:
     """Makes the content of its actions."""
     applies: Callable[[Events, str], bool] | None = None
     """What `if` says of a firing and the dependency that completed it; raises ParameterError."""
-    order: Callable[[Events], str] | None = None
+    order: Key | None = None
     """What `orderBy` says: actions of equal texts are done one after another."""
+    claim: Key | None = None
+    """What `idempotencyKey` says: of actions of equal texts only the first is done."""
+    claimed_for: float = 0.0
+    """Seconds for which that is remembered."""
 
     @property
     def kind(self) -> str:
@@ -78,6 +83,8 @@ class PlannedTrigger:
             events={name: event.id for name, event in events.items()},
             event_time=max(times, default=0.0),
             order="" if self.order is None else self.order(events),
+            claim="" if self.claim is None else claim_of(self.claim(events)),
+            claimed_for=self.claimed_for,
         )
 
 
@@ -238,6 +245,8 @@ class _Planner:
             self._look_at_sources(entry.dlq_trigger, below, conditions)
             fallback = self._planned(entry.dlq_trigger, below, conditions, rendering)
         retry, limit = entry.retry_strategy, entry.rate_limit
+        order, claim = self._keys(entry, path)
+        once = entry.idempotency_key
         return PlannedTrigger(
             name=entry.template.name,
             sensor=self._name,
@@ -249,7 +258,25 @@ class _Planner:
             policy=entry.policy,
             fallback=fallback,
             content=content,
+            order=order,
+            claim=claim,
+            claimed_for=0.0 if once is None else seconds(once.duration),
         )
+
+    def _keys(self, entry: SensorTrigger, path: Path) -> tuple[Key | None, Key | None]:
+        """Compile what `orderBy` and `idempotencyKey` say."""
+        order = claim = None
+        if entry.order_by is not None:
+            sources = listed(entry.order_by)
+            order = self._try((*path, "orderBy"), lambda: compile_key(sources, "orderBy"))
+            if entry.at_least_once is False:
+                self._warn((*path, "atLeastOnce"), "ignored: actions in order are never lost")
+        if (once := entry.idempotency_key) is not None:
+            claim = self._try(
+                (*path, "idempotencyKey", "src"),
+                lambda: compile_key(listed(once.src), "idempotencyKey"),
+            )
+        return order, claim
 
     def _content(self, entry: SensorTrigger, path: Path) -> Render | None:
         trigger = entry.template.trigger

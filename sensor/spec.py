@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from delivery.policy import RateLimit
 from sensor.fields import Flag, Int32, LogicalOperator, Name, not_built
 from sensor.filters import Filters
+from sensor.keys import IdempotencyKey, Sources
 from sensor.parameters import Parameter
 from sensor.retrying import RetryBackoff
 from sensor.trigger import Trigger
@@ -239,10 +240,19 @@ class SensorTrigger(Model):
     """False: an action is tried, but a crash or an outage may lose it. None is true."""
     dlq_trigger: "SensorTrigger | None" = None
     """What is done once all attempts have failed."""
+    order_by: Sources | None = None
+    """Ours: actions with the same value are done one after another, in the order of their events;
+    one source, or a list of which the first that has a value counts. None: in any order."""
+    idempotency_key: IdempotencyKey | None = None
+    """Ours: what makes firings the same, so that only the first of them acts. None: all act."""
 
     @model_validator(mode="after")
     def _fallback_is_delivered(self) -> "SensorTrigger":
         if self.dlq_trigger is not None:
+            if self.dlq_trigger.order_by is not None:
+                raise ValueError("orderBy has no meaning in dlqTrigger: write it beside it")
+            if self.dlq_trigger.idempotency_key is not None:
+                raise ValueError("idempotencyKey has no meaning in dlqTrigger: write it beside it")
             if self.at_least_once is False:
                 raise ValueError("dlqTrigger needs atLeastOnce: true")
             if self.dlq_trigger.at_least_once is False:
