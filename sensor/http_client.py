@@ -10,7 +10,6 @@ import hashlib
 import os
 import socket
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sensor import gourl
 from sensor.gourl import Url
+from sensor.tls import Tls, tls_context
 from spine import __version__
-from spine.errors import ConfigError, TriggerError
+from spine.errors import TriggerError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -42,15 +42,6 @@ _REDIRECTS_TO_GET = frozenset({301, 302, 303})
 _REDIRECTS = _REDIRECTS_TO_GET | {307, 308}
 _PRIVATE = frozenset({"authorization", "cookie", "cookie2", "www-authenticate"})
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-
-
-class Tls(NamedTuple):
-    """What a connection is made with, as PEM texts; empty where there is none."""
-
-    ca: str = ""
-    certificate: str = ""
-    key: str = ""
-    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +134,7 @@ class HttpClient:
         if context is None:
             if len(self._contexts) >= _CONTEXTS:
                 del self._contexts[next(iter(self._contexts))]
-            context = self._contexts[key] = _tls_context(tls)
+            context = self._contexts[key] = tls_context(tls)
         return context
 
 
@@ -223,33 +214,3 @@ def _why(exc: BaseException) -> str:
     if isinstance(exc, aiohttp.ServerDisconnectedError):
         return "the server closed the connection without a response"
     return str(exc) or type(exc).__name__
-
-
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    """Make a TLS context. Raises ConfigError for certificates that cannot be read."""
-    context = ssl.create_default_context()
-    if tls.ca:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            context.load_verify_locations(cadata=tls.ca)
-        except ssl.SSLError as exc:
-            raise ConfigError("reading tls.caCertSecret: it holds no certificate in PEM") from exc
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.certificate:
-        _load_client_certificate(context, tls)
-    return context
-
-
-def _load_client_certificate(context: ssl.SSLContext, tls: Tls) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # created with mode 0600
-        file.write(f"{tls.certificate}\n{tls.key}\n")
-        file.flush()
-        try:
-            context.load_cert_chain(file.name)
-        except ssl.SSLError as exc:
-            raise ConfigError(
-                "reading tls.clientCertSecret and tls.clientKeySecret: they are no certificate "
-                "and key in PEM that belong together"
-            ) from exc

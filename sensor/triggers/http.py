@@ -17,7 +17,7 @@ from delivery.action import Action, Outcome, Sender
 from sensor import gourl
 from sensor.credentials import BasicAuth, SecureHeader, TlsConfig
 from sensor.fields import Integer, Name
-from sensor.http_client import HttpClient, Request, Response, Tls, open_client
+from sensor.http_client import HttpClient, Request, Response, open_client
 from sensor.parameters import (
     Parameter,
     PayloadEntry,
@@ -26,6 +26,7 @@ from sensor.parameters import (
     compile_source,
 )
 from sensor.templated import compile_changing, json_of, members
+from sensor.tls import read_tls
 from sensor.trigger import Events, Render, Trigger
 from spine.errors import ConfigError, ParameterError, TriggerError
 from spine.model import Model, load
@@ -232,7 +233,7 @@ class HttpSender(Sender):
             private=frozenset(private),
             body=content.get("body", "").encode(errors="replace"),
             host=content.get("host", ""),
-            tls=self._tls(content["tls"]) if "tls" in content else None,
+            tls=read_tls(content["tls"], self._secrets) if "tls" in content else None,
         )
 
     def _value(self, name: str, source: Mapping[str, Any]) -> str:
@@ -246,14 +247,6 @@ class HttpSender(Sender):
 
     def _basic(self, auth: Mapping[str, Any]) -> str:
         return _authorization(f"{self._key(auth, 'username')}:{self._key(auth, 'password')}")
-
-    def _tls(self, tls: Mapping[str, Any]) -> Tls:
-        return Tls(
-            ca=self._key(tls, "caCertSecret"),
-            certificate=self._key(tls, "clientCertSecret"),
-            key=self._key(tls, "clientKeySecret"),
-            verify=not tls.get("insecureSkipVerify", False),
-        )
 
     def _key(self, refs: Mapping[str, Any], name: str) -> str:
         return self._secrets.secret(SecretRef(**refs[name])) if name in refs else ""
