@@ -7,7 +7,7 @@ Go duration texts, and `duration, factor, jitter, steps`.
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar
 
@@ -107,6 +107,22 @@ async def cancelled_at_exit(*tasks: "asyncio.Task[Any]") -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def cancellation_kept() -> Iterator[None]:
+    """Raise CancelledError where a client library has swallowed it.
+
+    nats-py does so while it waits for the socket, and, with Python 3.11's `wait_for`, when an
+    answer arrives together with the cancellation; the task would then never end.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 # ---------------------------------------------------------------------------- durations
