@@ -10,8 +10,8 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,7 +22,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from spine.errors import BusError, ConfigError, RemoteError
-from spine.runtime import Backoff
+from spine.runtime import Backoff, cancellation_kept
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -224,7 +224,7 @@ class Connection:
         Raises BusError when no answer comes in time; `what` says what was being done.
         """
         try:
-            with _cancellation_kept():
+            with cancellation_kept():
                 async with asyncio.timeout(seconds):
                     await self._state.up.wait()
                     return await self.client.request(subject, data, timeout=seconds + 1)
@@ -407,22 +407,6 @@ def _command(subject: str, data: bytes, reply: str, headers: dict[str, str]) -> 
     head = f"{text}\r\n".encode()
     sizes = f"HPUB {subject} {reply} {len(head)} {len(head) + len(data)}\r\n".encode()
     return b"%b%b%b\r\n" % (sizes, head, data)
-
-
-@contextmanager
-def _cancellation_kept() -> Iterator[None]:
-    """Raise CancelledError where the client library has swallowed it.
-
-    It does so while it waits for the socket, and, with Python 3.11's `wait_for`, when an answer
-    arrives together with the cancellation; the task would then never end.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task is not None else 0
-    try:
-        yield
-    finally:
-        if task is not None and task.cancelling() > before:
-            raise asyncio.CancelledError
 
 
 _NO_TLS = "the server does not speak TLS, and tls is configured"
