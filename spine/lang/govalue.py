@@ -1,0 +1,129 @@
+"""Go's types, for programs that ask for them: `typeOf`, `%T`, comparison by kind.
+
+Python's values stand for Go's: int is int64, float float64, list `[]interface {}`, dict
+`map[string]interface {}`. Where Go has another type, a class of the same shape says so. A text
+with bytes that are no UTF-8 has them as lone surrogates (`surrogateescape`).
+"""
+
+import re
+from collections.abc import Mapping
+
+from spine.lang.gotime import Duration, Month, Time, Weekday
+
+
+class Int(int):
+    """Go's `int`, the type of whole numbers in a program."""
+
+    __slots__ = ()
+
+
+class Byte(int):
+    """Go's `uint8`, the type of a letter of a text."""
+
+    __slots__ = ()
+
+
+class Strings(list[str]):
+    """Go's `[]string`."""
+
+    __slots__ = ()
+
+
+class Ints(list[int]):
+    """Go's `[]int`."""
+
+    __slots__ = ()
+
+
+class Lists(list[list[object]]):
+    """Go's `[][]interface {}`."""
+
+    __slots__ = ()
+
+
+class StringMap(dict[str, str]):
+    """Go's `map[string]string`."""
+
+    __slots__ = ()
+
+
+_NAMES: Mapping[type, tuple[str, str]] = {
+    type(None): ("<nil>", "invalid"),
+    bool: ("bool", "bool"),
+    int: ("int64", "int64"),
+    Int: ("int", "int"),
+    Byte: ("uint8", "uint8"),
+    float: ("float64", "float64"),
+    complex: ("complex128", "complex128"),
+    str: ("string", "string"),
+    bytes: ("[]uint8", "slice"),
+    list: ("[]interface {}", "slice"),
+    tuple: ("[]interface {}", "slice"),
+    Strings: ("[]string", "slice"),
+    Ints: ("[]int", "slice"),
+    Lists: ("[][]interface {}", "slice"),
+    dict: ("map[string]interface {}", "map"),
+    StringMap: ("map[string]string", "map"),
+    Time: ("time.Time", "struct"),
+    Duration: ("time.Duration", "int64"),
+    Month: ("time.Month", "int"),
+    Weekday: ("time.Weekday", "int"),
+}
+
+_ELEMENT_TYPES: Mapping[type, type] = {Strings: str, Ints: Int, Lists: list, StringMap: str}
+
+
+def type_name(value: object) -> str:
+    """Return the Go type of a value, such as `float64` or `[]interface {}`."""
+    return _described(value)[0]
+
+
+def kind_name(value: object) -> str:
+    """Return the Go kind of a value, such as `slice`; nil is `invalid`."""
+    return _described(value)[1]
+
+
+def _described(value: object) -> tuple[str, str]:
+    known = _NAMES.get(type(value))
+    if known is not None:
+        return known
+    for parent in type(value).__mro__:
+        if parent in _NAMES:
+            return _NAMES[parent]
+    if callable(value):
+        return "func()", "func"
+    return f"*{type(value).__module__.rpartition('.')[2]}.{type(value).__name__}", "ptr"
+
+
+def has_plain_elements(value: object) -> bool:
+    """Say whether the elements of a list or map are of type `interface {}`."""
+    return type(value) not in _ELEMENT_TYPES
+
+
+# ---------------------------------------------------------------------------- bytes in texts
+
+_FOREIGN = re.compile("[\ud800-\udfff]")
+
+
+def encode(text: str) -> bytes:
+    """Return the bytes that Go has for a text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass" if _mixed(text) else "surrogateescape")
+
+
+def _mixed(text: str) -> bool:
+    return any(not "\udc80" <= letter <= "\udcff" for letter in _FOREIGN.findall(text))
+
+
+def decode(data: bytes) -> str:
+    """Return the text of bytes; those that are no UTF-8 stay what they are."""
+    return data.decode(errors="surrogateescape")
+
+
+def clean(text: str) -> str:
+    """Return a text for the world: each byte that is no UTF-8 becomes U+FFFD, as in Go's JSON."""
+    if text.isascii() or not _FOREIGN.search(text):
+        return text
+    return _FOREIGN.sub("\ufffd", decode(encode(text)))
