@@ -72,7 +72,7 @@ def hints_of_path(path: str, document: Document) -> tuple[str, ...]:
         return ()
     for other in _moved(path):
         if _at(other, document) is not None:
-            return (f"data has no {path}, but has {other}",)
+            return (f"it has {other}",)
     return _walked(path, document)
 
 
@@ -140,7 +140,7 @@ def _member_missing(here: Result, gone: str, left: list[str]) -> str:
         guess = ".".join([*([gone] if gone else []), near, *rest])
         return f"did you mean {guess}"
     has = shortened(", ".join(keys)) or "nothing in it"
-    return f"{gone or 'data'} has {has}"
+    return f"{gone or 'it'} has {has}"
 
 
 # ---------------------------------------------------------------------------- values

@@ -6,7 +6,7 @@ run nothing of this is called.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -181,6 +181,8 @@ class TriggerTrace(msgspec.Struct, frozen=True, omit_defaults=True):
     present: tuple[Present, ...] = ()
     """Events that its conditions have now; of a firing those that took part."""
     parameters: tuple[ParameterTrace, ...] = ()
+    hints: tuple[str, ...] = ()
+    """What its author may have meant."""
 
 
 def trace_trigger(
@@ -188,14 +190,23 @@ def trace_trigger(
 ) -> TriggerTrace:
     """Tell what a trigger waits with or, given the events of a firing, what it took of them."""
     text = planned.conditions.text
+    entry = next(t for t in plan.spec.triggers if t.template.name == planned.name)
     if events is None:
         saved = state.saved.items()
         present = [Present(name, one.event.id, one.mark.stored) for name, one in saved]
-        return TriggerTrace(text, tuple(present))
-    entry = next(t for t in plan.spec.triggers if t.template.name == planned.name)
-    taken = [_parameter(path, one, events) for path, one in _entries(entry, ())]
+        return TriggerTrace(text, tuple(present), hints=_of_conditions(entry, planned))
+    names = [d.name for d in plan.spec.dependencies]
+    taken = [_parameter(path, one, events, names) for path, one in _entries(entry, ())]
     present = [Present(name, event.id) for name, event in events.items()]
     return TriggerTrace(text, tuple(present), tuple(taken))
+
+
+def _of_conditions(entry: SensorTrigger, planned: PlannedTrigger) -> tuple[str, ...]:
+    """Guess what was meant by conditions that nobody wrote."""
+    if entry.template.conditions.strip() or not planned.stateful:
+        return ()
+    either = " || ".join(planned.conditions.names)
+    return (f"without conditions it needs all dependencies: for any of them write {either}",)
 
 
 def _entries(value: Any, path: Path) -> Iterator[tuple[Path, PayloadEntry]]:
@@ -213,7 +224,9 @@ def _entries(value: Any, path: Path) -> Iterator[tuple[Path, PayloadEntry]]:
                 yield from _entries(getattr(value, name), (*path, info.alias or name))
 
 
-def _parameter(path: Path, entry: PayloadEntry, events: Mapping[str, Event]) -> ParameterTrace:
+def _parameter(
+    path: Path, entry: PayloadEntry, events: Mapping[str, Event], names: Sequence[str]
+) -> ParameterTrace:
     src = entry.src
     trace = ParameterTrace(place=dotted(path), dest=entry.dest, source=_source(src))
     try:
@@ -221,9 +234,17 @@ def _parameter(path: Path, entry: PayloadEntry, events: Mapping[str, Event]) -> 
     except ParameterError as exc:
         return msgspec.structs.replace(trace, fault=str(exc))
     if value is None:
-        note = f"left out: there is no event of {src.dependency_name}"
+        note = f"left out: there is no event of {_near(src.dependency_name, names)}"
         return msgspec.structs.replace(trace, note=note)
     return msgspec.structs.replace(trace, value=value.text)
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    """Return the name of a dependency, with the one that was meant if there is none of it."""
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"{name}, which no dependency is called" + (f" (did you mean {near[0]})" if near else "")
 
 
 def _source(src: ParameterSource) -> str:

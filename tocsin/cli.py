@@ -20,6 +20,7 @@ WRONG, FAILED, INTERRUPTED = 2, 1, 130
 VERBS = {
     "run": "Run a folder of manifests on this machine.",
     "lint": "Check manifests without a cluster.",
+    "explain": "Show why a Sensor fires on an event, or why not.",
     "send": "Put an event on the bus, as an event source would.",
     "tail": "Show events and actions live.",
     "dlq": "List, show, retry and drop dead letters.",

@@ -62,11 +62,11 @@ class Case:
 
 
 HINTS = [
-    Case("body", data("order.id", "string", "A"), "data has no order.id, but has body.order.id"),
-    Case("no body", data("body.plan", "string", "x"), "data has no body.plan, but has plan"),
+    Case("body", data("order.id", "string", "A"), "it has body.order.id"),
+    Case("no body", data("body.plan", "string", "x"), "it has plan"),
     Case("case", data("body.order.status", "string", "x"), "did you mean body.order.Status"),
     Case("typo", data("body.ordr.total", "string", "x"), "did you mean body.order.total"),
-    Case("other", data("zzz", "string", "x"), "data has header, body, plan, cost"),
+    Case("other", data("zzz", "string", "x"), "it has header, body, plan, cost"),
     Case(
         "array",
         data("body.items.id", "number", "1"),

@@ -105,7 +105,7 @@ def test_parameters_tell_place_source_and_value() -> None:
     assert first.source == "dataKey body.id of orders"
     assert second.value == "none"
     assert third.value is None
-    assert third.note == "left out: there is no event of gone"
+    assert third.note == "left out: there is no event of gone, which no dependency is called"
 
 
 def test_a_parameter_that_cannot_be_taken_tells_why() -> None:

@@ -1,0 +1,95 @@
+"""Replays events against a Sensor without a bus: what `explain`, `test` and `why` look at.
+
+The plan and its evaluator are those that run; only what surrounds them is missing. Every firing
+counts as done at once. Programs that are not known to end run in a process that can be killed.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from delivery.subjects import token
+from eventbus.bus import Store
+from sensor import guarded
+from sensor.evaluate import Decision, EventFault, evaluate
+from sensor.plan import Plan
+from sensor.state import EMPTY, State, TriggerState, body_keys, join
+from spine.errors import EventError
+from spine.event import Event
+from spine.lang import EvaluationError
+
+SECONDS = 5.0
+"""Time that one evaluation may take in another process."""
+MEMORY = 512 * 1024 * 1024
+"""Bytes that such a process may use."""
+
+Ask = Callable[[bytes], Awaitable[bytes]]
+
+
+class Told(NamedTuple):
+    """An event and what came of it."""
+
+    event: Event
+    now: float
+    """Unix seconds at which it was looked at."""
+    decision: Decision
+
+
+class Replay:
+    """Takes events one after another."""
+
+    def __init__(self, plan: Plan, ask: Ask | None, state: State = EMPTY) -> None:
+        self.plan, self.state = plan, state
+        self._ask = ask
+
+    async def take(self, event: Event, now: float, *, trace: bool = True) -> Told:
+        """Return what follows from an event that the bus took at `now`, in unix seconds."""
+        decision = await self._decide(event, now, trace)
+        self.state = decision.state
+        for action in decision.actions:
+            self.state = self.state.finish(action.trigger, [action.key])
+        return Told(event, now, decision)
+
+    async def _decide(self, event: Event, now: float, trace: bool) -> Decision:
+        if self._ask is None:
+            return evaluate(self.plan, self.state, event, now, stored=now, trace=trace)
+        request = guarded.request(self.state, event, now, stored=now, trace=trace)
+        try:
+            return guarded.decision(await self._ask(request))
+        except EvaluationError as exc:
+            message = f"evaluating event {event.id!r}: {exc}"
+            return Decision(self.state, faults=[EventFault("", EventError.code, message)])
+
+
+@asynccontextmanager
+async def replaying(plan: Plan, state: State = EMPTY) -> AsyncIterator[Replay]:
+    """Yield a replay, with a process for programs that are not known to end."""
+    if plan.safe:
+        yield Replay(plan, None, state)
+        return
+    from spine.lang.guard import Guard
+
+    init = guarded.init(plan)
+    guard = Guard(guarded.FACTORY, init, workers=1, memory_bytes=MEMORY, seconds=SECONDS)
+    async with guard:
+        yield Replay(plan, guard.call, state)
+
+
+def moment(event: Event) -> float:
+    """Return when an event came to be, in unix seconds; now where it does not say."""
+    return time.time() if event.time is None else event.time.timestamp()
+
+
+async def stored_state(plan: Plan, store: Store) -> State:
+    """Return what the conditions of a Sensor remember on a bus. Raises BusError."""
+    triggers: dict[str, TriggerState] = {}
+    for name, planned in plan.triggers.items():
+        head = f"{token(plan.name)}.{token(name)}"
+        found = await store.get(head) if planned.stateful else None
+        if found is None:
+            continue
+        bodies = {key: await store.get(f"{head}.{key}") for key in body_keys(found[0])}
+        known = {key: body[0] for key, body in bodies.items() if body is not None}
+        triggers[name] = join(found[0], known)
+    return State(triggers)

@@ -1,0 +1,204 @@
+"""A decision in words: one line that a tired person can act on.
+
+The last line of `tocsin explain`, the text of a kept decision and the reason in a failed test are
+this line. It says what fired, or the first thing that kept it from firing, with the guess of what
+was meant where there is one.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from delivery.action import Action
+from sensor.evaluate import Decision, DependencyVerdict, TriggerVerdict
+from sensor.trace import Mismatch
+from spine.event import Event
+
+FIRED = "fired"
+NOT_FIRED = "did not fire"
+
+
+def fires(decision: Decision) -> bool:
+    """Return whether something is done."""
+    return bool(decision.actions) or any(t.code == "Fired" for t in decision.triggers)
+
+
+def sentence(decision: Decision, event: Event) -> str:
+    """Return one line: what fired, or the first reason why nothing did."""
+    fired = [t for t in decision.triggers if t.code in {"Fired", "Repeated"}]
+    if fired:
+        return f"{FIRED}: {_fired(fired, decision)}{_but(decision)}"
+    return f"{NOT_FIRED}: {_reason(decision, event)}"
+
+
+def _fired(fired: list[TriggerVerdict], decision: Decision) -> str:
+    actions = {action.key: action for action in decision.actions}
+    parts = []
+    for verdict in fired:
+        action = actions.get(verdict.key)
+        would = f" would {deed(action)}" if action is not None else ""
+        parts.append(f"trigger {verdict.name}{would}")
+    return "; ".join(parts)
+
+
+def _but(decision: Decision) -> str:
+    """Say what went wrong beside what fired."""
+    faulted = [f"trigger {t.name}: {t.message}" for t in decision.triggers if t.code == "Faulted"]
+    traces = [t.trace for t in decision.triggers if t.trace is not None]
+    left_out = [
+        f"{one.place.removeprefix('template.')} is {one.note}"
+        for trace in traces
+        for one in trace.parameters
+        if "which no dependency is called" in one.note
+    ]
+    return "".join(f"; but {text}" for text in (faulted + left_out)[:2])
+
+
+def _reason(decision: Decision, event: Event) -> str:
+    if decision.faults and not decision.dependencies:
+        return decision.faults[0].message
+    if not decision.dependencies:
+        return _nobody(decision.others, event)
+    for code in ("Faulted", "Skipped", "Waiting"):
+        for verdict in decision.triggers:
+            if verdict.code == code:
+                return f"trigger {verdict.name}: {_trigger(verdict, decision)}"
+    if decision.triggers:
+        first = decision.triggers[0]
+        return f"trigger {first.name}: {_trigger(first, decision)}"
+    failed = [d for d in decision.dependencies if not d.passed]
+    if failed:
+        return refusal(failed[0])
+    return "no trigger waits for this event"
+
+
+# ---------------------------------------------------------------------------- dependencies
+
+
+def refusal(verdict: DependencyVerdict) -> str:
+    """Say why a dependency does not take the event."""
+    text = f"dependency {verdict.name}: {_why(verdict)}"
+    hint = _hint(verdict)
+    return f"{text} ({hint})" if hint else text
+
+
+def _why(verdict: DependencyVerdict) -> str:
+    reason, trace = verdict.reason, verdict.trace
+    if reason is None or trace is None or reason.number:
+        return verdict.detail
+    first = next((f for f in trace.filters if not f.passed), None)
+    return f"{first.title}: {reason.text}" if first is not None else reason.text
+
+
+def _hint(verdict: DependencyVerdict) -> str:
+    """Return what the author of the first filter that refuses may have meant."""
+    filters = verdict.trace.filters if verdict.trace is not None else ()
+    return next((f.hints[0] for f in filters if not f.passed and f.hints), "")
+
+
+def _nobody(others: list[Mismatch], event: Event) -> str:
+    name = f"{event.source}/{event.subject}"
+    text = f"no dependency of this Sensor names {name}"
+    if not others:
+        return text
+    near = others[0]
+    differs = " and ".join(near.differs)
+    return f"{text}: nearest is {near.source}/{near.event} (dependency {near.name}: {differs})"
+
+
+# ---------------------------------------------------------------------------- triggers
+
+
+def _trigger(verdict: TriggerVerdict, decision: Decision) -> str:
+    if verdict.code == "Waiting" and verdict.missing:
+        return _waiting(verdict, decision)
+    if verdict.code == "Superseded":
+        return verdict.message or f"this event of {verdict.dependency} was counted before"
+    return verdict.detail or verdict.code
+
+
+def _waiting(verdict: TriggerVerdict, decision: Decision) -> str:
+    missing = " and ".join(verdict.missing)
+    present = verdict.trace.present if verdict.trace is not None else ()
+    have = " and ".join(one.dependency for one in present) or verdict.dependency
+    text = f"waits for {missing} (has {have})"
+    refused = [d for d in decision.dependencies if not d.passed and d.name in verdict.missing]
+    if refused:
+        return f"{text}, and {refusal(refused[0])}"
+    hints = verdict.trace.hints if verdict.trace is not None else ()
+    return f"{text}; {hints[0]}" if hints else text
+
+
+# ---------------------------------------------------------------------------- actions
+
+
+def deed(action: Action) -> str:
+    """Return what an action does, as the words after `would`."""
+    content = action.content
+    if action.kind == "http":
+        url = masked_url(str(content.get("url", "")))
+        return f"send {content.get('method', '')} {url}{_size(content)}"
+    if action.kind == "log":
+        lines = content.get("lines", [])
+        return f"log {len(lines)} event{'' if len(lines) == 1 else 's'}"
+    return f"do {action.kind}"
+
+
+def _size(content: Mapping[str, Any]) -> str:
+    body = content.get("body")
+    return (
+        f" with {len(body.encode(errors='replace'))} bytes"
+        if isinstance(body, str) and body
+        else ""
+    )
+
+
+# ---------------------------------------------------------------------------- secrets
+
+_PRIVATE = ("authorization", "token", "secret", "password", "api-key", "apikey", "cookie")
+MASK = "***"
+
+
+def masked(value: Any, name: str = "") -> Any:
+    """Return the content of an action with references in place of secrets.
+
+    What is in an action is no secret, only where one is; but a manifest may have one written out
+    in a header or a URL.
+    """
+    if isinstance(value, Mapping):
+        reference = _reference(value, name)
+        return reference or {key: masked(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(item) for item in value]
+    if isinstance(value, str) and any(word in name.lower() for word in _PRIVATE):
+        return MASK if value else value
+    return masked_url(value) if isinstance(value, str) and name == "url" else value
+
+
+def _reference(value: Mapping[str, Any], name: str) -> str:
+    if "secretKeyRef" in value:
+        return _reference(value["secretKeyRef"], "")
+    if "configMapKeyRef" in value:
+        return _reference(value["configMapKeyRef"], "configMap")
+    if value.keys() - {"optional"} == {"name", "key"}:
+        kind = "ConfigMap" if name.startswith("configMap") else "Secret"
+        return f"<{kind} {value['name']}/{value['key']}>"
+    return ""
+
+
+def masked_url(url: str) -> str:
+    """Return a URL without the password in it."""
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    user, at, server = host.rpartition("@")
+    if not at or ":" not in user:
+        return url
+    return f"{scheme}{mark}{user.partition(':')[0]}:{MASK}@{server}{slash}{path}"
+
+
+def readable(text: str) -> Any:
+    """Return JSON as what it says, and anything else as the text that it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
