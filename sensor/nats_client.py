@@ -1,0 +1,219 @@
+"""Connections to NATS servers, for triggers that publish.
+
+A connection that breaks is thrown away and made anew by the next message: nothing is held back in
+a buffer of the library, so a message that was not confirmed is tried again by who keeps it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from sensor.tls import Tls, tls_context
+from spine.errors import ConfigError, TriggerError
+from spine.runtime import cancellation_kept
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+CONNECT_TIMEOUT = 5
+"""Seconds in which a server must have taken us in."""
+PUBLISH_TIMEOUT = 10
+"""Seconds in which a server must have confirmed a message."""
+_KEPT = 16
+"""Connections kept; each server, account and certificate has its own."""
+_REFUSALS = 32
+"""Refusals remembered for each connection, between a message and its confirmation."""
+
+
+class Login(NamedTuple):
+    """Who we are; empty where nothing is said."""
+
+    user: str = ""
+    password: str = ""
+    token: str = ""
+    seed: str = ""
+    credentials: str = ""
+
+
+class Server(NamedTuple):
+    """Where to connect to, and how."""
+
+    url: str
+    tls: Tls | None = None
+    login: Login = Login()
+
+    @property
+    def urls(self) -> list[str]:
+        """Each of its URLs."""
+        found = [part.strip() for part in self.url.split(",") if part.strip()]
+        return [part if "://" in part else f"nats://{part}" for part in found]
+
+    @property
+    def shown(self) -> str:
+        """Its URLs without names and passwords."""
+        hosts = [urlsplit(url) for url in self.urls]
+        return ", ".join(f"{h.scheme}://{h.netloc.rpartition('@')[2]}" for h in hosts)
+
+    @property
+    def private(self) -> bool:
+        """Whether nothing may be said in plain text."""
+        schemes = {urlsplit(url).scheme for url in self.urls}
+        return self.tls is not None or bool(schemes & {"tls", "wss"})
+
+
+class Peers:
+    """Connections by server, opened when they are needed and closed with the sender."""
+
+    def __init__(self) -> None:
+        self._open: dict[Server, _Peer] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for peer in self._open.values():
+            await peer.close()
+
+    async def publish(self, server: Server, subject: str, body: bytes) -> None:
+        """Publish, and return once the server has the message. Raises TriggerError."""
+        peer = self._open.pop(server, None) or _Peer(server)
+        self._open[server] = peer  # the latest stands last
+        if len(self._open) > _KEPT:
+            await self._open.pop(next(iter(self._open))).close()
+        what = f"publishing to {subject} on {server.shown}"
+        try:
+            with cancellation_kept():
+                async with asyncio.timeout(CONNECT_TIMEOUT + PUBLISH_TIMEOUT):
+                    await peer.publish(subject, body)
+        except TriggerError as exc:
+            raise TriggerError(f"{what}: {exc}", permanent=exc.permanent) from exc
+        except ConfigError as exc:
+            raise TriggerError(f"{what}: {exc}") from exc
+        except TimeoutError as exc:
+            await peer.close()
+            raise TriggerError(f"{what}: no answer in time") from exc
+        except Exception as exc:
+            if not _of_the_library(exc):
+                raise
+            await peer.close()
+            raise TriggerError(f"{what}: {_why(exc)}") from exc
+
+
+def _of_the_library(exc: Exception) -> bool:
+    """Whether an exception is what the library raises for a server that cannot be used."""
+    from nats.errors import Error
+    from nkeys import NkeysError
+
+    return isinstance(exc, Error | NkeysError | OSError | ValueError)
+
+
+def _why(exc: Exception) -> str:
+    text = str(exc).removeprefix("nats: ").strip("' ") or type(exc).__name__
+    if isinstance(exc, ConnectionRefusedError):
+        return "nothing listens there"
+    if "authorization" in text.lower():
+        return f"{text} (check nats.auth)"
+    return text
+
+
+class _Peer:
+    """One connection."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._client: Client | None = None
+        self._opening = asyncio.Lock()
+        self._refusals: list[str] = []
+
+    async def publish(self, subject: str, body: bytes) -> None:
+        client = await self._connected()
+        if len(body) > client.max_payload:
+            raise TriggerError(
+                f"{len(body)} bytes are more than the {client.max_payload} that the server takes",
+                permanent=True,
+            )
+        await client.publish(subject, body)
+        await client.flush(PUBLISH_TIMEOUT)
+        quoted = f'"{subject}"'.lower()
+        refusal = next((text for text in self._refusals if quoted in text.lower()), "")
+        if refusal:
+            self._refusals.remove(refusal)
+            raise TriggerError(refusal, permanent=True)
+
+    async def _connected(self) -> "Client":
+        async with self._opening:
+            if self._client is None or not self._client.is_connected:
+                await self.close()
+                self._client = await self._connect()
+            return self._client
+
+    async def _connect(self) -> "Client":
+        from nats.aio.client import Client
+
+        server, client = self._server, Client()
+        tls = server.tls
+        await client.connect(
+            server.urls,
+            error_cb=self._refused,
+            name="tocsin",
+            allow_reconnect=False,
+            connect_timeout=CONNECT_TIMEOUT,
+            tls=tls_context(tls) if tls is not None else None,
+            **_credentials(server, client),
+        )
+        if server.private and not _speaks_tls(client):
+            await _close(client)
+            raise ConfigError(_NO_TLS)
+        return client
+
+    async def _refused(self, exc: Exception) -> None:
+        self._refusals = [*self._refusals[-_REFUSALS:], _why(exc)]
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        self._refusals = []
+        if client is not None:
+            await _close(client)
+
+
+_NO_TLS = "the server does not speak TLS, which is configured"
+
+
+def _speaks_tls(client: "Client") -> bool:
+    return bool(client._server_info.get("tls_required"))  # noqa: SLF001 -- the library has no other place to look
+
+
+def _credentials(server: Server, client: "Client") -> dict[str, Any]:
+    """Return the client's options for a login; nothing leaves before TLS that is demanded."""
+
+    def guarded(value: str) -> Callable[[], str] | None:
+        if not value:
+            return None
+
+        def give() -> str:
+            if server.private and not _speaks_tls(client):
+                raise ConfigError(_NO_TLS)
+            return value
+
+        return give
+
+    login = server.login
+    if login.credentials:
+        from nats.aio.client import RawCredentials
+
+        return {"user_credentials": RawCredentials(login.credentials)}
+    if login.seed:
+        return {"nkeys_seed_str": login.seed}
+    return {
+        "user": guarded(login.user),
+        "password": guarded(login.password),
+        "token": guarded(login.token),
+    }
+
+
+async def _close(client: "Client") -> None:
+    with suppress(Exception):  # it is thrown away, whatever is wrong with it
+        async with asyncio.timeout(2):
+            await client.close()
