@@ -6,7 +6,7 @@ whole Sensor to be checked (names in conditions, programs, paths) is checked by 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from delivery.policy import RateLimit
 from sensor.fields import Flag, Int32, LogicalOperator, Name, not_built
@@ -15,8 +15,20 @@ from sensor.keys import IdempotencyKey, Sources
 from sensor.parameters import Parameter
 from sensor.retrying import RetryBackoff
 from sensor.trigger import Trigger
+from sensor.triggers.argo_workflow import ArgoWorkflow
+from sensor.triggers.aws_lambda import AwsLambda
+from sensor.triggers.azure_event_hubs import AzureEventHubs
+from sensor.triggers.azure_service_bus import AzureServiceBus
+from sensor.triggers.custom import Custom
+from sensor.triggers.email import Email
 from sensor.triggers.http import Http
+from sensor.triggers.k8s import K8s
+from sensor.triggers.kafka import Kafka
 from sensor.triggers.log import Log
+from sensor.triggers.nats import Nats
+from sensor.triggers.open_whisk import OpenWhisk
+from sensor.triggers.pulsar import Pulsar
+from sensor.triggers.slack import Slack
 from spine.errors import ConfigError
 from spine.model import Model, warn
 from spine.pod import PodTemplate
@@ -136,14 +148,6 @@ class ConditionsReset(Model):
     """At these times."""
 
 
-def _not_built_kind(raw: Any) -> Any:
-    if raw is not None:
-        raise ValueError("known kind that is not built yet")
-    return raw
-
-
-NotBuilt = Annotated[dict[str, Any] | None, BeforeValidator(_not_built_kind)]
-
 KINDS = (
     "k8s",
     "argo_workflow",
@@ -177,30 +181,30 @@ class TriggerTemplate(Model):
     """Sends an HTTP request."""
     log: Log | None = None
     """Writes the events to the log."""
+    nats: Nats | None = None
+    """Publishes to a NATS subject."""
 
-    k8s: Annotated[NotBuilt, Field(alias="k8s")] = None
+    k8s: Annotated[K8s | None, Field(alias="k8s")] = None
     """Creates or changes a Kubernetes object; comes with a later release."""
-    argo_workflow: NotBuilt = None
+    argo_workflow: ArgoWorkflow | None = None
     """Does something to an Argo Workflow; comes with a later release."""
-    aws_lambda: NotBuilt = None
+    aws_lambda: AwsLambda | None = None
     """Calls an AWS Lambda function; comes with a later release."""
-    azure_event_hubs: NotBuilt = None
+    azure_event_hubs: AzureEventHubs | None = None
     """Sends to an Azure Event Hub; comes with a later release."""
-    azure_service_bus: NotBuilt = None
+    azure_service_bus: AzureServiceBus | None = None
     """Sends to an Azure Service Bus; comes with a later release."""
-    kafka: NotBuilt = None
+    kafka: Kafka | None = None
     """Sends to a Kafka topic; comes with a later release."""
-    pulsar: NotBuilt = None
+    pulsar: Pulsar | None = None
     """Sends to a Pulsar topic; comes with a later release."""
-    nats: NotBuilt = None
-    """Publishes to a NATS subject; comes with a later release."""
-    slack: NotBuilt = None
+    slack: Slack | None = None
     """Writes to a Slack channel; comes with a later release."""
-    open_whisk: NotBuilt = None
+    open_whisk: OpenWhisk | None = None
     """Calls an OpenWhisk action; comes with a later release."""
-    custom: NotBuilt = None
+    custom: Custom | None = None
     """Calls a gRPC server of your own; comes with a later release."""
-    email: NotBuilt = None
+    email: Email | None = None
     """Sends mail; comes with a later release."""
 
     @model_validator(mode="after")
