@@ -24,11 +24,17 @@ from sensor.spec import Dependency, Policy, SensorSpec, SensorTrigger, TriggerTe
 from sensor.templated import compile_changing, json_of, members
 from sensor.transforms import compile_transform
 from sensor.trigger import Events, Render, Trigger
+from sensor.unbuilt import UNBUILT, Unbuilt
 from spine.errors import ConfigError
 from spine.model import InvalidModel, Path, Problem, load
 from spine.runtime import Backoff, seconds
 
 T = TypeVar("T")
+
+GET_STATUS = frozenset({"http", "awsLambda", "openWhisk"})
+"""Kinds whose success `policy.status` decides."""
+MAKE_OBJECTS = frozenset({"k8s", "argoWorkflow"})
+"""Kinds whose success `policy.k8s` decides."""
 
 _KNOWN_TOPICS = 4096
 """Names of events for which it is remembered what wildcards make of them."""
@@ -128,19 +134,23 @@ class Plan:
         return text if text in {"new", "all"} else now - seconds(text)
 
 
-def compile_plan(name: str, namespace: str, spec: SensorSpec) -> Plan:
+def compile_plan(
+    name: str, namespace: str, spec: SensorSpec, *, unbuilt_ok: bool = False
+) -> Plan:
     """Compile a Sensor. Raises InvalidModel, a ConfigError, with every problem found.
 
-    The paths of problems begin within `spec`.
+    The paths of problems begin within `spec`. With `unbuilt_ok` triggers may be of kinds that can
+    be rendered but cannot act yet, for those who only look.
     """
-    return _Planner(name, namespace, spec).plan()
+    return _Planner(name, namespace, spec, unbuilt_ok=unbuilt_ok).plan()
 
 
 class _Planner:
     """Compiles the parts of one Sensor and collects what is wrong with them."""
 
-    def __init__(self, name: str, namespace: str, spec: SensorSpec) -> None:
+    def __init__(self, name: str, namespace: str, spec: SensorSpec, *, unbuilt_ok: bool) -> None:
         self._name, self._namespace, self._spec = name, namespace, spec
+        self._unbuilt_ok = unbuilt_ok
         self._names = [d.name for d in spec.dependencies]
         self._problems: list[Problem] = []
         self._warnings: list[Problem] = []
@@ -280,14 +290,16 @@ class _Planner:
 
     def _content(self, entry: SensorTrigger, path: Path) -> Render | None:
         trigger = entry.template.trigger
+        if isinstance(trigger, Unbuilt) and not self._unbuilt_ok:
+            self._problems.append(Problem((*path, "template", trigger.kind), UNBUILT))
         self._look_at_policy(entry, path)
         if not entry.parameters:
             render = self._try((*path, "template", trigger.kind), trigger.compile)
         else:
             self._look_at_template(trigger, path)
             render = self._try((*path, "parameters"), lambda: _changing(entry))
-        allow = _allowed(entry)
-        return render if render is None or allow is None else _judged(render, allow)
+        judged = _judgement(entry)
+        return render if render is None or not judged else _judged(render, judged)
 
     def _look_at_template(self, trigger: Trigger, path: Path) -> None:
         """Warn where parameters must change a template before it works at all."""
@@ -299,8 +311,12 @@ class _Planner:
     def _look_at_policy(self, entry: SensorTrigger, path: Path) -> None:
         policy, kind = entry.policy, entry.template.trigger.kind
         if policy is not None and policy.k8s is not None:
-            self._warn((*path, "policy", "k8s"), f"ignored: {kind} makes no Kubernetes object")
-        if policy is not None and policy.status is not None and kind != "http":
+            if kind not in MAKE_OBJECTS:
+                self._warn((*path, "policy", "k8s"), f"ignored: {kind} makes no Kubernetes object")
+            elif policy.k8s.labels is None:
+                where = (*path, "policy", "k8s", "labels")
+                self._problems.append(Problem(where, "required field is missing"))
+        if policy is not None and policy.status is not None and kind not in GET_STATUS:
             self._warn((*path, "policy", "status"), f"ignored: {kind} gets no status")
 
     def _look_at_sources(self, entry: SensorTrigger, path: Path, conditions: Conditions) -> None:
@@ -344,16 +360,20 @@ def _changing(entry: SensorTrigger) -> Render:
     return compile_changing(json_of(entry.template), compile_parameters(entry.parameters), build)
 
 
-def _allowed(entry: SensorTrigger) -> list[int] | None:
-    policy = entry.policy
-    if policy is None or policy.status is None or entry.template.trigger.kind != "http":
-        return None
-    return list(policy.status.allow)
+def _judgement(entry: SensorTrigger) -> dict[str, Any]:
+    """Return what lets the sender know what is success: what of `policy` is for its kind."""
+    policy, kind = entry.policy, entry.template.trigger.kind
+    if policy is None:
+        return {}
+    if policy.status is not None and kind in GET_STATUS:
+        return {"allow": list(policy.status.allow)}
+    if policy.k8s is not None and kind in MAKE_OBJECTS:
+        return {"policy": policy.k8s.model_dump(by_alias=True, exclude_none=True)}
+    return {}
 
 
-def _judged(render: Render, allow: list[int]) -> Render:
-    """Let the sender know which statuses are success."""
-    return lambda events: {**render(events), "allow": allow}
+def _judged(render: Render, judged: dict[str, Any]) -> Render:
+    return lambda events: {**render(events), **judged}
 
 
 def _fingerprint(model: BaseModel, *more: str) -> str:
