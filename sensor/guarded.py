@@ -24,6 +24,7 @@ class _Init(msgspec.Struct):
     name: str
     namespace: str
     spec: Any
+    room: int
 
 
 class _Request(msgspec.Struct):
@@ -44,13 +45,14 @@ _decode_decision = msgspec.json.Decoder(Decision).decode
 def init(plan: Plan) -> bytes:
     """Return what a worker needs to compile the plan."""
     spec = plan.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return _encode(_Init(plan.name, plan.namespace, spec))
+    return _encode(_Init(plan.name, plan.namespace, spec, plan.room))
 
 
 def worker(init: bytes) -> Callable[[bytes], bytes]:
     """Return the answering side, in the worker process."""
     given = msgspec.json.decode(init, type=_Init)
     plan = compile_plan(given.name, given.namespace, load(SensorSpec, given.spec, lenient=True))
+    plan.room = given.room
 
     def answer(request: bytes) -> bytes:
         asked = _decode_request(request)

@@ -8,6 +8,7 @@ import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -18,8 +19,10 @@ from eventbus.bus import Topic
 from sensor.conditions import Conditions, compile_conditions
 from sensor.dependencies import ANY, PlannedDependency
 from sensor.filters import compile_filters
+from sensor.gather import ROOM, Gather, compile_gather
 from sensor.keys import Key, claim_of, compile_key, listed
 from sensor.parameters import ParameterSource, compile_parameters
+from sensor.resets import Resets, compile_schedule
 from sensor.spec import Dependency, Policy, SensorSpec, SensorTrigger, TriggerTemplate
 from sensor.templated import compile_changing, json_of, members
 from sensor.transforms import compile_transform
@@ -66,6 +69,10 @@ class PlannedTrigger:
     """What `idempotencyKey` says: of actions of equal texts only the first is done."""
     claimed_for: float = 0.0
     """Seconds for which that is remembered."""
+    gather: Gather | None = None
+    """What `debounce` or `batch` says: events are held together before it acts."""
+    resets: Resets | None = None
+    """When `conditionsReset` makes half-met conditions forgotten."""
 
     @property
     def kind(self) -> str:
@@ -75,7 +82,7 @@ class PlannedTrigger:
     @property
     def stateful(self) -> bool:
         """Whether it waits for several events; its actions are stored before they are tried."""
-        return self.conditions.stateful
+        return self.gather is not None or self.conditions.stateful
 
     def render(self, events: Events, key: str) -> Action:
         """Return the action of a firing. Raises ParameterError."""
@@ -112,6 +119,8 @@ class Plan:
     """Changes when anything of the Sensor is edited."""
     topics: tuple[Topic, ...]
     """Events to read, none twice. Wildcards that cross, such as `*.b` and `a.*`, make it all."""
+    room: int = ROOM
+    """Bytes of data that one batch may have: an action is stored on the bus. Set by the runner."""
     _known: dict[tuple[str, str], tuple[PlannedDependency, ...]] = field(default_factory=dict)
 
     def dependencies_of(self, source: str, name: str) -> tuple[PlannedDependency, ...]:
@@ -134,9 +143,7 @@ class Plan:
         return text if text in {"new", "all"} else now - seconds(text)
 
 
-def compile_plan(
-    name: str, namespace: str, spec: SensorSpec, *, unbuilt_ok: bool = False
-) -> Plan:
+def compile_plan(name: str, namespace: str, spec: SensorSpec, *, unbuilt_ok: bool = False) -> Plan:
     """Compile a Sensor. Raises InvalidModel, a ConfigError, with every problem found.
 
     The paths of problems begin within `spec`. With `unbuilt_ok` triggers may be of kinds that can
@@ -271,7 +278,39 @@ class _Planner:
             order=order,
             claim=claim,
             claimed_for=0.0 if once is None else seconds(once.duration),
+            gather=self._gather(entry, path, conditions),
+            resets=self._resets(entry.template, (*path, "template", "conditionsReset"), conditions),
         )
+
+    def _gather(self, entry: SensorTrigger, path: Path, conditions: Conditions) -> Gather | None:
+        """Compile `debounce` or `batch`."""
+        kind = "batch" if entry.debounce is None else "debounce"
+        gather = self._try((*path, kind), lambda: compile_gather(entry.debounce, entry.batch))
+        if gather is not None and conditions.stateful:
+            problem = (
+                f"holds events of one kind together, but conditions {conditions.text!r} wait for "
+                f"several: make two triggers, or write || for &&"
+            )
+            self._problems.append(Problem((*path, kind), problem))
+        return gather
+
+    def _resets(
+        self, template: TriggerTemplate, path: Path, conditions: Conditions
+    ) -> Resets | None:
+        """Compile `conditionsReset`."""
+        schedules = []
+        for at, entry in enumerate(template.conditions_reset):
+            by, below = entry.by_time, (*path, at, "byTime")
+            problems = len(self._problems)
+            schedule = self._try(below, partial(compile_schedule, by.cron, by.timezone))
+            if schedule is not None:
+                schedules.append(schedule)
+            elif problems == len(self._problems):
+                self._warn((*below, "cron"), f"of no effect: no date ever fits {by.cron!r}")
+        if template.conditions_reset and not conditions.stateful:
+            self._warn(path, "of no effect: there is no && in the conditions")
+            return None
+        return Resets(schedules) if schedules else None
 
     def _keys(self, entry: SensorTrigger, path: Path) -> tuple[Key | None, Key | None]:
         """Compile what `orderBy` and `idempotencyKey` say."""

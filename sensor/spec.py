@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from delivery.policy import RateLimit
-from sensor.fields import Flag, Int32, LogicalOperator, Name, not_built
+from sensor.fields import Flag, Int32, LogicalOperator, Name
 from sensor.filters import Filters
+from sensor.gather import Batch, Debounce
 from sensor.keys import IdempotencyKey, Sources
 from sensor.parameters import Parameter
 from sensor.retrying import RetryBackoff
@@ -136,7 +137,8 @@ class ByTime(Model):
     """A moment that comes again and again."""
 
     cron: Name
-    """Minute, hour, day of month, month, day of week."""
+    """Minute, hour, day of month, month, day of week. Ours: `@daily` and the like; `@every 6h`
+    counts from 1970."""
     timezone: str = ""
     """IANA name; empty is UTC."""
 
@@ -174,8 +176,8 @@ class TriggerTemplate(Model):
     """Name of the trigger; unique in the Sensor."""
     conditions: str = ""
     """Which dependencies must have arrived, such as `(a || b) && c`; empty is all of them."""
-    conditions_reset: Annotated[list[ConditionsReset], not_built("conditionsReset")] = []
-    """When half-met conditions are forgotten; comes with a later release."""
+    conditions_reset: list[ConditionsReset] = []
+    """When half-met conditions are forgotten: what came before counts no more."""
 
     http: Http | None = None
     """Sends an HTTP request."""
@@ -249,6 +251,19 @@ class SensorTrigger(Model):
     one source, or a list of which the first that has a value counts. None: in any order."""
     idempotency_key: IdempotencyKey | None = None
     """Ours: what makes firings the same, so that only the first of them acts. None: all act."""
+    debounce: Debounce | None = None
+    """Ours: acts once events have stopped coming, on the newest. None: on each."""
+    batch: Batch | None = None
+    """Ours: acts on many events at once. None: on each."""
+
+    @model_validator(mode="after")
+    def _holds_in_one_way(self) -> "SensorTrigger":
+        if self.debounce is not None and self.batch is not None:
+            raise ValueError("debounce and batch: a trigger has one of them")
+        below = self.dlq_trigger
+        if below is not None and (below.debounce is not None or below.batch is not None):
+            raise ValueError("debounce and batch have no meaning in dlqTrigger")
+        return self
 
     @model_validator(mode="after")
     def _fallback_is_delivered(self) -> "SensorTrigger":

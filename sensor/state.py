@@ -1,9 +1,10 @@
-"""What is kept of half-met conditions, and how it is stored.
+"""What triggers remember of events that came before, and how it is stored.
 
-One value for each trigger with an `&&` in its conditions: the newest event of each dependency
-that has come, how far each dependency was counted (a redelivered event is not counted twice),
-and firings whose action is not yet known to be on the bus (a crash in between does not lose
-them). Events are large, so they are stored under keys of their own and never change there.
+One value for each trigger that waits: with an `&&` in its conditions the newest event of each
+dependency that has come, with `debounce` or `batch` the events that it gathers; how far each
+dependency was counted (a redelivered event is not counted twice), and firings whose action is
+not yet known to be on the bus (a crash in between does not lose them). Events are large, so they
+are stored under keys of their own and never change there.
 """
 
 import hashlib
@@ -11,52 +12,23 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from sensor.gathering import Gathered, Gathering, Part
+from sensor.mark import NOWHERE, Counted, Mark
 from spine.event import Event
 
-
-class Mark(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """A place in the stream of events."""
-
-    stored: float
-    """When the bus took it, in unix seconds: a stream that was made anew counts from 1 again."""
-    sequence: int
-
-
-class Counted(msgspec.Struct, frozen=True, array_like=True):
-    """Which events of a dependency have been counted.
-
-    Replicas count out of order, so the latest alone does not tell: all up to a place, and beyond
-    it one by one until nothing before them is under way any more.
-    """
-
-    floor: int = 0
-    """Sequence up to which no event will be delivered again."""
-    latest: float = 0.0
-    """When the newest of them was stored: what is newer, yet stands where an older one stood, is
-    of a stream that was made anew."""
-    above: frozenset[int] = frozenset()
-    """Sequences beyond the floor."""
-
-    def covers(self, mark: Mark) -> bool:
-        """Return whether an event was counted."""
-        return mark.stored <= self.latest and self._has(mark)
-
-    def _has(self, mark: Mark) -> bool:
-        return mark.sequence <= self.floor or mark.sequence in self.above
-
-    def add(self, mark: Mark) -> "Counted":
-        """Return it with one more event."""
-        if mark.stored > self.latest and self._has(mark):
-            return Counted(0, mark.stored, frozenset({mark.sequence}))
-        return Counted(self.floor, max(self.latest, mark.stored), self.above | {mark.sequence})
-
-    def trim(self, sequence: int) -> "Counted":
-        """Return it shorter: nothing up to a sequence will be delivered again."""
-        gone = [number for number in self.above if number <= sequence]
-        if not gone:
-            return self
-        return Counted(max(gone), self.latest, self.above.difference(gone))
-
+__all__ = [
+    "EMPTY",
+    "Counted",
+    "Mark",
+    "Saved",
+    "State",
+    "TriggerState",
+    "body_key",
+    "body_keys",
+    "glance",
+    "join",
+    "split",
+]
 
 _NONE = Counted()
 
@@ -78,6 +50,17 @@ class TriggerState(msgspec.Struct, frozen=True):
     firings: dict[str, dict[str, Saved]] = {}
     """Key of an action -> its events by dependency, until the action is on the bus or it is known
     as a dead letter that it cannot be made."""
+    reset: Mark = NOWHERE
+    """The last reset of the conditions, and the first event that was seen after it."""
+    gathered: dict[str, Gathering] = {}
+    """Key -> the events that wait together, of a trigger with `debounce` or `batch`."""
+    released: dict[str, Gathering] = {}
+    """Key of an action -> what had been gathered for it; as `firings`."""
+
+    @property
+    def owed(self) -> frozenset[str]:
+        """Keys of the actions that are not known to be on the bus."""
+        return frozenset([*self.firings, *self.released])
 
     def counted_of(self, dependency: str) -> Counted:
         """Return which events of a dependency were counted."""
@@ -106,7 +89,9 @@ class State(msgspec.Struct, frozen=True):
         """Return a state without firings whose actions are on the bus."""
         state, done = self.of(trigger), set(keys)
         firings = {key: events for key, events in state.firings.items() if key not in done}
-        return self.replace(trigger, msgspec.structs.replace(state, firings=firings))
+        released = {key: held for key, held in state.released.items() if key not in done}
+        left = msgspec.structs.replace(state, firings=firings, released=released)
+        return self.replace(trigger, left)
 
 
 _NOTHING = TriggerState()
@@ -116,7 +101,20 @@ EMPTY = State()
 # ---------------------------------------------------------------------------- storing
 
 
-class _Head(msgspec.Struct):
+class _Held(msgspec.Struct, array_like=True):
+    """A Gathering without its parts."""
+
+    batch: bool
+    first: float
+    last: float
+    top: int
+    count: int
+    size: int
+    loose: tuple[Gathered, ...]
+    parts: tuple[str, ...] = ()
+
+
+class _Head(msgspec.Struct, omit_defaults=True):
     """A TriggerState without the events."""
 
     saved: dict[str, Mark] = {}
@@ -124,6 +122,9 @@ class _Head(msgspec.Struct):
     firings: dict[str, dict[str, Mark]] = {}
     bodies: dict[str, msgspec.Raw] = {}
     """Key -> event, of small ones."""
+    reset: Mark = NOWHERE
+    gathered: dict[str, _Held] = {}
+    released: dict[str, _Held] = {}
 
 
 _encode = msgspec.json.Encoder().encode
@@ -155,6 +156,8 @@ def split(state: TriggerState, room: int = 0) -> tuple[bytes, dict[str, bytes]]:
         if room < 0:
             break
         inline[key] = msgspec.Raw(bodies.pop(key))
+    for held in (*state.gathered.values(), *state.released.values()):
+        bodies.update({part.key: part.body for part in held.sealed})
     head = _Head(
         bodies=inline,
         saved={name: saved.mark for name, saved in state.saved.items()},
@@ -163,8 +166,17 @@ def split(state: TriggerState, room: int = 0) -> tuple[bytes, dict[str, bytes]]:
             key: {name: saved.mark for name, saved in events.items()}
             for key, events in state.firings.items()
         },
+        reset=state.reset,
+        gathered={key: _head_of(held) for key, held in state.gathered.items()},
+        released={key: _head_of(held) for key, held in state.released.items()},
     )
     return _encode(head), bodies
+
+
+def _head_of(held: Gathering) -> _Held:
+    parts = tuple(part.key for part in held.sealed)
+    rest = (held.batch, held.first, held.last, held.top, held.count, held.size)
+    return _Held(*rest, held.loose, parts)
 
 
 def body_keys(value: bytes) -> frozenset[str]:
@@ -172,7 +184,9 @@ def body_keys(value: bytes) -> frozenset[str]:
     head = _decode_head(value)
     groups = [head.saved, *head.firings.values()]
     named = frozenset(body_key(name, mark) for group in groups for name, mark in group.items())
-    return named - head.bodies.keys()
+    held = (*head.gathered.values(), *head.released.values())
+    parts = frozenset(part for one in held for part in one.parts)
+    return (named - head.bodies.keys()) | parts
 
 
 def join(value: bytes, bodies: Mapping[str, bytes]) -> TriggerState:
@@ -184,7 +198,21 @@ def join(value: bytes, bodies: Mapping[str, bytes]) -> TriggerState:
         saved=_saved(head.saved, bodies),
         counted=head.counted,
         firings={k: f for k, f in firings.items() if f.keys() == head.firings[k].keys()},
+        reset=head.reset,
+        gathered={key: _gathering(held, bodies) for key, held in head.gathered.items()},
+        released={key: _gathering(held, bodies) for key, held in head.released.items()},
     )
+
+
+def glance(value: bytes) -> TriggerState:
+    """Return what a stored value says without a body: since when something is gathered."""
+    return join(value, {})
+
+
+def _gathering(held: _Held, bodies: Mapping[str, bytes]) -> Gathering:
+    sealed = tuple(Part(key, bodies[key]) for key in held.parts if key in bodies)
+    rest = (held.batch, held.first, held.last, held.top, held.count, held.size)
+    return Gathering(*rest, held.loose, sealed)
 
 
 def _saved(marks: Mapping[str, Mark], bodies: Mapping[str, bytes]) -> dict[str, Saved]:

@@ -166,10 +166,11 @@ def _real(moment: datetime) -> bool:
 Plan = Cron | Every
 
 
-def parse(text: str, zone: tzinfo) -> Plan:
+def parse(text: str, zone: tzinfo, *, ever: bool = True) -> Plan:
     """Read a schedule; `zone` is for one that names none. Raises ConfigError.
 
-    Argo Events takes five fields only; the descriptors are ours.
+    Argo Events takes five fields only; the descriptors are ours. With `ever`, one that no date
+    ever fits is an error too.
     """
     doing = f"reading schedule {text!r}"
     prefix = re.match(r"(?:CRON_)?TZ=(\S*)\s+", text)
@@ -197,7 +198,7 @@ def parse(text: str, zone: tzinfo) -> Plan:
         except ValueError as exc:
             raise ConfigError(f"{doing}: {field.name} {word!r}: {exc}") from exc
     plan = Cron(" ".join(["0", *parts]), zone)
-    if plan.next(datetime.now(UTC)) is None:
+    if ever and plan.next(datetime.now(UTC)) is None:
         raise ConfigError(f"{doing}: no date ever fits", hint="no month has such a day")
     return plan
 

@@ -62,8 +62,8 @@ def test_null_is_absent() -> None:
         ({"triggers": [trigger(kafka={})]}, "template.kafka: known kind that is not built yet"),
         ({"triggers": [trigger(htpp={})]}, "template.htpp: unknown field (did you mean http)"),
         (
-            {"triggers": [trigger(log={}, conditionsReset=[{"byTime": {"cron": "0 0 * * *"}}])]},
-            "conditionsReset is known but not built yet",
+            {"triggers": [trigger(log={}, conditionsReset=[{}])]},
+            "conditionsReset[0].byTime: required field is missing",
         ),
         (
             {"triggers": [trigger() | {"atLeastOnce": "true"}]},

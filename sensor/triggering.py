@@ -1,0 +1,260 @@
+"""What becomes of a trigger when an event has passed one of its dependencies, or time has.
+
+A trigger fires at once, counts the event towards its conditions, or gathers it. All of it is
+written down in a Decision; here is no clock and no I/O.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from delivery.action import Action, action_key
+from sensor.decision import Decision, EventFault, TriggerVerdict
+from sensor.dependencies import Seen, is_json
+from sensor.firing import Firing
+from sensor.gather import NEVER, Gather, crowded, oldest
+from sensor.gathering import Gathered, element, firing_of
+from sensor.mark import Mark
+from sensor.plan import Plan, PlannedTrigger
+from sensor.resets import forget, is_late
+from sensor.state import Saved, State, TriggerState
+from spine.errors import ParameterError
+from spine.event import Event, message_id
+
+
+class Triggering:
+    """One decision on triggers. `mark` says where in the stream the event stands."""
+
+    def __init__(self, plan: Plan, state: State, now: float, mark: Mark) -> None:
+        self.decision = Decision(state)
+        self._plan, self._now, self._mark = plan, now, mark
+        self.fired: dict[tuple[str, str], Firing] | None = None
+        """Events of firings by trigger and dependency, if somebody asks for them."""
+
+    # ------------------------------------------------------------------------ one event
+
+    def at_once(self, planned: PlannedTrigger, name: str, seen: Seen, identity: str) -> None:
+        """Fire with one event."""
+        events = Firing({name: seen.event})
+        if is_json(seen.event):
+            events.documents[name] = seen.document
+        key = action_key(self._plan.name, planned.name, {name: identity})
+        self._fire(planned, name, events, key)
+
+    def count(self, planned: PlannedTrigger, name: str, seen: Seen) -> None:
+        """Count an event for a trigger that waits, each event once."""
+        state = self.decision.state.of(planned.name)
+        known, mark = state.counted_of(name), self._mark
+        if mark.sequence and known.covers(mark):
+            self._repeat(planned, name, state)
+            return
+        names = planned.conditions.names
+        saved = {d: s for d, s in state.saved.items() if d in names}
+        counted = {d: c for d, c in state.counted.items() if d in names}
+        if mark.sequence:
+            counted[name] = known.add(mark)
+        state = msgspec.structs.replace(state, saved=saved, counted=counted)
+        if planned.gather is not None:
+            self._gather(planned, planned.gather, name, seen, state)
+        else:
+            self._join(planned, name, seen.event, state)
+
+    def _join(self, planned: PlannedTrigger, name: str, event: Event, state: TriggerState) -> None:
+        """Count an event towards conditions with an `&&`."""
+        mark = self._mark
+        if planned.resets is not None:
+            if is_late(state, mark):
+                self._wait(planned, "Late", name, state)
+                return
+            last = planned.resets.last(mark.stored)
+            if last > state.reset.stored:
+                state = forget(state, Mark(last, mark.sequence))
+        if mark.sequence and name in state.saved and state.saved[name].mark > mark:
+            self._wait(planned, "Superseded", name, state)  # another replica was faster
+            return
+        saved = {**state.saved, name: Saved(mark, event)}
+        if not planned.conditions.met(saved):
+            self._wait(planned, "Waiting", name, msgspec.structs.replace(state, saved=saved))
+            return
+        ids = {d: message_id(s.event) for d, s in saved.items()}
+        key = action_key(self._plan.name, planned.name, ids)
+        fired = self._fire(planned, name, Firing(_events(saved)), key)
+        firings = {**state.firings, key: saved} if fired else state.firings
+        self._keep(planned, msgspec.structs.replace(state, saved={}, firings=firings))
+
+    def _wait(self, planned: PlannedTrigger, code: str, name: str, state: TriggerState) -> None:
+        """Keep a state that is not enough to fire."""
+        missing = tuple(d for d in planned.conditions.names if d not in state.saved)
+        verdict = TriggerVerdict(
+            planned.name,
+            code,  # type: ignore[arg-type]  # one of the three above
+            name,
+            missing=missing if code == "Waiting" else (),
+            since={d: s.mark.stored for d, s in state.saved.items()},
+            reset=state.reset.stored,
+        )
+        self.decision.triggers.append(verdict)
+        self._keep(planned, state)
+
+    def _repeat(self, planned: PlannedTrigger, name: str, state: TriggerState) -> None:
+        """Give the action of an unfinished firing again, if the event may belong to one."""
+        for key, events in state.firings.items():
+            saved = events.get(name)
+            if saved is not None and saved.mark == self._mark:
+                self._fire(planned, name, Firing(_events(events)), key, code="Repeated")
+                return
+        for key, held in state.released.items():
+            self._fire(planned, name, firing_of(held)[0], key, code="Repeated")
+        if not state.released:
+            self.decision.triggers.append(TriggerVerdict(planned.name, "Superseded", name))
+
+    # ------------------------------------------------------------------------ gathered events
+
+    def _gather(
+        self,
+        planned: PlannedTrigger,
+        gather: Gather,
+        name: str,
+        seen: Seen,
+        state: TriggerState,
+    ) -> None:
+        """Put an event to those of its key, and fire what is complete."""
+        event = element(seen.event, seen.document) if gather.batch else seen.event
+        one, room = Gathered(name, self._mark, event), self._plan.room
+        try:
+            key = "" if gather.key is None else gather.key(Firing({name: seen.event}))
+        except ParameterError as exc:
+            events, ids = firing_of(gather.add(None, one, 0.0))
+            self._fault(planned, name, events, action_key(self._plan.name, planned.name, ids), exc)
+            self._keep(planned, state)
+            return
+        # by the clock of the bus, but never in the future of those who wait for it
+        at = min(self._mark.stored, self._now)
+        held = state.gathered.get(key)
+        if held is not None and at >= gather.due(held):
+            state, held = self._release(planned, state, key), None
+        elif held is not None and not gather.fits(held, one, room):
+            state = self._release(planned, state, key, f"more than {room} bytes are held")
+            held = None
+        held = gather.add(held, one, at)
+        state = msgspec.structs.replace(state, gathered={**state.gathered, key: held})
+        if gather.is_full(held, room):
+            state = self._release(planned, state, key)
+        else:
+            due = gather.due(held)
+            verdict = TriggerVerdict(
+                planned.name,
+                "Gathered",
+                name,
+                gathered=held.count,
+                since={name: held.first},
+                due=0.0 if due == NEVER else due,
+            )
+            self.decision.triggers.append(verdict)
+        while why := crowded(state.gathered, room):
+            state = self._release(planned, state, oldest(state.gathered), why)
+        self._keep(planned, state)
+
+    def tick(self) -> None:
+        """Fire what is due, and what a trigger holds that gathers no more."""
+        for planned in self._plan.triggers.values():
+            state, gather = self.decision.state.of(planned.name), planned.gather
+            due = [
+                key
+                for key, held in state.gathered.items()
+                if gather is None or gather.due(held) <= self._now
+            ]
+            for key in due:
+                state = self._release(planned, state, key)
+            if due:
+                self._keep(planned, state)
+
+    def _release(
+        self, planned: PlannedTrigger, state: TriggerState, name: str, early: str = ""
+    ) -> TriggerState:
+        """Fire what is held for a key."""
+        held = state.gathered[name]
+        gathered = {key: other for key, other in state.gathered.items() if key != name}
+        newest = held.events()[-1].dependency
+        events, ids = firing_of(held)
+        key = action_key(self._plan.name, planned.name, ids)
+        fired = self._fire(planned, newest, events, key, gathered=held.count, early=early)
+        released = {**state.released, key: held} if fired else state.released
+        return msgspec.structs.replace(state, gathered=gathered, released=released)
+
+    # ------------------------------------------------------------------------ firing
+
+    def _fire(  # noqa: PLR0913 -- what fires, and how it came to that
+        self,
+        planned: PlannedTrigger,
+        name: str,
+        events: Firing,
+        key: str,
+        *,
+        code: str = "Fired",
+        gathered: int = 0,
+        early: str = "",
+    ) -> bool:
+        """Take the action of a firing; return False where its `if` says that there is none."""
+        if self.fired is not None:
+            self.fired[planned.name, name] = events
+        try:
+            if planned.applies is not None and not planned.applies(events, name):
+                why = TriggerVerdict(planned.name, "Skipped", name, message="its if is false")
+                self.decision.triggers.append(why)
+                return False
+            action, message = action_of(planned, events, key)
+        except ParameterError as exc:
+            self._fault(planned, name, events, key, exc)
+            return True
+        self.decision.actions.append(action)
+        verdict = TriggerVerdict(
+            planned.name,
+            code,  # type: ignore[arg-type]  # Fired or Repeated
+            name,
+            key,
+            message=message,
+            gathered=gathered,
+            early=early,
+        )
+        self.decision.triggers.append(verdict)
+        return True
+
+    def _fault(
+        self, planned: PlannedTrigger, name: str, events: Firing, key: str, exc: ParameterError
+    ) -> None:
+        self.decision.faults.append(fault_of(planned, exc, key, events))
+        verdict = TriggerVerdict(planned.name, "Faulted", name, message=str(exc))
+        self.decision.triggers.append(verdict)
+
+    def _keep(self, planned: PlannedTrigger, state: TriggerState) -> None:
+        self.decision.state = self.decision.state.replace(planned.name, state)
+        self.decision.changed |= {planned.name}
+
+
+def owed(state: TriggerState) -> dict[str, Firing]:
+    """Return the events of firings by the key of their actions, which may not be on the bus."""
+    firings = {key: Firing(_events(saved)) for key, saved in state.firings.items()}
+    return firings | {key: firing_of(held)[0] for key, held in state.released.items()}
+
+
+def action_of(planned: PlannedTrigger, events: Firing, key: str) -> tuple[Action, str]:
+    """Return an action with what to do when it fails for good, and what is wrong with that."""
+    action = planned.render(events, key)
+    if planned.fallback is None:
+        return action, ""
+    try:
+        fallback = action_of(planned.fallback, events, f"{key}-dlq")[0]
+    except ParameterError as exc:
+        return action, f"without its dlqTrigger: {exc}"
+    return msgspec.structs.replace(action, fallback=fallback), ""
+
+
+def fault_of(planned: PlannedTrigger, exc: ParameterError, key: str, events: Firing) -> EventFault:
+    """Return what is said of a firing whose action cannot be made."""
+    place = f"triggers.{planned.name}"
+    return EventFault(place, exc.code, str(exc), "", planned.name, dict(events), key)
+
+
+def _events(saved: Mapping[str, Saved]) -> dict[str, Event]:
+    return {name: one.event for name, one in saved.items()}
