@@ -17,7 +17,8 @@ from time import time as unix_seconds
 from typing import NoReturn
 
 from delivery.dead import DeadLetter, dead_letter
-from eventbus.bus import STATE, Bus, Topic
+from delivery.lease import Lease
+from eventbus.bus import LEASES, STATE, Bus, Topic
 from eventsource.source import Emit, Origin, Payload, Source
 from eventsource.spec import EventSourceSpec
 from spine.errors import BusError, ConfigError, ConflictError, EventError, RemoteError
@@ -107,7 +108,7 @@ class Runner:
             heard: list[float] = []
             env = replace(env, listening=partial(self._up, event, heard, clock))
             try:
-                await source.run(env, emit)
+                await self._run(source, env, emit)
                 failure: RemoteError | None = None
             except RemoteError as exc:
                 failure = exc
@@ -124,6 +125,13 @@ class Runner:
             extra = {"eventName": event, "error": why, "wait": round(wait, 2)}
             log.warning("event source failed, starting it again", extra=extra)
             await asyncio.sleep(wait)
+
+    async def _run(self, source: Source, env: Env, emit: Emit) -> None:
+        if not source.single:
+            await source.run(env, emit)
+            return
+        key = f"source.{_key(self.name)}.{_key(env.name)}"
+        await Lease(self.bus.store(LEASES), key).run(lambda: source.run(env, emit))
 
     def _up(self, event: str, heard: list[float], clock: Callable[[], float]) -> None:
         if heard:
@@ -237,6 +245,9 @@ class _Kept:
 
     def __init__(self, bus: Bus, key: str) -> None:
         self._bus, self._key = bus, key
+
+    def part(self, name: str) -> "_Kept":
+        return _Kept(self._bus, f"{self._key}.{_key(name)}")
 
     async def get(self) -> bytes | None:
         found = await self._bus.store(STATE).get(self._key)

@@ -77,6 +77,8 @@ class Source(Model, ABC):
 
     type: ClassVar[str]
     """The `type` of its CloudEvents."""
+    single: ClassVar[bool] = False
+    """Whether one replica at a time runs it, as it is told everything and not a share."""
     answers: ClassVar[bool] = False
     """Whether a caller waits for the outcome, who is then told of a refusal and tries again."""
     example: ClassVar[Payload]

@@ -12,6 +12,7 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from eventsource.source import Source
 from eventsource.sources.calendar import Calendar
+from eventsource.sources.resource import Resource
 from eventsource.sources.webhook import Webhook
 from spine.model import Model, warn
 from spine.pod import PodTemplate, Service
@@ -43,6 +44,8 @@ class EventSourceSpec(Model):
 
     calendar: Named[Calendar] = {}
     """Ticks of a schedule."""
+    resource: Named[Resource] = {}
+    """Changes of Kubernetes objects."""
     webhook: Named[Webhook] = {}
     """HTTP requests."""
 
@@ -92,8 +95,6 @@ class EventSourceSpec(Model):
     """Messages of Redis channels."""
     redis_stream: Unbuilt = {}
     """Entries of Redis streams."""
-    resource: Unbuilt = {}
-    """Changes of Kubernetes objects."""
     sftp: Unbuilt = {}
     """Changes on an SFTP server."""
     slack: Unbuilt = {}

@@ -74,6 +74,10 @@ class Memory(Protocol):
         """Replace the value. Raises BusError."""
         ...
 
+    def part(self, name: str) -> "Memory":
+        """Return a value of its own beside this one, for what is kept in pieces."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Env:

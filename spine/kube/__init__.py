@@ -7,6 +7,6 @@ than all else that is done with it.
 
 from spine.kube.client import Kube, open_kube
 from spine.kube.discovery import Resource
-from spine.kube.watch import Change, Page, follow
+from spine.kube.watch import Change, Page, follow, state
 
-__all__ = ["Change", "Kube", "Page", "Resource", "follow", "open_kube"]
+__all__ = ["Change", "Kube", "Page", "Resource", "follow", "open_kube", "state"]

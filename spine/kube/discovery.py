@@ -96,12 +96,12 @@ class Discovery:
     async def kind(self, api_version: str, kind: str) -> Resource:
         """Return the resource of a manifest. Raises ConfigError for one that nobody serves."""
         group, _, version = api_version.rpartition("/")
-        return await self._find(group, version, lambda one: one.kind == kind, kind)
+        return await self._find(group, version, lambda one: one.kind, kind)
 
     async def plural(self, group: str, version: str, plural: str) -> Resource:
         """Return a resource by its name in URLs; an empty version is the preferred one."""
         version = version or await self.preferred(group)
-        return await self._find(group, version, lambda one: one.plural == plural, plural)
+        return await self._find(group, version, lambda one: one.plural, plural)
 
     async def preferred(self, group: str) -> str:
         """Return the version of a group that the server prefers."""
@@ -118,16 +118,16 @@ class Discovery:
         return found[1]
 
     async def _find(
-        self, group: str, version: str, wanted: Callable[[Resource], bool], name: str
+        self, group: str, version: str, named: Callable[[Resource], str], name: str
     ) -> Resource:
         resources: tuple[Resource, ...] = ()
         for patience in (FRESH, AGAIN):
             resources = await self._resources(group, version, patience)
             for one in resources:
-                if wanted(one):
+                if named(one) == name:
                     return one
         where = f"{group}/{version}" if group else version
-        names = [one.kind for one in resources] + [one.plural for one in resources]
+        names = [named(one) for one in resources]
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
         alike = [n for n in names if n.lower() == name.lower()]
         did = f"did you mean {(alike or near)[0]}" if alike or near else "is its CRD installed"

@@ -129,13 +129,30 @@ async def follow(
             await asyncio.sleep(exc.retry_after or RECONNECT.wait(attempt))
 
 
+async def state(
+    kube: Kube, resource: Resource, namespace: str = "", *, labels: str = "", version: str
+) -> AsyncIterator[Page]:
+    """Yield what there was at a version; what comes of it ends early where that is too old."""
+    query = {"resourceVersion": version, "resourceVersionMatch": "Exact"}
+    if labels:
+        query["labelSelector"] = labels
+    try:
+        async for page in _list(kube, resource, namespace, query):
+            yield page
+    except _Gone:
+        return
+
+
 async def _list(
     kube: Kube, resource: Resource, namespace: str, selector: dict[str, str]
 ) -> AsyncIterator[Page]:
     first, token = True, ""
     head = f'{{"apiVersion":"{resource.api_version}","kind":"{resource.kind}",'.encode()
     while True:
-        query = {**selector, "continue": token} if token else selector
+        query = selector
+        if token:  # it stands for the version too
+            query = {k: v for k, v in selector.items() if not k.startswith("resourceVersion")}
+            query["continue"] = token
         try:
             listed = await kube.page(resource, namespace, query=query)
         except KubeError as exc:

@@ -30,6 +30,9 @@ LIGHT = {"pydantic", "typing_extensions", "spine", "eventsource"} | sys.stdlib_m
 NO_STOP: dict[str, str] = {}
 """Sources that cannot be run here, with the reason."""
 
+ON_A_CLUSTER = {"resource"}
+"""Sources that talk to the API server of the tests."""
+
 every_kind = pytest.mark.parametrize(("kind", "source"), kinds().items(), ids=list(kinds()))
 
 
@@ -130,9 +133,13 @@ def test_example_is_valid_without_a_warning(kind: str, source: type[Source]):
 
 
 @every_kind
-async def test_example_listens_and_stops_within_a_second(kind: str, source: type[Source]):
+async def test_example_listens_and_stops_within_a_second(
+    kind: str, source: type[Source], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+):
     if kind in NO_STOP:
         pytest.skip(NO_STOP[kind])
+    if kind in ON_A_CLUSTER:
+        monkeypatch.setenv("KUBECONFIG", request.getfixturevalue("cluster").kubeconfig)
     raw, secrets = example(kind)
     spec = load(EventSourceSpec, raw["spec"])
     number = next((port.number for port in ports(spec)), 0)

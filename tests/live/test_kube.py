@@ -36,7 +36,7 @@ async def test_kinds_are_looked_up_not_guessed(kube):
 @pytest.mark.parametrize(
     ("api_version", "kind", "problem"),
     [
-        ("v1", "Pods", "no such kind (did you mean pods)"),
+        ("v1", "Pods", "no such kind (did you mean Pod)"),
         ("v1", "configMap", "no such kind (did you mean ConfigMap)"),
         ("apps/v2", "Deployment", "no such version (it has v1)"),
         ("nothing.test/v1", "Thing", "does not have it"),
