@@ -1,13 +1,15 @@
-"""What a sensor tells about its actions: short records for `tocsin tail`, and log lines.
+"""What a sensor tells: short records for `tocsin tail` and `tocsin why`, and log lines.
 
 Telling must never cost what doing costs. Records wait in a short queue that one task empties
-in batches; above a rate, or when the bus is slow, they are counted instead of kept. Log lines
-are thinned out as Argo Events does it: of equal lines in a second the first hundred, then
-every hundredth.
+in batches; above a rate, or when the bus is slow, they are counted instead of kept. Of decisions
+the first few of each outcome and second are kept, so that a rare one is found between a million
+others. Log lines are thinned out as Argo Events does it: of equal lines in a second the first
+hundred, then every hundredth.
 """
 
 import asyncio
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,13 +18,13 @@ from typing import Literal
 import msgspec
 
 from delivery.action import Action
-from delivery.subjects import decision_subject
+from delivery.subjects import decided_subject, decision_subject
 from eventbus.bus import DECISIONS, Bus
-from spine.errors import Fault
+from spine.errors import ConfigError, Fault
 
 log = logging.getLogger(__name__)
 
-Result = Literal["done", "failed", "gave up", "stored", "dead letter"]
+Result = Literal["done", "failed", "gave up", "stored", "duplicate", "dead letter"]
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,6 +51,38 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """Reports of this trigger that were left out since the one before."""
 
 
+class Judged(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a dependency or a trigger made of an event."""
+
+    name: str
+    code: str
+    """Passed or why not; of a trigger Fired, Waiting and so on."""
+    detail: str = ""
+    """One line for people."""
+    key: str = ""
+    """Idempotency key of the action."""
+
+
+class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one event."""
+
+    decided: float
+    """Unix seconds."""
+    sensor: str
+    source: str
+    event: str
+    id: str
+    sequence: int = 0
+    """Position in the stream of events; 0 where it has none."""
+    fired: bool = False
+    text: str = ""
+    """One line for people: what fired, or the first reason why nothing did."""
+    dependencies: tuple[Judged, ...] = ()
+    triggers: tuple[Judged, ...] = ()
+    skipped: int = 0
+    """Events that left no record since the one before."""
+
+
 class Thinned:
     """Decides which of many equal things are told: the first of each second, then some."""
 
@@ -68,6 +102,46 @@ class Thinned:
         return beyond <= 0 or (self._every > 0 and beyond % self._every == 0)
 
 
+DECISIONS_KEPT = "TOCSIN_DECISIONS"
+"""Environment variable that says which decisions are kept: `off`, `all`, or how many of each
+outcome in a second."""
+DECISIONS_PER_SECOND = 10
+"""The same where nothing is said: less than a thousandth of a processor, measured."""
+
+
+class Sampling:
+    """Decides which decisions are kept."""
+
+    def __init__(self, setting: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take `off`, `all`, or a number a second. Raises ConfigError for anything else."""
+        if setting not in {"off", "all"} and not setting.isdecimal():
+            raise ConfigError(
+                f"reading {DECISIONS_KEPT} {setting!r}: not off, all, or a number a second"
+            )
+        rate = int(setting) if setting.isdecimal() else 0
+        self._all = setting == "all"
+        self._off = not self._all and rate == 0
+        self._thinned = Thinned(rate, clock=clock)
+        self._skipped = 0
+
+    @classmethod
+    def from_environment(cls) -> "Sampling":
+        """Return what the environment asks for. Raises ConfigError."""
+        return cls(os.environ.get(DECISIONS_KEPT, "").strip() or str(DECISIONS_PER_SECOND))
+
+    def passes(self, outcome: str) -> bool:
+        """Return whether a decision of that outcome is kept; count it if not."""
+        if self._all or (not self._off and self._thinned.passes(outcome)):
+            return True
+        self._skipped += 1
+        return False
+
+    def skipped(self) -> int:
+        """Return how many were not kept since this was asked last."""
+        number, self._skipped = self._skipped, 0
+        return number
+
+
 class Reporter:
     """Sends reports to the bus as time permits."""
 
@@ -80,7 +154,9 @@ class Reporter:
 
     def __init__(self, bus: Bus, sensor: str) -> None:
         self._bus, self._sensor = bus, sensor
-        self._waiting: deque[Report] = deque()
+        self._waiting: deque[tuple[str, msgspec.Struct]] = deque()
+        """Subjects and what is sent there."""
+        self._sampling = Sampling.from_environment()
         self._filled = asyncio.Event()
         self._rate = Thinned(self.RATE)
         self._skipped: dict[str, int] = {}
@@ -93,8 +169,21 @@ class Reporter:
         report = make()
         if skipped := self._skipped.pop(trigger, 0):
             report = msgspec.structs.replace(report, skipped=skipped)
-        self._waiting.append(report)
+        self._queue(decision_subject(report.sensor, report.trigger), report)
+
+    def _queue(self, subject: str, record: msgspec.Struct) -> None:
+        self._waiting.append((subject, record))
         self._filled.set()
+
+    def decided(self, outcome: str, make: Callable[[], Decided]) -> None:
+        """Queue a decision, made only if it is going to be kept.
+
+        `outcome` is equal for decisions of which a few are enough.
+        """
+        if not self._sampling.passes(outcome) or len(self._waiting) >= self.WAITING:
+            return
+        record = msgspec.structs.replace(make(), skipped=self._sampling.skipped())
+        self._queue(decided_subject(self._sensor), record)
 
     def action(self, action: Action, result: Result, summary: str, seconds: float = 0.0) -> None:
         """Report what became of an attempt."""
@@ -122,11 +211,10 @@ class Reporter:
             batch = [self._waiting.popleft() for _ in range(min(self.BATCH, len(self._waiting)))]
             if not self._waiting:
                 self._filled.clear()
-            await asyncio.gather(*(self._send(report) for report in batch))
+            await asyncio.gather(*(self._send(*one) for one in batch))
 
-    async def _send(self, report: Report) -> None:
-        subject = decision_subject(report.sensor, report.trigger)
+    async def _send(self, subject: str, record: msgspec.Struct) -> None:
         try:
-            await self._bus.append(DECISIONS, subject, msgspec.json.encode(report))
+            await self._bus.append(DECISIONS, subject, msgspec.json.encode(record))
         except Fault as exc:
             log.debug("report was not sent", extra={"error": str(exc)})

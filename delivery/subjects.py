@@ -14,6 +14,10 @@ _ESCAPE = re.compile(r"=([0-9A-F]{2})")
 
 REDRIVE = "@redrive"
 """Last token of the subject of events that are evaluated once more for one sensor."""
+DECIDED = "@decided"
+"""Last token of the subject of what a Sensor made of events."""
+EVENTS_LANE = "@events"
+"""What stands for the events of a Sensor where it is a lease that one replica holds."""
 FALLBACK = "@dlq"
 """What follows a trigger's token where its `dlqTrigger` is meant."""
 
@@ -53,6 +57,11 @@ def decision_subject(sensor: str, trigger: str) -> str:
     return f"{DECISIONS}.{token(sensor)}.{token(trigger)}"
 
 
+def decided_subject(sensor: str) -> str:
+    """Return where it is kept what a Sensor made of events; no trigger has that token."""
+    return f"{DECISIONS}.{token(sensor)}.{DECIDED}"
+
+
 def sensor_durable(sensor: str) -> str:
     """Return the durable of a Sensor on the stream of events."""
     return f"sensor-{token(sensor)}"
@@ -72,6 +81,26 @@ def pending_durable(sensor: str, lane: str) -> str:
 def lease_key(sensor: str, lane: str) -> str:
     """Return the key of the lease of a lane; keys may hold `/`, but no `@`."""
     return pending_durable(sensor, lane).replace("@", "/")
+
+
+def claims_of(sensor: str) -> str:
+    """Return what the keys of a Sensor's claims begin with; no token of a name holds a `/`."""
+    return f"claims/.{token(sensor)}."
+
+
+def claim_key(sensor: str, trigger: str, claim: str) -> str:
+    """Return the key of a claim of a trigger."""
+    return f"{claims_of(sensor)}{token(trigger)}.{claim}"
+
+
+def tries_of(sensor: str) -> str:
+    """Return what the keys begin with that note attempts at a Sensor's ordered actions."""
+    return f"tries/.{token(sensor)}."
+
+
+def tries_key(sensor: str, lane: str, action: str) -> str:
+    """Return the key that notes attempts at an action of a lane."""
+    return f"{tries_of(sensor)}{lane}.{action}"
 
 
 def lane_of(durable: str, sensor: str) -> str | None:

@@ -130,7 +130,7 @@ def _look(one: DataFilter, number: int, get: "_Get", test: "_Test") -> Look:
         except FilterError as exc:
             hints = hints_of_body(event)
             return msgspec.structs.replace(
-                finding, passed=False, detail=str(exc), error=True, hints=hints
+                finding, passed=False, detail=exc.message, error=True, hints=hints
             )
         except EvaluationError as exc:
             return msgspec.structs.replace(finding, passed=False, detail=str(exc), error=True)

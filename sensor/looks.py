@@ -116,7 +116,7 @@ def asked(check: Check, event: Event, document: Document, finding: Finding) -> F
     except FilterError as exc:
         hints = () if document.valid else hints_of_body(event)
         return msgspec.structs.replace(
-            finding, passed=False, detail=str(exc), error=True, hints=hints
+            finding, passed=False, detail=exc.message, error=True, hints=hints
         )
     detail = "" if reason is None else reason._replace(number=0).text
     return msgspec.structs.replace(finding, passed=reason is None, detail=detail)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from sensor.dependencies import ANY, PlannedDependency
 from sensor.firing import Firing
-from sensor.hints import is_there
+from sensor.hints import hints_of_body, hints_of_path, is_there
 from sensor.looks import compile_looks
 from sensor.parameters import Parameter, ParameterSource, PayloadEntry, compile_source
 from sensor.plan import Plan, PlannedTrigger
@@ -172,6 +172,8 @@ class ParameterTrace(msgspec.Struct, frozen=True, omit_defaults=True):
     """Such as that the default was taken, and why."""
     fault: str = ""
     """Why there is none; then the action cannot be made."""
+    hints: tuple[str, ...] = ()
+    """What its author may have meant."""
 
 
 class TriggerTrace(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -232,11 +234,20 @@ def _parameter(
     try:
         value = compile_source(src)(events if isinstance(events, Firing) else Firing(events))
     except ParameterError as exc:
-        return msgspec.structs.replace(trace, fault=str(exc))
+        return msgspec.structs.replace(trace, fault=exc.message, hints=_of_source(src, events))
     if value is None:
         note = f"left out: there is no event of {_near(src.dependency_name, names)}"
         return msgspec.structs.replace(trace, note=note)
     return msgspec.structs.replace(trace, value=value.text)
+
+
+def _of_source(src: ParameterSource, events: Mapping[str, Event]) -> tuple[str, ...]:
+    """Guess where in the data a value is that is not at its key."""
+    event = events.get(src.dependency_name)
+    if event is None or not src.data_key:
+        return ()
+    document = Document(event.data or b"")
+    return hints_of_path(src.data_key, document) if document.valid else hints_of_body(event)
 
 
 def _near(name: str, names: Sequence[str]) -> str:

@@ -6,12 +6,13 @@ was meant where there is one.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from delivery.action import Action
 from sensor.evaluate import Decision, DependencyVerdict, TriggerVerdict
-from sensor.trace import Mismatch
+from sensor.trace import Mismatch, ParameterTrace, Present
 from spine.event import Event
 
 FIRED = "fired"
@@ -23,21 +24,25 @@ def fires(decision: Decision) -> bool:
     return bool(decision.actions) or any(t.code == "Fired" for t in decision.triggers)
 
 
-def sentence(decision: Decision, event: Event) -> str:
-    """Return one line: what fired, or the first reason why nothing did."""
+def sentence(decision: Decision, event: Event, *, would: bool = True) -> str:
+    """Return one line: what fired, or the first reason why nothing did.
+
+    `would` says that the actions are not going to be done.
+    """
     fired = [t for t in decision.triggers if t.code in {"Fired", "Repeated"}]
     if fired:
-        return f"{FIRED}: {_fired(fired, decision)}{_but(decision)}"
+        return f"{FIRED}: {_fired(fired, decision, would)}{_but(decision)}"
     return f"{NOT_FIRED}: {_reason(decision, event)}"
 
 
-def _fired(fired: list[TriggerVerdict], decision: Decision) -> str:
+def _fired(fired: list[TriggerVerdict], decision: Decision, would: bool) -> str:
     actions = {action.key: action for action in decision.actions}
     parts = []
     for verdict in fired:
         action = actions.get(verdict.key)
-        would = f" would {deed(action)}" if action is not None else ""
-        parts.append(f"trigger {verdict.name}{would}")
+        verb = " would" if would else " is to"
+        done = f"{verb} {deed(action)}" if action is not None else ""
+        parts.append(f"trigger {verdict.name}{done}")
     return "; ".join(parts)
 
 
@@ -83,11 +88,14 @@ def refusal(verdict: DependencyVerdict) -> str:
 
 
 def _why(verdict: DependencyVerdict) -> str:
+    """Return what refuses; a fault without its hint where a better one follows."""
     reason, trace = verdict.reason, verdict.trace
-    if reason is None or trace is None or reason.number:
+    first = next((f for f in trace.filters if not f.passed), None) if trace is not None else None
+    if first is None:
         return verdict.detail
-    first = next((f for f in trace.filters if not f.passed), None)
-    return f"{first.title}: {reason.text}" if first is not None else reason.text
+    if reason is None:
+        return f"{first.title}: {first.detail}" if first.error else verdict.message
+    return reason.text if reason.number else f"{first.title}: {reason.text}"
 
 
 def _hint(verdict: DependencyVerdict) -> str:
@@ -112,21 +120,40 @@ def _nobody(others: list[Mismatch], event: Event) -> str:
 def _trigger(verdict: TriggerVerdict, decision: Decision) -> str:
     if verdict.code == "Waiting" and verdict.missing:
         return _waiting(verdict, decision)
+    if verdict.code == "Faulted" and verdict.trace is not None:
+        return _fault(verdict.trace.parameters) or verdict.message
     if verdict.code == "Superseded":
         return verdict.message or f"this event of {verdict.dependency} was counted before"
     return verdict.detail or verdict.code
 
 
+def _fault(parameters: Sequence[ParameterTrace]) -> str:
+    """Return why a value could not be taken, and what was meant."""
+    first = next((one for one in parameters if one.fault), None)
+    if first is None or not first.hints:
+        return ""
+    return f"{first.place.removeprefix('template.')}: {first.fault} ({first.hints[0]})"
+
+
 def _waiting(verdict: TriggerVerdict, decision: Decision) -> str:
     missing = " and ".join(verdict.missing)
     present = verdict.trace.present if verdict.trace is not None else ()
-    have = " and ".join(one.dependency for one in present) or verdict.dependency
+    have = " and ".join(_since(one) for one in present) or verdict.dependency
     text = f"waits for {missing} (has {have})"
     refused = [d for d in decision.dependencies if not d.passed and d.name in verdict.missing]
     if refused:
         return f"{text}, and {refusal(refused[0])}"
     hints = verdict.trace.hints if verdict.trace is not None else ()
     return f"{text}; {hints[0]}" if hints else text
+
+
+def _since(one: Present) -> str:
+    return f"{one.dependency} since {clock(one.since)}" if one.since else one.dependency
+
+
+def clock(moment: float) -> str:
+    """Return a moment, given in unix seconds, in UTC as people write it."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 # ---------------------------------------------------------------------------- actions

@@ -59,7 +59,7 @@ def read_sensor(paths: Sequence[str | Path], name: str = "") -> Read:
         names = ", ".join(s.object.name for s in found)
         raise ConfigError(f"choosing a Sensor: there are {names}", hint="give --sensor NAME")
     sensor = found[0]
-    own = [f for f in result.findings if _is_about(f, sensor)]
+    own = [f for f in result.findings if _is_about(f, sensor) and not _elsewhere(f)]
     errors = [f for f in own if f.severity == "error"]
     if sensor.plan is None:
         raise Broken(sensor.object.name, errors)
@@ -82,6 +82,11 @@ def _is_about(finding: Finding, sensor: Checked) -> bool:
     base = len(sensor.object.base)
     lines = [at[0] for path, at in sensor.object.positions.items() if len(path) >= base]
     return min(lines, default=1) <= finding.place.line <= max(lines, default=1)
+
+
+def _elsewhere(finding: Finding) -> bool:
+    """Return whether a finding only says that something is not in the file: it need not be."""
+    return finding.severity == "warning" and finding.message.endswith("in these manifests")
 
 
 def _kinds(sources: Sequence[Checked]) -> dict[tuple[str, str], str]:

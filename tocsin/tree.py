@@ -5,7 +5,6 @@ The last line is in words. Long values are cut unless all of them are wanted.
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -16,7 +15,7 @@ from sensor.plan import Plan
 from sensor.reason import Finding
 from sensor.replay import Told
 from sensor.trace import DependencyTrace, Mismatch, ParameterTrace, Present
-from sensor.wording import deed, masked, readable, sentence
+from sensor.wording import clock, deed, masked, readable, sentence
 from spine.event import Event
 
 CUT = 100
@@ -85,7 +84,7 @@ class Tree:
     def _finding(self, one: Finding) -> Iterator[str]:
         yield f"    {_mark(one.passed)} {one.title}: {self._cut(_comparison(one))}"
         for hint in one.hints:
-            yield f"        {click.style('hint:', fg='yellow')} {hint}"
+            yield f"        {_hint(hint)}"
 
     def _other(self, other: Mismatch) -> str:
         wanted = f"{other.source}/{other.event}"
@@ -104,10 +103,13 @@ class Tree:
                 yield f"      {_mark(True)} {_present(present)}"
             for name in verdict.missing:
                 yield f"      {_mark(False)} {name}  has not come"
-        if verdict.message and not fired:
+            yield from (f"      {_hint(hint)}" for hint in trace.hints)
+        parameters = trace.parameters if trace is not None else ()
+        if verdict.message and not fired and not any(one.fault for one in parameters):
             yield f"    {_mark(False)} {verdict.message}"
-        for parameter in trace.parameters if trace is not None else ():
+        for parameter in parameters:
             yield f"    {self._parameter(parameter)}"
+            yield from (f"        {_hint(hint)}" for hint in parameter.hints)
         action = next((a for a in told.decision.actions if a.key == verdict.key), None)
         if action is not None:
             yield from self._action(action)
@@ -203,13 +205,12 @@ def _mark(passed: bool | None) -> str:
     return click.style(mark, fg=colour)
 
 
+def _hint(text: str) -> str:
+    return f"{click.style('hint:', fg='yellow')} {text}"
+
+
 def _dim(text: str) -> str:
     return click.style(text, dim=True)
-
-
-def clock(moment: float) -> str:
-    """Return a moment in UTC, as people write it."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def verdict_line(text: str) -> str:

@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 DEAD_SECONDS = 30 * 24 * 3600.0
 """A month to look at what could not pass."""
 DECISION_SECONDS = 3600.0
-DECISION_MESSAGES = 10_000
+DECISION_MESSAGES = 50_000
+DECISION_EACH = 5_000
+"""Of one trigger or Sensor: what is busy must not push out what is not."""
 DECISION_BYTES = 64 * 1024 * 1024
 LEASE_SECONDS = 10.0
 """A lease that nobody renews is free after this."""
@@ -60,6 +62,7 @@ def stream_config(name: str, settings: StreamSettings) -> dict[str, Any]:
             "storage": "memory",
             "num_replicas": 1,
             "max_msgs": DECISION_MESSAGES,
+            "max_msgs_per_subject": DECISION_EACH,
             "max_bytes": DECISION_BYTES,
             "max_age": nanoseconds(DECISION_SECONDS),
             "duplicate_window": nanoseconds(60),

@@ -113,7 +113,8 @@ def test_a_parameter_that_cannot_be_taken_tells_why() -> None:
     http = {"url": "http://x/", "parameters": [broken]}
     (fault,) = traced(plan(triggers=[trigger(http=http)]), event(data=BODY)).triggers
     assert fault.trace is not None
-    assert fault.trace.parameters[0].fault == fault.message
+    assert fault.message.startswith(fault.trace.parameters[0].fault)
+    assert fault.trace.parameters[0].hints == ("it has body",)
 
 
 def test_a_trace_crosses_to_the_guard_and_back() -> None:
