@@ -10,19 +10,25 @@ five minutes by default).
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+
+import msgspec
 
 from delivery.action import Action
-from delivery.subjects import token
-from eventbus.bus import Message, Store
-from sensor.evaluate import Decision, EventFault, unfinished
+from delivery.report import Thinned
+from eventbus.bus import Message, Store, Topic
+from sensor.decision import Decision, EventFault
+from sensor.evaluate import due, tick, unfinished
+from sensor.gather import NEVER
+from sensor.keeping import Keeper, every
 from sensor.plan import Plan
-from sensor.state import State, TriggerState, body_keys, join, split
-from spine.errors import BusError, ConflictError
-from spine.event import Event
+from sensor.state import State
+from sensor.ticking import PATIENCE, Ticks
+from spine.errors import BusError
+from spine.event import Event, encode
 from spine.runtime import RECONNECT
 
 log = logging.getLogger(__name__)
@@ -31,34 +37,22 @@ BATCH = 256
 """Events folded at once: what a sensor holds at a time."""
 GUARDED_BATCH = 16
 """The same where each event goes to another process with all of the state."""
-LONG = 512
-"""Counted events in a state above which it is asked which of them may be forgotten."""
 TURN = 32
 """Events evaluated in a row before others get the loop: about 2 ms."""
-INLINE = 256 * 1024
-"""Bytes of small events that are stored within the state of a trigger."""
-TRIM = 0.2
-"""Seconds between questions what may be forgotten."""
-
-T = TypeVar("T")
 
 Decide = Callable[[State, Event, Message, tuple[str, ...]], Awaitable[Decision]]
 """Evaluates one event; the last argument names dependencies to skip."""
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
-    """An event in the queue."""
+class _Owed:
+    """What firings gave that are in a stored state."""
 
-    event: Event
-    message: Message
-    skip: tuple[str, ...]
-    answer: asyncio.Future[Decision]
     decision: Decision | None = None
     actions: dict[str, Action] = field(default_factory=dict)
-    """Key -> action of firings that are in a stored state."""
+    """Key -> action."""
     faults: dict[str, EventFault] = field(default_factory=dict)
-    """Key -> fault of firings that are in a stored state."""
+    """Key -> fault."""
 
     def keep(self, trigger: str) -> None:
         """Note what the decision says of a trigger whose state is stored now."""
@@ -67,13 +61,14 @@ class _Waiting:
             self.faults |= {f.key: f for f in self.decision.faults if f.trigger == trigger}
 
 
-@dataclass(slots=True)
-class _Kept:
-    """What is known of a trigger's stored state."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Waiting(_Owed):
+    """An event in the queue."""
 
-    state: TriggerState = field(default_factory=TriggerState)
-    revision: int | None = None
-    bodies: frozenset[str] = frozenset()
+    event: Event
+    message: Message
+    skip: tuple[str, ...]
+    answer: asyncio.Future[Decision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +86,29 @@ class Outlets:
 class Folder:
     """Keeps the state of the triggers of one Sensor that have any; `run` must be running."""
 
-    def __init__(self, plan: Plan, store: Store, decide: Decide, outlets: Outlets) -> None:
-        self._plan, self._store, self._decide, self._outlets = plan, store, decide, outlets
-        self._heads = {
-            name: f"{token(plan.name)}.{token(name)}"
-            for name, trigger in plan.triggers.items()
-            if trigger.stateful
-        }
-        self._kept: dict[str, _Kept] = {}
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        decide: Decide,
+        outlets: Outlets,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._plan, self._decide, self._outlets, self._clock = plan, decide, outlets, clock
+        self._keeper = Keeper(plan, store, outlets.floor)
+        self._heads = frozenset(self._keeper.heads)
+        self._gathering = [name for name in self._heads if plan.triggers[name].gather is not None]
         self._done: dict[str, set[str]] = {name: set() for name in self._heads}
         """Firings that are on the bus, and still in the stored state."""
         self._queue: list[_Waiting] = []
         self._filled = asyncio.Event()
         self._most = BATCH if plan.safe else GUARDED_BATCH
-        self._trimmed = 0.0
-        self._garbage: list[str] = []
-        """Keys of bodies that no state names any more."""
-        self._littered = asyncio.Event()
+        self._ticks = Ticks(clock)
+        self._elsewhere: dict[str, float] = {}
+        """Trigger -> when something is due in a state that others have written since."""
+        self._owed: dict[str, frozenset[str]] = {}
+        """Trigger -> firings that were not known to be on the bus at the last look."""
+        self._lines = Thinned(10, 1_000)
 
     # ------------------------------------------------------------------------ in
 
@@ -118,86 +119,120 @@ class Folder:
         and neither is in the decision. Raises BusError if the bus did not take something, and
         whatever evaluating raised.
         """
-        waiting = _Waiting(event, message, skip, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
+        answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(event=event, message=message, skip=skip, answer=answer))
         self._filled.set()
-        return await waiting.answer
+        return await answer
 
     async def run(self) -> None:
         """Fold until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._clean(), name="bodies of events that have fired")
+            group.create_task(self._keeper.clean(), name="bodies of events that have fired")
             await self._start()
+            if self._gathering:
+                group.create_task(self._tidy(), name="parts that nobody names")
             await self._fold_on()
 
     async def _fold_on(self) -> None:
+        failures = 0
         while True:
-            await self._filled.wait()
-            batch = sorted(self._queue[: self._most], key=lambda one: one.message.sequence)
-            del self._queue[: self._most]
-            if not self._queue:
-                self._filled.clear()
-            batch = [one for one in batch if not one.answer.done()]
+            batch = await self._next()
             try:
-                await self._fold(batch)
-                await self._release(batch)
-                if not self._queue and any(self._done.values()):
-                    await self._fold([])  # else it goes with the next batch
+                if self._gathering and self._ticks.looks():
+                    await self._look()
+                await self._round(batch)
+                failures = 0
             except BusError as exc:
+                failures += 1
                 log.warning("folding %d events", len(batch), extra={"error": str(exc)})
-                self._kept.clear()  # it is not known what was written
+                self._keeper.doubt()  # it is not known what was written
+                self._ticks.hold_back(RECONNECT.wait(failures))
                 for one in batch:
                     _fail(one, BusError(str(exc), retry_after=exc.retry_after))
+
+    async def _next(self) -> list[_Waiting]:
+        """Return events to fold: some as soon as there are, or none once time has its turn."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._ticks.pause(self._due()) if self._gathering else None):
+                await self._filled.wait()
+        batch = sorted(self._queue[: self._most], key=lambda one: one.message.sequence)
+        del self._queue[: self._most]
+        if not self._queue:
+            self._filled.clear()
+        return [one for one in batch if not one.answer.done()]
+
+    async def _round(self, batch: Sequence[_Waiting]) -> None:
+        """Fold events, put on the bus what fires, and note that it is there."""
+        ticked = await self._fold(batch)
+        await self._release(batch, ticked)
+        if not self._queue and any(self._done.values()):
+            ticked = await self._fold([])  # else it goes with the next batch
+            await self._release([], ticked)
 
     async def _start(self) -> None:
         """Do what a process before this one left undone."""
         attempt = 0
         while True:
             try:
-                await self._load()
-                state = State({name: kept.state for name, kept in self._kept.items()})
-                actions, _ = unfinished(self._plan, state)
-                await asyncio.gather(*(self._outlets.put(action) for action in actions))
-                for action in actions:
-                    self._done[action.trigger].add(action.key)
-                await self._sweep()
-                await self._fold([])
+                await self._flush()
+                if self._heads:
+                    await self._keeper.load()
+                    await self._settle(self._keeper.state)
+                    await self._keeper.sweep()
+                    await self._round([])
             except BusError as exc:
                 attempt += 1
-                self._kept.clear()
+                self._keeper.doubt()
                 log.warning("reading the state of conditions", extra={"error": str(exc)})
                 await asyncio.sleep(RECONNECT.wait(attempt))
             else:
                 return
 
+    async def _settle(self, state: State, keys: frozenset[str] | None = None) -> None:
+        """Put the actions of unfinished firings on the bus, of all or of some."""
+        actions, faults = unfinished(self._plan, state)
+        actions = [a for a in actions if keys is None or a.key in keys]
+        # what an event completed is given again with it; what time completed is not
+        late = [f for f in faults if f.key in state.of(f.trigger).released]
+        late = [f for f in late if keys is None or f.key in keys]
+        puts = [self._outlets.put(action) for action in actions]
+        await every([*puts, *(self._outlets.bury(fault, _about(fault)) for fault in late)])
+        there = [(a.trigger, a.key) for a in actions] + [(f.trigger, f.key) for f in late]
+        for trigger, key in there:
+            if trigger in self._done:
+                self._done[trigger].add(key)
+
     # ------------------------------------------------------------------------ one batch
 
-    async def _fold(self, batch: Sequence[_Waiting]) -> None:
-        """Evaluate events in order and store what they change."""
+    async def _fold(self, batch: Sequence[_Waiting]) -> _Owed:
+        """Evaluate events in order and what time brings, and store what they change."""
         attempt = 0
         while True:
-            await self._load()
+            await self._keeper.load()
+            self._elsewhere.clear()
             state, changed = self._finished()
             state, changed = await self._evaluate(batch, state, changed)
-            if changed:
-                state = await self._trim(state)
-            lost = await self._write(state, changed)
+            ticked = _Owed()
+            if self._gathering and due(self._plan, state) <= (now := self._ticks.now()):
+                ticked.decision = tick(self._plan, state, now)
+                state, changed = ticked.decision.state, changed | ticked.decision.changed
+            lost = await self._keeper.write(state, changed)
             for trigger in changed - lost:
                 self._done[trigger].clear()
-                for one in batch:
+                for one in (*batch, ticked):
                     one.keep(trigger)
             if not lost:
-                return
+                return ticked
             attempt += 1
             log.debug("folding %d events again: another replica was faster", len(batch))
             await asyncio.sleep(random.random() * 0.002 * 2 ** min(attempt, 7))  # noqa: S311 -- no secret
 
     def _finished(self) -> tuple[State, frozenset[str]]:
         """Return the stored state without the firings that are on the bus by now."""
-        state = State({name: kept.state for name, kept in self._kept.items()})
+        state = self._keeper.state
         changed = set()
         for trigger, keys in self._done.items():
-            if keys & state.of(trigger).firings.keys():
+            if keys & state.of(trigger).owed:
                 state = state.finish(trigger, keys)
                 changed.add(trigger)
             else:
@@ -217,24 +252,33 @@ class Folder:
             except Exception as exc:  # noqa: BLE001 -- what is wrong with one event is its own affair
                 _fail(one, exc)
                 continue
+            self._ticks.folded(one.message)
             state = one.decision.state
             changed |= one.decision.changed
-            for trigger in self._heads.keys() - changed:  # given again: nothing to be written
+            for trigger in self._heads - changed:  # given again: nothing to be written
                 one.keep(trigger)
         return state, changed
 
-    async def _release(self, batch: Sequence[_Waiting]) -> None:
+    async def _release(self, batch: Sequence[_Waiting], ticked: _Owed) -> None:
         """Put the actions of firings on the bus and answer."""
         ready = [one for one in batch if one.decision is not None]
         outlets = self._outlets
-        puts = [outlets.put(action) for one in ready for action in one.actions.values()]
-        buries = [outlets.bury(f, one.message) for one in ready for f in one.faults.values()]
-        await _all([*puts, *buries])
-        for one in ready:
+        buries = [
+            outlets.bury(f, one.message if f.trigger not in self._gathering else _about(f))
+            for one in ready
+            for f in one.faults.values()
+        ]
+        buries += [outlets.bury(fault, _about(fault)) for fault in ticked.faults.values()]
+        owed = [*ready, ticked]
+        await every([*(outlets.put(a) for one in owed for a in one.actions.values()), *buries])
+        for one in owed:
             for action in one.actions.values():
                 self._done[action.trigger].add(action.key)
             for fault in one.faults.values():
                 self._done[fault.trigger].add(fault.key)
+            if one.decision is not None:
+                self._tell(one.decision)
+        for one in ready:
             decision = one.decision
             assert decision is not None
             decision.actions = [a for a in decision.actions if a.trigger not in self._heads]
@@ -242,97 +286,62 @@ class Folder:
             if not one.answer.done():
                 one.answer.set_result(decision)
 
-    # ------------------------------------------------------------------------ the store
+    def _tell(self, decision: Decision) -> None:
+        """Say where a trigger could not wait as long as it was told to."""
+        for verdict in decision.triggers:
+            if verdict.early and self._lines.passes(f"early {verdict.name}"):
+                log.warning(
+                    "Trigger '%s' fires early with %d events: %s",
+                    verdict.name,
+                    verdict.gathered,
+                    verdict.early,
+                )
 
-    async def _load(self) -> None:
-        """Read the states that are not known."""
-        missing = self._heads.keys() - self._kept.keys()
-        for name, kept in zip(
-            missing, await _all([self._read(name) for name in missing]), strict=True
-        ):
-            self._kept[name] = kept
+    # ------------------------------------------------------------------------ time
 
-    async def _read(self, trigger: str) -> _Kept:
-        head = self._heads[trigger]
-        found = await self._store.get(head)
-        if found is None:
-            return _Kept()
-        value, revision = found
-        keys = sorted(body_keys(value))
-        bodies = await _all([self._store.get(f"{head}.{key}") for key in keys])
-        known = {key: body[0] for key, body in zip(keys, bodies, strict=True) if body is not None}
-        return _Kept(join(value, known), revision, frozenset(known))
+    def _due(self) -> float:
+        """Return when something is to be done by time, in unix seconds."""
+        own = due(self._plan, self._keeper.state)
+        return min(own, min(self._elsewhere.values(), default=NEVER) + PATIENCE)
 
-    async def _write(self, state: State, changed: frozenset[str]) -> frozenset[str]:
-        """Store states; return the triggers whose state somebody else changed meanwhile."""
-        order = sorted(changed)
-        won = await _all([self._write_one(name, state.of(name)) for name in order])
-        return frozenset(name for name, good in zip(order, won, strict=True) if not good)
+    async def _look(self) -> None:
+        """See what other replicas have stored: one that died may have left something due."""
+        for trigger in self._gathering:
+            state = await self._keeper.glance(trigger)
+            if state is None:
+                state = self._keeper.state.of(trigger)
+            else:
+                self._elsewhere[trigger] = due(self._plan, State({trigger: state}))
+            released = frozenset(state.released) - self._done[trigger]
+            forgotten = released & self._owed.get(trigger, frozenset())
+            self._owed[trigger] = released
+            if forgotten:  # whoever wrote them down would have put them on the bus by now
+                await self._keeper.load()
+                await self._settle(self._keeper.state, forgotten)
 
-    async def _write_one(self, trigger: str, state: TriggerState) -> bool:
-        kept, head = self._kept[trigger], self._heads[trigger]
-        value, bodies = split(state, INLINE)
-        new = bodies.keys() - kept.bodies
-        await _all([self._add(f"{head}.{key}", bodies[key]) for key in new])
-        try:
-            revision = await self._store.put(head, value, revision=kept.revision)
-        except ConflictError:
-            del self._kept[trigger]
-            return False
-        self._kept[trigger] = _Kept(state, revision, frozenset(bodies))
-        if gone := kept.bodies - bodies.keys():
-            self._garbage += [f"{head}.{key}" for key in gone]
-            self._littered.set()
-        return True
+    async def _tidy(self) -> None:
+        """Delete what a crash left behind, once it is known that nobody needs it."""
+        with suppress(BusError):
+            await self._keeper.sweep_parts()
 
-    async def _add(self, key: str, body: bytes) -> None:
-        with suppress(ConflictError):  # bodies never change: an earlier attempt left it
-            await self._store.put(key, body, revision=None)
+    async def _flush(self) -> None:
+        """Fire what triggers hold that had `debounce` or `batch` before the Sensor was edited."""
+        for trigger, (left, revision) in (await self._keeper.left_behind()).items():
+            state = tick(self._plan, State({trigger: left}), self._clock()).state
+            await self._settle(state)
+            await self._keeper.remove(trigger, revision)
 
-    async def _clean(self) -> None:
-        """Delete bodies that are not needed any more; what is left is swept at the next start."""
-        while True:
-            await self._littered.wait()
-            keys, self._garbage = self._garbage[:BATCH], self._garbage[BATCH:]
-            if not self._garbage:
-                self._littered.clear()
-            with suppress(BusError):
-                await _all([self._store.delete(key) for key in keys])
 
-    async def _trim(self, state: State) -> State:
-        """Forget counted events that are never delivered again, once there are many."""
-        now = asyncio.get_running_loop().time()
-        marks = sum(len(c.above) for t in state.triggers.values() for c in t.counted.values())
-        if marks < LONG * len(self._heads) or now - self._trimmed < TRIM:
-            return state
-        self._trimmed = now
-        floor = await self._outlets.floor()
-        return State({name: one.trim(floor) for name, one in state.triggers.items()})
-
-    async def _sweep(self) -> None:
-        """Delete what triggers left behind that are gone, and bodies that no state names."""
-        floor = await self._outlets.floor()
-        named = {f"{self._heads[n]}.{b}" for n, kept in self._kept.items() for b in kept.bodies}
-        heads = set(self._heads.values())
-        for key in await self._store.keys(f"{token(self._plan.name)}."):
-            _, trigger, *body = key.split(".")
-            head = f"{token(self._plan.name)}.{trigger}"
-            if trigger.startswith("@") or key in named or key in heads:
-                continue
-            if head in heads and int(body[0].partition("-")[0]) > floor:
-                continue  # another replica may be about to name it
-            await self._store.delete(key)
+def _about(fault: EventFault) -> Message:
+    """Return what a dead letter shows where no single event brought it about."""
+    newest = max(fault.events.values(), key=lambda e: e.time.timestamp() if e.time else 0.0)
+    event = msgspec.structs.replace(
+        newest, data=None, extensions={**newest.extensions, "firing": fault.key}
+    )
+    topic = Topic(event.source, event.subject)
+    return Message(topic.subject, encode(event), 0, 0.0)
 
 
 def _fail(one: _Waiting, exc: Exception) -> None:
     if not one.answer.done():
         one.answer.set_exception(exc)
-
-
-async def _all(steps: Sequence[Awaitable[T]]) -> list[T]:
-    """Do all, to the end, and return the results; raise the first error."""
-    results = await asyncio.gather(*steps, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results  # type: ignore[return-value]  # no exception is left in it

@@ -116,13 +116,10 @@ class Gather:
     def add(self, held: Gathering | None, one: Gathered, at: float) -> Gathering:
         """Return a gathering with one more event, which came at a moment."""
         held = held or Gathering(self.batch, at, at, 0)
-        loose = held.loose
+        loose, sealed = (*held.loose, one), held.sealed
         if not self.batch:
-            same = next((other for other in loose if other.dependency == one.dependency), None)
-            if same is not None and same.mark > one.mark:
-                one = same
-            loose = tuple(other for other in loose if other.dependency != one.dependency)
-        loose = (*loose, one)
+            newest = {other.dependency: other for other in held.events(loose)}
+            loose, sealed = tuple(newest.values()), ()
         # what stands later in the stream is newer, even where a clock has gone back
         newer = not one.mark.sequence or one.mark.sequence >= held.top
         return msgspec.structs.replace(
@@ -133,6 +130,7 @@ class Gather:
             count=held.count + 1,
             size=held.size + one.size if self.batch else sum(other.size for other in loose),
             loose=loose,
+            sealed=sealed,
         )
 
     def is_full(self, held: Gathering, room: int) -> bool:
@@ -171,7 +169,7 @@ def crowded(held: Mapping[str, Gathering], room: int) -> str:
     """Return why a trigger holds more than it may, empty where it does not."""
     if len(held) > MOST_KEYS:
         return f"events are held for more than {MOST_KEYS} keys"
-    if sum(one.count if one.batch else len(one.loose) for one in held.values()) > MOST_HELD:
+    if sum(one.count if one.batch else 1 for one in held.values()) > MOST_HELD:
         return f"more than {MOST_HELD} events are held"
     if len(held) > 1 and sum(one.size for one in held.values()) > ROOMS * room:
         return f"more than {ROOMS * room} bytes are held"

@@ -58,10 +58,11 @@ class Gathering(msgspec.Struct, frozen=True):
     loose: tuple[Gathered, ...] = ()
     sealed: tuple[Part, ...] = ()
 
-    def events(self) -> list[Gathered]:
-        """Return what is held, in the order of the stream."""
+    def events(self, loose: Sequence[Gathered] | None = None) -> list[Gathered]:
+        """Return what is held, in the order of the stream; with other loose events if given."""
         held = [one for part in self.sealed for one in _decode(part.body)]
-        return sorted([*held, *self.loose], key=lambda one: one.mark)
+        held += self.loose if loose is None else loose
+        return sorted(held, key=lambda one: one.mark)
 
 
 _encode = msgspec.json.Encoder().encode

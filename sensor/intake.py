@@ -11,12 +11,25 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from delivery.action import Action
-from delivery.dead import REDRIVEN, DeadLetter, body, dead_letter, of_event, reason, redriven
-from delivery.queue import MAX_DELIVERIES, Dispatcher, NoOutcome, gone
+from delivery.dead import (
+    MAX_DELIVERIES,
+    REDRIVEN,
+    DeadLetter,
+    NoOutcome,
+    body,
+    dead_letter,
+    of_event,
+    reason,
+    redriven,
+)
+from delivery.order import Line
+from delivery.patience import surely
+from delivery.queue import Dispatcher, gone
 from delivery.recent import Recent
 from delivery.report import Report, Thinned
 from eventbus.bus import Bus, Message, Topic
@@ -61,11 +74,14 @@ class Intake:
         """Set where a trigger has state."""
         self.newer: Callable[[], Awaitable[bool]] = _never
         """Tells whether a newer generation of the Sensor runs."""
+        self.clock: Callable[[], float] = time.time
         self._folded = frozenset(
             name
             for name, dependency in plan.dependencies.items()
             if any(plan.triggers[trigger].stateful for trigger in dependency.triggers)
         )
+        self._line = Line() if plan.ordered else None
+        """Where events wait until all before them are decided, for triggers with an order."""
         self._done: OrderedDict[str, None] = OrderedDict()
         self._recent = Recent()
         self._excused: OrderedDict[int, int] = OrderedDict()
@@ -74,6 +90,12 @@ class Intake:
     def outlets(self, floor: Callable[[], Awaitable[int]]) -> Outlets:
         """Return where the folder's results go."""
         return Outlets(self._dispatcher.store, self._bury_fault, floor)
+
+    def reset(self) -> None:
+        """Forget what was on its way in order; nothing may be."""
+        if self._line is not None:
+            self._line.reset()
+        self._dispatcher.reset()
 
     # ------------------------------------------------------------------------ events
 
@@ -94,8 +116,22 @@ class Intake:
         skip: tuple[str, ...] = ()
         if message.stored < self._latest:  # older than a dependency of today
             skip = tuple(name for name, at in self._since.items() if message.stored < at)
-        await self._excusing(message, self._handle(event, message, skip))
+        if self._line is None:
+            await self._excusing(message, self._handle(event, message, skip))
+        else:
+            await self._in_line(self._line, event, message, skip)
         self._recent.add(message)
+
+    async def _in_line(
+        self, line: Line, event: Event, message: Message, skip: tuple[str, ...]
+    ) -> None:
+        """Handle an event without ever giving it back for the bus's sake: others would pass it."""
+        line.enter(message.sequence)  # before anything is awaited: calls begin in order
+        try:
+            handle = partial(self._handle, event, message, skip)
+            await self._excusing(message, surely(handle))
+        finally:
+            line.leave(message.sequence)
 
     async def _excusing(self, message: Message, work: Awaitable[None]) -> None:
         try:
@@ -141,7 +177,7 @@ class Intake:
         self, state: State, event: Event, message: Message, skip: tuple[str, ...]
     ) -> Decision:
         """Evaluate an event, in another process where the plan is not safe."""
-        now, stored = time.time(), message.stored
+        now, stored = self.clock(), message.stored
         sequence = 0 if REDRIVEN in message.headers else message.sequence  # 0 counts as new
         if self._ask is None:
             return evaluate(
@@ -185,10 +221,12 @@ class Intake:
         actions = decision.actions
         if self._done:
             actions = [action for action in actions if action.key not in self._done]
-        if len(actions) == 1:
+        if self._line is not None:
+            await self._line.turn(message.sequence)
+        if len(actions) == 1 and self._line is None:
             await self._dispatcher.deliver(actions[0])
         elif actions:
-            await self._deliver_all(actions)
+            await self._deliver_all(actions, message)
 
     def _tell_filtered(self, verdict: DependencyVerdict, event: Event) -> None:
         """Say why an event led to nothing, for the first few in each second."""
@@ -201,8 +239,10 @@ class Intake:
                 | {"eventID": event.id},
             )
 
-    async def _deliver_all(self, actions: Sequence[Action]) -> None:
-        deliveries = (self._dispatcher.deliver(action) for action in actions)
+    async def _deliver_all(self, actions: Sequence[Action], message: Message) -> None:
+        deliveries = [self._dispatcher.deliver(action) for action in actions]
+        if self._line is not None:  # they have their places: the next event may take its own
+            self._line.leave(message.sequence)
         results = await asyncio.gather(*deliveries, return_exceptions=True)
         errors = [result for result in results if result is not None]
         if not errors:

@@ -45,6 +45,9 @@ GRACE = 20.0
 """Seconds for what is under way to finish; a pod has 30 before it is killed."""
 LOOK = 2.0
 """Seconds between looks at the durable, for its generation and for what waits."""
+ROOM = 4
+"""Part of what the bus takes in a message that the data of one batch may have: it is written twice
+over in an action, and a text in JSON is longer than its data."""
 GUARDS = 2
 """Processes that evaluate programs which are not known to end."""
 GUARD_BYTES = 512 * 1024 * 1024
@@ -92,12 +95,13 @@ class Runner:
                 name: await self._route(stack, shared, trigger)
                 for name, trigger in self.plan.triggers.items()
             }
+            self.plan.room = self.bus.max_payload // ROOM
             ask = await stack.enter_async_context(_guard(self.plan))
             dispatcher = Dispatcher(
                 self.bus, self.plan.name, routes, self.metrics, clock=self.clock
             )
             intake = Intake(self.plan, self.bus, dispatcher, self.metrics, ask, since)
-            intake.newer = self._newer
+            intake.newer, intake.clock = self._newer, self.clock
             await self._serve(intake, dispatcher)
 
     # ------------------------------------------------------------------------ parts
@@ -158,10 +162,11 @@ class Runner:
         plan = self.plan
         async with asyncio.TaskGroup() as group:
             group.create_task(dispatcher.run(), name="pending actions")
+            outlets, store = intake.outlets(self._floor), self.bus.store(STATE)
+            folder = Folder(plan, store, intake.decide, outlets, self.clock)
             if any(trigger.stateful for trigger in plan.triggers.values()):
-                outlets = intake.outlets(self._floor)
-                intake.folder = Folder(plan, self.bus.store(STATE), intake.decide, outlets)
-                group.create_task(intake.folder.run(), name="conditions")
+                intake.folder = folder
+            group.create_task(folder.run(), name="conditions")
             events = reader_of(plan, self.generation)
             group.create_task(self._consume(events, intake.event, self.in_flight), name="events")
             again = pending_reader(plan.name, REDRIVE)

@@ -312,7 +312,7 @@ async def test_action_that_cannot_be_made_keeps_its_events(bus, targets) -> None
 
 @pytest.fixture(params=[0, 100_000], ids=["bodies by key", "bodies within"])
 def room(request, monkeypatch) -> None:
-    monkeypatch.setattr("sensor.folding.INLINE", request.param)
+    monkeypatch.setattr("sensor.keeping.INLINE", request.param)
 
 
 async def test_conditions_fire_once_both_have_come(bus, targets) -> None:
@@ -339,7 +339,7 @@ async def test_half_met_conditions_survive_a_restart(bus, targets) -> None:
 
 @pytest.mark.usefixtures("room")
 async def test_state_does_not_grow(bus, targets, monkeypatch) -> None:
-    monkeypatch.setattr("sensor.folding.TRIM", 0.0)
+    monkeypatch.setattr("sensor.keeping.TRIM", 0.0)
     async with running(bus, JOIN):
         for n in range(2_000):
             await bus.publish(event(n, "ab"[n % 2]))
@@ -368,8 +368,8 @@ async def test_firing_whose_events_are_gone_from_the_bus(bus, targets) -> None:
 
 async def test_retried_event_counts_once_more_and_upsets_nothing(bus, targets, monkeypatch) -> None:
     """It is old by its place in the stream, and new to conditions."""
-    monkeypatch.setattr("sensor.folding.LONG", 0)
-    monkeypatch.setattr("sensor.folding.TRIM", 0.0)
+    monkeypatch.setattr("sensor.keeping.LONG", 0)
+    monkeypatch.setattr("sensor.keeping.TRIM", 0.0)
     picky = plan(
         [dependency("a", transform={"jq": "if .n == 0 then error else . end"}), dependency("b")],
         [trigger("join", "a && b", payload=["a", "b"])],
