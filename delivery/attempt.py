@@ -134,6 +134,17 @@ class Attempts:
             self._reporter.action(action, "stored", "waits on the bus")
         self.on_stored(lane)
 
+    def duplicate(self, action: Action) -> None:
+        """Tell of an action that is not done, because one with the same idempotency key was."""
+        self._metrics.duplicate(action.trigger)
+        self._reporter.action(action, "duplicate", "one with the same idempotencyKey came before")
+        if self._lines.passes(f"{action.trigger} duplicate"):
+            log.info(
+                "Trigger '%s' does not act: its idempotencyKey was seen before",
+                action.trigger,
+                extra=_about(action),
+            )
+
     async def give_up(self, lane: Lane, action: Action, error: Exception) -> None:
         """Do the `dlqTrigger` of an action that failed for good, or make it a dead letter."""
         self._metrics.gave_up(action.trigger)

@@ -23,8 +23,22 @@ Component = Literal["eventsource", "sensor"]
 
 REDRIVEN = "Tocsin-Redriven"
 """Header, within the process only, of an event that is retried: the position of the retry."""
+MAX_DELIVERIES = 5
+"""Deliveries of a message without an outcome after which it is set aside."""
 SPARE = 1024
 """Bytes of `max_payload` left for what travels beside a dead letter."""
+
+
+class NoOutcome(EventError):
+    """Something was handed out again and again, and nobody lived to tell what came of it."""
+
+    code = "NoOutcome"
+
+    def __init__(self, deliveries: int) -> None:
+        super().__init__(
+            f"{deliveries - 1} deliveries without an outcome",
+            hint="it may have brought the process down; see the logs of that time",
+        )
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from delivery.action import Sender
+from delivery.order import Chains
 from delivery.policy import Bucket, RateLimit, Retry
 from delivery.subjects import FALLBACK, pending_durable, pending_subject, token
 from eventbus.bus import ACTIONS, Reader
@@ -29,6 +30,8 @@ class Route:
     """False: the event is done before the action is, and a crash loses it."""
     stored: bool = False
     """Whether an action is put on the bus before its first attempt, as completed conditions are."""
+    ordered: bool = False
+    """Whether its actions may bear a key, within which they are done in order."""
     in_flight: int = 128
     """Attempts at a time; at 100 ms each, 1,280 a second."""
     fallback: "Route | None" = None
@@ -61,6 +64,8 @@ class Lane:
         self.reader = pending_reader(sensor, self.token)
         self._in_a_row = 0
         self._back = asyncio.Event()
+        self.storing = Chains()
+        """Actions that bear a key, on their way to the bus."""
         self.fallback: Lane | None = None
         if route.fallback is not None:
             self.fallback = Lane(sensor, trigger, route.fallback, FALLBACK)

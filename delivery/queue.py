@@ -10,31 +10,33 @@ made when it is first needed. Nothing is dropped: an action ends as done or as a
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 
 import msgspec
 
 from delivery.action import Action
 from delivery.attempt import Attempts
-from delivery.dead import dead_letter, of_event
+from delivery.claims import Claims
+from delivery.dead import MAX_DELIVERIES, NoOutcome, dead_letter, of_event
 from delivery.gate import Gate
+from delivery.inorder import InOrder
 from delivery.lane import Lane, Route, pending_reader
 from delivery.lease import Lease
+from delivery.order import Place
+from delivery.patience import surely
 from delivery.recent import Recent
 from delivery.report import Reporter
 from delivery.subjects import REDRIVE, lane_of, lease_key, name_of
-from eventbus.bus import ACTIONS, LEASES, Bus, Message
+from delivery.turns import WINDOW, Turns
+from eventbus.bus import ACTIONS, LEASES, STATE, Bus, Message
 from spine.errors import BusError, EventError
-from spine.runtime import RECONNECT
 from spine.telemetry import SensorMetrics
 
 __all__ = ["MAX_DELIVERIES", "Dispatcher", "NoOutcome", "Route", "gone"]
 
 log = logging.getLogger(__name__)
 
-MAX_DELIVERIES = 5
-"""Deliveries of a message without an outcome after which it is set aside."""
 PATIENCE = 1.0
 """Seconds that an event waits for a slot of a busy trigger while others may need its place; then
 the action is left to the queue."""
@@ -48,18 +50,6 @@ LOOK = 10.0
 _decode = msgspec.json.Decoder(Action).decode
 
 
-class NoOutcome(EventError):
-    """Something was handed out again and again, and nobody lived to tell what came of it."""
-
-    code = "NoOutcome"
-
-    def __init__(self, deliveries: int) -> None:
-        super().__init__(
-            f"{deliveries - 1} deliveries without an outcome",
-            hint="it may have brought the process down; see the logs of that time",
-        )
-
-
 class Dispatcher:
     """Delivers the actions of one Sensor. `run` must be running while it is used."""
 
@@ -71,8 +61,11 @@ class Dispatcher:
         metrics: SensorMetrics,
         *,
         clock: Callable[[], float] = time.time,
+        durations: Collection[float] = (),
     ) -> None:
+        """`durations` are the seconds for which claims of idempotency keys hold."""
         self._bus, self._sensor, self._metrics, self._clock = bus, sensor, metrics, clock
+        self._durations = durations
         self.reporter = Reporter(bus, sensor)
         self._attempts = Attempts(bus, sensor, metrics, self.reporter, clock)
         self._attempts.on_stored = self._want
@@ -87,8 +80,9 @@ class Dispatcher:
         self._leases = {
             token: Lease(leases, lease_key(sensor, token))
             for token, lane in self._lanes.items()
-            if lane.bucket is not None
+            if lane.bucket is not None or lane.route.ordered
         }
+        self._claims = Claims(bus.store(STATE), sensor, clock)
         self._recent = {token: Recent() for token in self._lanes}
         self._patience = PATIENCE if len(routes) > 1 else None
         self._gate = Gate()
@@ -98,13 +92,21 @@ class Dispatcher:
 
     # ------------------------------------------------------------------------ in
 
-    async def deliver(self, action: Action) -> None:
+    def deliver(self, action: Action) -> Awaitable[None]:
         """Return when the action succeeded, is stored on the bus, or is a dead letter.
 
         Where at least once is switched off, return when the action has begun. Raises BusError
-        when the bus does not take what has to be stored.
+        when the bus does not take what has to be stored. Of actions that bear a key, the order of
+        the calls counts, not when each is awaited; they wait for the bus as long as it takes.
         """
         lane = self._by_trigger[action.trigger]
+        if action.order:
+            return self._store_in_order(lane, action, lane.storing.place(action.order))
+        return self._deliver(lane, action)
+
+    async def _deliver(self, lane: Lane, action: Action) -> None:
+        if action.claim and not await self._claimed(action):
+            return
         route = lane.route
         patience = self._patience if route.at_least_once else PATIENCE
         later = route.stored or route.rate is not None or lane.down
@@ -119,9 +121,35 @@ class Dispatcher:
             assert self._group is not None, "run() is not running"
             self._group.create_task(self._forget(lane, action), name=f"action {action.key}")
 
-    async def store(self, action: Action) -> None:
-        """Put an action on the bus, to be done from there. Raises BusError."""
-        await self._attempts.store(self._by_trigger[action.trigger], action)
+    def store(self, action: Action) -> Awaitable[None]:
+        """Put an action on the bus, to be done from there. Raises BusError.
+
+        Of actions that bear a key, the order of the calls counts.
+        """
+        lane = self._by_trigger[action.trigger]
+        if action.order:
+            return self._store_in_order(lane, action, lane.storing.place(action.order))
+        return self._store(lane, action)
+
+    async def _store(self, lane: Lane, action: Action) -> None:
+        if not action.claim or await self._claimed(action):
+            await self._attempts.store(lane, action)
+
+    async def _store_in_order(self, lane: Lane, action: Action, place: Place) -> None:
+        async with place:
+            await surely(partial(self._store, lane, action))
+
+    async def _claimed(self, action: Action) -> bool:
+        """Return whether an action may be done, and tell of it if not. Raises BusError."""
+        if await self._claims.take(action):
+            return True
+        self._attempts.duplicate(action)
+        return False
+
+    def reset(self) -> None:
+        """Forget what was on its way in order; nothing may be."""
+        for lane in self._lanes.values():
+            lane.storing.reset()
 
     async def revive(self, lane: str, action: Action, number: int) -> None:
         """Begin anew with an action that was a dead letter; `number` tells retries apart.
@@ -146,7 +174,7 @@ class Dispatcher:
             if failed is None:
                 return
             settle = partial(self._attempts.settle, lane, *failed)
-            await (_surely(settle) if patient else settle())
+            await (surely(settle) if patient else settle())
 
     async def _forget(self, lane: Lane, action: Action) -> None:
         """Do an action for which no event waits, in a slot that was taken; retries in memory.
@@ -162,13 +190,13 @@ class Dispatcher:
                         return
                     later = attempts.later(lane, *failed)
                     if later is None:
-                        await _surely(partial(attempts.give_up, lane, *failed))
+                        await surely(partial(attempts.give_up, lane, *failed))
                         return
                 action = later
                 await self._gate.sleep(action.due - self._clock())
                 if self._gate.closed:  # no time for it here: the next process has
                     with self._gate:
-                        await _surely(partial(attempts.store, lane, action))
+                        await surely(partial(attempts.store, lane, action))
                     return
         finally:
             lane.leave()
@@ -181,6 +209,7 @@ class Dispatcher:
             self._group = group
             group.create_task(self.reporter.run(), name="reports")
             group.create_task(self._find(), name="pending actions of other replicas")
+            group.create_task(self._claims.sweep_on(self._durations), name="expired claims")
             working: set[str] = set()
             while True:
                 self._changed.clear()
@@ -233,11 +262,38 @@ class Dispatcher:
         else:
             reader, pulls = lane.reader, lane.pulls
             handle = partial(self._pending, lane)
-        pull = partial(_surely, partial(self._bus.consume, reader, handle, in_flight=pulls))
-        if lane is None or lane.bucket is None:
+        pull = partial(surely, partial(self._bus.consume, reader, handle, in_flight=pulls))
+        lease = self._leases.get(token)
+        if lane is not None and lease is not None and lane.route.ordered:
+            await lease.run(self._in_order(lane, lease).run)
+        elif lease is not None:  # a rate holds for all replicas together
+            await lease.run(pull)
+        else:
             await pull()
-        else:  # a rate holds for all replicas together
-            await self._leases[token].run(pull)
+
+    def _in_order(self, lane: Lane, lease: Lease) -> InOrder:
+        turns = Turns(
+            lane,
+            lease,
+            self._attempts,
+            self._gate,
+            self._bus.store(STATE),
+            sensor=self._sensor,
+            clock=self._clock,
+        )
+
+        async def handle(message: Message) -> None:
+            """Take a place before anything is awaited that takes its time."""
+            recent = self._recent[lane.token]
+            if recent.has(message):
+                return
+            action = await self._read(lane.token, message)
+            if action is None:
+                return
+            await turns.take(action, message)
+            recent.add(message)
+
+        return InOrder(self._bus, lane.reader, handle, in_flight=WINDOW, begin=turns.chains.reset)
 
     # ------------------------------------------------------------------------ one pending action
 
@@ -318,17 +374,3 @@ def gone(trigger: str) -> EventError:
         f"doing an action of trigger {trigger!r}: the Sensor no longer has it",
         hint="bring the trigger back and retry, or drop the dead letter",
     )
-
-
-async def _surely(step: Callable[[], Awaitable[None]]) -> None:
-    """Do something with the bus, however long that is away."""
-    attempt = 0
-    while True:
-        try:
-            await step()
-        except BusError as exc:
-            attempt += 1
-            log.warning("waiting for the bus", extra={"error": str(exc)})
-            await asyncio.sleep(RECONNECT.wait(attempt))
-        else:
-            return

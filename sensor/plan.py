@@ -137,6 +137,11 @@ class Plan:
         """Return whether events of a source and name are among those that are read."""
         return any(_covers(topic, Topic(source, name)) for topic in self.topics)
 
+    @property
+    def ordered(self) -> bool:
+        """Whether a trigger has an `orderBy`: then one replica at a time takes events."""
+        return any(trigger.order is not None for trigger in self.triggers.values())
+
     def start(self, now: float) -> str | float:
         """Return where a new durable begins: `new`, `all`, or a moment in unix seconds."""
         text = self.spec.start_from

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
-from delivery.subjects import sensor_of, token
+from delivery.subjects import claims_of, sensor_of, token, tries_of
 from eventbus.bus import EVENTS, STATE, Bus, Store
 from sensor.start import GENERATION
 from spine.errors import ConflictError
@@ -49,8 +49,10 @@ async def retire(
         over = now - since > grace
         if over:
             await bus.remove_reader(EVENTS, info.durable)
-            for kept in (*await store.keys(f"{token(name)}."), key):
-                await store.delete(kept)
+            for prefix in (f"{token(name)}.", claims_of(name), tries_of(name)):
+                for kept in await store.keys(prefix):
+                    await store.delete(kept)
+            await store.delete(key)
         missing.append(Missing(name, info.pending + info.in_flight, over))
     return missing
 

@@ -176,6 +176,10 @@ class SensorMetrics:
         self._stored = counter(
             "tocsin_actions_stored_total", "Actions put aside on the bus for later."
         )
+        self._duplicate = counter(
+            "tocsin_actions_duplicate_total",
+            "Actions not done, as one with the same idempotency key was.",
+        )
         self._latency = _Bound(
             Histogram(
                 "tocsin_event_to_action_seconds",
@@ -251,6 +255,10 @@ class SensorMetrics:
     def stored(self, trigger: str) -> None:
         """Count an action put into the pending-action stream."""
         self._stored[trigger].inc()
+
+    def duplicate(self, trigger: str) -> None:
+        """Count an action that is not done, because one with the same idempotency key was."""
+        self._duplicate[trigger].inc()
 
     def dead_letter(self, reason: str) -> None:
         """Count what was set aside for good."""

@@ -16,8 +16,8 @@ from spine.errors import EventError
 from tocsin.bus_options import bus_options, opened, running
 
 _WIDTH = 120
-_COLOURS = {"done": "green", "failed": "yellow", "stored": "yellow", "gave up": "red",
-            "dead letter": "red", "event": "cyan"}  # fmt: skip
+_COLOURS = {"done": "green", "failed": "yellow", "stored": "yellow", "duplicate": "blue",
+            "gave up": "red", "dead letter": "red", "event": "cyan"}  # fmt: skip
 
 
 @click.command("tail")
