@@ -90,6 +90,10 @@ class Setter:
         return self.set(text, quote(value))
 
 
+_DEPTH = 500
+"""Levels of a path; JSON much deeper is refused by all who read it."""
+
+
 class _Refusal(Exception):
     """Why a place cannot be written to."""
 
@@ -99,7 +103,10 @@ def compile(path: str) -> Setter:  # noqa: A001 -- as re.compile
     """Compile a path. Raises ConfigError for an empty one."""
     if not path:
         raise ConfigError("compiling destination '': it is empty", hint="name a key, such as a.b.0")
-    return Setter(path, _parse(path))
+    parts = _parse(path)
+    if parts is not None and len(parts) > _DEPTH:
+        raise ConfigError(f"compiling destination {path[:40]!r}...: it is deeper than {_DEPTH}")
+    return Setter(path, parts)
 
 
 def quote(text: str) -> bytes:

@@ -180,3 +180,9 @@ def test_any_path_on_any_text_raises_nothing_else(path: str, text: str, value: s
     document = gjson.Document(data)
     if document.valid:
         assert gjson.Document(made).valid
+
+
+def test_a_path_is_no_deeper_than_readers_are() -> None:
+    assert sjson.compile("a." * 499 + "a").set_text(b"{}", "x")
+    with pytest.raises(ConfigError, match="deeper than 500"):
+        sjson.compile("a." * 500 + "a")
