@@ -7,6 +7,7 @@ Pods. `KUBEBUILDER_ASSETS` is honoured; else the binaries are those of `tests/cl
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -206,7 +207,8 @@ class Cluster:
         return json.loads(content) if content.startswith(b"{") else {}
 
     def namespace(self, name: str) -> str:
-        """Make a namespace and return its name."""
+        """Make a namespace, called like a test, and return its name."""
+        name = re.sub(r"[^a-z0-9]+", "-", name.lower())[:60].strip("-")
         self.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         return name
 

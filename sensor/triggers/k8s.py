@@ -1,30 +1,34 @@
 """Kubernetes: creates, changes or deletes an object.
 
-The object is made here, in full where it stands in the Sensor; doing it comes with a later release.
+The object is made here, in full where it stands in the Sensor, and done by `sensor.kubernetes`.
+Doing an action twice does it once.
 """
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Literal
 
 from typing_extensions import override
 
+from delivery.action import Sender
 from sensor.artifact import ArtifactLocation
 from sensor.fields import Flag
 from sensor.manifest import Check, Object, compile_object, name_of
 from sensor.parameters import Parameter
-from sensor.trigger import Events, Render
-from sensor.unbuilt import Unbuilt
+from sensor.trigger import Events, Render, Trigger
 from spine.errors import ConfigError
+from spine.runtime import Env
 
 
-class K8s(Unbuilt):
+class K8s(Trigger):
     """Creates, changes or deletes a Kubernetes object."""
 
     kind: ClassVar[str] = "k8s"
 
     source: ArtifactLocation
     """Where the object is written down."""
-    operation: Literal["", "create", "update", "patch", "delete"] = "create"
-    """What is done; empty is `create`. `update` and `patch` create what is not there."""
+    operation: Literal["", "create", "update", "patch", "apply", "delete"] = "create"
+    """What is done; empty is `create`. `update` and `patch` create what is not there; `apply`, ours,
+    applies on the server's side."""
     parameters: list[Parameter] = []
     """Values from events put into the object, such as into `metadata.name`."""
     patch_strategy: Literal[
@@ -56,6 +60,12 @@ class K8s(Unbuilt):
             return {**static, **place(events)}
 
         return render
+
+    @override
+    def open(self, env: Env) -> AbstractAsyncContextManager[Sender]:
+        from sensor.kubernetes.sender import open_kubernetes
+
+        return open_kubernetes(env)
 
 
 def _check(operation: str) -> Check:

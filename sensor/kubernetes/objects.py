@@ -1,0 +1,70 @@
+"""What an action wants to be there: the object, its kind in this cluster, and its place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from sensor.artifact import document_of
+from sensor.changes import put_changes
+from spine.errors import ConfigError, ParameterError, TriggerError
+from spine.kube import Kube, Resource
+from spine.secrets import ConfigMapRef, Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An object and where it belongs."""
+
+    made: dict[str, Any]
+    resource: Resource
+    namespace: str
+    """Empty where its kind has none."""
+    name: str
+    """Empty where the API server is to make one."""
+
+    @property
+    def shown(self) -> str:
+        """For messages, such as `Ingress playground/shop-ing`."""
+        name = self.name or (self.made.get("metadata") or {}).get("generateName", "")
+        return f"{self.resource.kind} {self.namespace + '/' if self.namespace else ''}{name}"
+
+
+async def target_of(
+    content: Mapping[str, Any], kube: Kube, namespace: str, secrets: Secrets
+) -> Target:
+    """Return the object of an action's content.
+
+    Raises TriggerError for what cannot be read now, and ConfigError for a kind nobody serves.
+    """
+    made = content["object"] if "object" in content else _fetched(content, secrets)
+    resource = await kube.discovery.kind(made.get("apiVersion", ""), made["kind"])
+    metadata = made.get("metadata") or {}
+    place = (metadata.get("namespace") or namespace) if resource.namespaced else ""
+    return Target(made, resource, place, metadata.get("name") or "")
+
+
+def _fetched(content: Mapping[str, Any], secrets: Secrets) -> dict[str, Any]:
+    """Read the source of an object and put the settled values into it."""
+    source = content["source"]
+    try:
+        document = put_changes(_read(source, secrets), content.get("changes", ()))
+        made = orjson.loads(document)
+    except (ConfigError, ParameterError, orjson.JSONDecodeError) as exc:
+        raise TriggerError(f"reading the object: {exc}") from exc
+    if not isinstance(made, dict) or not isinstance(made.get("kind"), str):
+        raise TriggerError("reading the object: it has no kind", hint="write apiVersion and kind")
+    return made
+
+
+def _read(source: Mapping[str, Any], secrets: Secrets) -> bytes:
+    if "configmap" in source:
+        return document_of(secrets.config_map(ConfigMapRef(**source["configmap"])), "configmap")
+    path = source["file"]["path"]
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"reading source file {path}: {exc}") from exc
+    return document_of(text, "file")
