@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from eventbus.bus import Topic
+from sensor.globs import ANY, fits, is_pattern
 from sensor.reason import Check, Reason
 from spine.event import JSON, Event
 from spine.lang.gjson import Document
 
-ANY = "*"
-"""Stands for any EventSource or any event name."""
+__all__ = ["ANY", "PlannedDependency", "Seen", "is_json", "look"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class PlannedDependency:
 
     name: str
     topic: Topic
+    """As it is written: names may be patterns."""
     triggers: tuple[str, ...]
     """Triggers that wait for it."""
     fingerprint: str
@@ -31,7 +32,16 @@ class PlannedDependency:
 
     def takes(self, source: str, name: str) -> bool:
         """Return whether it means events of a source and name."""
-        return self.topic.source in {ANY, source} and self.topic.name in {ANY, name}
+        return fits(self.topic.source, source) and fits(self.topic.name, name)
+
+    @property
+    def reads(self) -> Topic:
+        """What is read for it: a bus knows no pattern for a part of a name."""
+        return Topic(_wide(self.topic.source), _wide(self.topic.name))
+
+
+def _wide(name: str) -> str:
+    return ANY if is_pattern(name) else name
 
 
 @dataclass(slots=True)

@@ -196,7 +196,7 @@ class _Planner:
             safe=self._safe,
             warnings=tuple(self._warnings),
             fingerprint=_fingerprint(self._spec, self._namespace, self._name),
-            topics=_subjects([d.topic for d in used.values()]),
+            topics=_subjects([d.reads for d in used.values()]),
         )
 
     def _refuse_twice(self, what: str, key: Path, names: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from delivery.policy import RateLimit
+from sensor import globs
 from sensor.fields import Flag, Int32, LogicalOperator, Name
 from sensor.filters import Filters
 from sensor.gather import Batch, Debounce
@@ -61,9 +62,9 @@ class Dependency(Model):
     name: Name
     """Name in conditions and parameters; unique in the Sensor."""
     event_source_name: Name
-    """EventSource that sends it; `*` for any."""
+    """EventSource that sends it; `*` for any. Ours: patterns such as `shop-*` or `{eu,us}-shop`."""
     event_name: Name
-    """Name of the event in that EventSource; `*` for any."""
+    """Name of the event in that EventSource; `*` for any. Ours: patterns such as `orders-*`."""
     filters: Filters | None = None
     """Which of its events count; none: all."""
     filters_logical_operator: LogicalOperator = ""
@@ -74,8 +75,12 @@ class Dependency(Model):
     @field_validator("event_source_name", "event_name")
     @classmethod
     def _one_token(cls, name: str) -> str:
-        if name != "*" and any(c in name for c in "*>. \t\r\n"):
-            raise ValueError("names hold no dots, spaces or >, and * stands for a whole name only")
+        if any(c in name for c in ">. \t\r\n"):
+            raise ValueError("names hold no dots, spaces or >")
+        try:
+            globs.check(name)
+        except ConfigError as exc:
+            raise ValueError(str(exc)) from exc
         return name
 
 

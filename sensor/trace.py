@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from sensor.dependencies import ANY, PlannedDependency
 from sensor.firing import Firing
+from sensor.globs import fits
 from sensor.hints import hints_of_body, hints_of_path, is_there
 from sensor.looks import compile_looks
 from sensor.parameters import Parameter, ParameterSource, PayloadEntry, compile_source
@@ -73,9 +74,9 @@ def mismatches(plan: Plan, event: Event) -> list[Mismatch]:
 
 def _differing(dependency: PlannedDependency, event: Event) -> tuple[str, ...]:
     topic, out = dependency.topic, []
-    if topic.source not in {ANY, event.source}:
+    if not fits(topic.source, event.source):
         out.append("eventSourceName")
-    if topic.name not in {ANY, event.subject}:
+    if not fits(topic.name, event.subject):
         out.append("eventName")
     return tuple(out)
 
