@@ -85,7 +85,7 @@ class Scene:
 
 @pytest.fixture
 async def scene(tmp_path, cluster, request):
-    space = cluster.namespace(request.node.name.replace("_", "-")[:60].strip("-"))
+    space = cluster.namespace(request.node.name)
 
     @asynccontextmanager
     async def everything():
