@@ -1,0 +1,223 @@
+"""Functions on types, encodings and times."""
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from spine.lang import EvaluationError, gofmt, gojson, govalue
+from spine.lang.exprlang.builtins.signature import TEXT, Signature, function, text, unfit
+from spine.lang.exprlang.nodes import DURATION, STRING, TIME, UNKNOWN, ZONE
+from spine.lang.exprlang.values import AnyMap, Budget, Duration, Groups, type_name, value_of
+from spine.lang.gotime import LAYOUTS, RFC3339_NANO, Time, Zone, parse_duration, parse_time, zone
+
+_FORMATS = [
+    "2006-01-02",
+    "15:04:05",
+    "2006-01-02 15:04:05",
+    *(LAYOUTS[name] for name in ("RFC3339", "RFC822", "RFC850", "RFC1123")),
+]
+_LAYOUT, _ZONE = 2, 3
+"""Numbers of arguments with which `date` is called."""
+
+
+def measure(value: Any, budget: Budget) -> None:
+    """Use the steps that reading all of a value takes, which may hold one list many times."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        budget.step()
+        if one.__class__ is str or one.__class__ is bytes:
+            budget.read(one)
+        elif isinstance(one, list):
+            waiting.extend(one)
+        elif isinstance(one, dict):
+            waiting.extend(one.values())
+
+
+def _string(budget: Budget, value: Any) -> str:
+    measure(value, budget)
+    return gofmt.verb_v(plain(value))
+
+
+def plain(value: Any) -> Any:
+    """Return a value with the keys of its maps as they are meant."""
+    if isinstance(value, Groups | AnyMap):
+        return {value_of(key): plain(item) for key, item in value.items()}
+    if value.__class__ is list:
+        return [plain(item) for item in value]
+    if value.__class__ is dict:
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def _type(budget: Budget, value: Any) -> str:
+    del budget
+    return type_name(value)
+
+
+# ---------------------------------------------------------------------------- JSON, base 64
+
+
+def _to_json(budget: Budget, value: Any) -> str:
+    measure(value, budget)
+    return indented(value)
+
+
+def indented(value: Any, indent: str = "") -> str:
+    """Return JSON as Go's MarshalIndent with two spaces."""
+    deeper = indent + "  "
+    if isinstance(value, Groups | AnyMap):
+        raise unfit("toJSON", value)  # its keys are no texts
+    if isinstance(value, Mapping):
+        members = [
+            f"{deeper}{compact(key)}: {indented(value[key], deeper)}"
+            for key in sorted(value, key=govalue.encode)
+        ]
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if members else "{}"
+    if isinstance(value, list):
+        items = [deeper + indented(item, deeper) for item in value]
+        return "[\n" + ",\n".join(items) + f"\n{indent}]" if items else "[]"
+    return compact(value)
+
+
+def compact(value: Any) -> str:
+    """Return JSON as Go's Marshal. Raises EvaluationError."""
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact, value)) + "]"
+    if isinstance(value, Mapping):
+        if isinstance(value, Groups | AnyMap):
+            raise EvaluationError("JSON has no maps with keys that are no texts")
+        members = [f"{compact(k)}:{compact(value[k])}" for k in sorted(value, key=govalue.encode)]
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, bytes):
+        return json.dumps(base64.b64encode(value).decode())
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, Time):
+        return json.dumps(value.format(RFC3339_NANO))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise EvaluationError(f"JSON has no {value}")
+    if isinstance(value, str):
+        return gojson.quote(govalue.clean(value)).decode()
+    if value is None or isinstance(value, bool | float):
+        return gojson.dumps(value).decode()
+    if isinstance(value, int):
+        return str(int(value))
+    raise EvaluationError(f"JSON has no {type_name(value)}")
+
+
+def _from_json(budget: Budget, value: Any) -> Any:
+    source = text("fromJSON", value)
+    budget.read(source)
+    found = read_json(source)
+    measure(found, budget)
+    return found
+
+
+def read_json(source: str | bytes) -> Any:
+    """Return JSON with all numbers as floats, as Go reads it. Raises EvaluationError."""
+    try:
+        return json.loads(source, parse_int=_float, parse_float=_float, parse_constant=_refuse)
+    except (ValueError, RecursionError) as exc:
+        raise EvaluationError(f"it is not JSON: {exc}") from None
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits:.20} is too large")
+    return number
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no value")
+
+
+def _to_base64(budget: Budget, value: Any) -> str:
+    budget.read(text("toBase64", value))
+    return base64.b64encode(govalue.encode(value)).decode()
+
+
+def _from_base64(budget: Budget, value: Any) -> str:
+    budget.read(text("fromBase64", value))
+    try:
+        data = value.encode("ascii").replace(b"\n", b"").replace(b"\r", b"")
+        return govalue.decode(base64.b64decode(data, validate=True))
+    except (ValueError, binascii.Error) as exc:
+        raise EvaluationError(f"it is not base 64: {exc}") from None
+
+
+# ---------------------------------------------------------------------------- times
+
+
+def _now(budget: Budget, *where: Any) -> Time:
+    del budget
+    when = Time.now()
+    if not where:
+        return when
+    if not _is_zone(where[0]):
+        raise unfit("now", where[0])
+    return when.within(where[0])
+
+
+def _is_zone(value: Any) -> bool:
+    return hasattr(value, "at") and not isinstance(value, str)
+
+
+def _duration(budget: Budget, value: Any) -> Duration:
+    del budget
+    return parse_duration(text("duration", value))
+
+
+def _date(budget: Budget, *given: Any) -> Time:
+    """Read a time: `date(text)`, `date(text, layout)`, `date(text, layout, zone)`."""
+    del budget
+    where: Zone | None = None
+    args = list(given)
+    if args and _is_zone(args[0]):
+        where = args.pop(0)
+    if not args:
+        raise EvaluationError("date needs a text")
+    source = text("date", args[0])
+    if len(args) >= _ZONE:
+        where = zone(text("date", args[2]))
+    if len(args) >= _LAYOUT:
+        return parse_time(text("date", args[1]), source, where)
+    for layout in _FORMATS:
+        try:
+            return parse_time(layout, source, where)
+        except EvaluationError:
+            continue
+    raise EvaluationError(f"date does not know how to read {source!r:.100}")
+
+
+def _timezone(budget: Budget, name: Any) -> Zone:
+    del budget
+    return zone(text("timezone", name))
+
+
+_ZONED = frozenset(["string", "zone"])
+
+BOTH: dict[str, Signature] = {
+    "type": function(_type, None, gives=STRING),
+    "string": function(_string, None, gives=STRING),
+    "toJSON": function(_to_json, None, gives=STRING),
+    "fromJSON": function(_from_json, TEXT, gives=UNKNOWN),
+    "toBase64": function(_to_base64, TEXT, gives=STRING),
+    "fromBase64": function(_from_base64, TEXT, gives=STRING),
+    "duration": function(_duration, TEXT, gives=DURATION),
+}
+OLD: dict[str, Signature] = {
+    "now": function(_now, gives=TIME),
+    "date": function(_date, TEXT, TEXT, TEXT, gives=TIME, least=1),
+}
+NEW: dict[str, Signature] = {
+    "now": function(_now, frozenset(["zone"]), gives=TIME, least=0),
+    "date": function(_date, None, None, None, None, gives=TIME, least=1),
+    "timezone": function(_timezone, TEXT, gives=ZONE),
+}

@@ -1,0 +1,477 @@
+"""What can be known of an expression before it runs: kinds of values, and operands that never fit.
+
+The peer refuses `1 == "1"` but not `a == "1"`: only what is written out has a kind. What it
+refuses never evaluates there, so it is refused here as well, and an unknown function besides.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from spine.errors import ConfigError
+from spine.lang import regex
+from spine.lang.exprlang import nodes
+from spine.lang.exprlang.builtins import SIGNATURES, Signature
+from spine.lang.exprlang.kinds import METHODS, Method
+from spine.lang.exprlang.nodes import (
+    ANY_MAP,
+    BOOL,
+    BYTES,
+    DURATION,
+    FLOAT,
+    FUNC,
+    INT,
+    MAP,
+    NIL,
+    STRING,
+    TIME,
+    UNKNOWN,
+    Dialect,
+    Kind,
+    Node,
+    SyntaxFault,
+    array,
+)
+from spine.lang.exprlang.parser import PREDICATES_15, PREDICATES_17
+
+_NUMBERS = frozenset(["int", "float"])
+_TEXT_OPERATORS = frozenset(["contains", "startsWith", "endsWith", "matches"])
+
+
+class Checker:
+    """Fills in the kinds of a tree. Raises SyntaxFault for what can never work."""
+
+    def __init__(
+        self, dialect: Dialect, functions: Mapping[str, Any], *, names: frozenset[str] | None
+    ) -> None:
+        self._later = dialect == "1.17"
+        self._functions = functions
+        self._names = names
+        self._signatures = SIGNATURES[dialect]
+        self._words = frozenset(self._signatures) | frozenset(
+            PREDICATES_17 if self._later else PREDICATES_15
+        )
+        self._variables: dict[str, Kind] = {}
+        self._elements: list[tuple[Kind, dict[str, Kind]]] = []
+
+    def check(self, node: Node) -> Kind:
+        """Return the kind of a part."""
+        kind: Kind = getattr(self, f"_{type(node).__name__.lower()}")(node)
+        node.kind = kind
+        return kind
+
+    # ------------------------------------------------------------------------ leaves
+
+    def _const(self, node: nodes.Const) -> Kind:
+        return node.kind
+
+    def _name(self, node: nodes.Name) -> Kind:
+        name = node.name
+        if name in self._variables:
+            return self._variables[name]
+        if name == "$env":
+            return UNKNOWN
+        if name in self._words:
+            return FUNC
+        if self._names is not None and name not in self._names and name not in self._functions:
+            near = difflib.get_close_matches(name, [*self._names, *self._functions], n=1)
+            raise SyntaxFault(f"nothing is called {name}" + _meant(near), node.at)
+        return UNKNOWN
+
+    def _pointer(self, node: nodes.Pointer) -> Kind:
+        element, more = self._elements[-1]
+        if not node.name:
+            return element
+        if node.name not in more:
+            raise SyntaxFault(f"#{node.name} has no meaning here", node.at)
+        return more[node.name]
+
+    # ------------------------------------------------------------------------ access
+
+    def _member(self, node: nodes.Member) -> Kind:
+        base = self.check(node.base)
+        key = self.check(node.key)
+        if base is UNKNOWN:
+            return UNKNOWN
+        _fits_member(base, key, node)
+        if base.name == "array":
+            return base.elem or UNKNOWN
+        if base is MAP:
+            return UNKNOWN
+        if base is ANY_MAP or base.name == "groups":
+            return array() if base.name == "groups" else UNKNOWN
+        if isinstance(node.key, nodes.Const) and node.key.value in METHODS.get(base.name, {}):
+            return FUNC
+        if base is BYTES and key.name in {"int", "unknown"}:
+            return INT
+        raise SyntaxFault(f"{base} has no member {_written(node.key)}", node.at)
+
+    def _slice(self, node: nodes.Slice) -> Kind:
+        base = self.check(node.base)
+        for bound in (node.start, node.stop):
+            if bound is not None and self.check(bound).name not in {"int", "unknown"}:
+                raise SyntaxFault(f"a slice begins and ends at an int, not {bound.kind}", node.at)
+        if base.name not in {"array", "string", "bytes", "unknown"}:
+            raise SyntaxFault(f"{base} has no slices", node.at)
+        return base
+
+    def _chain(self, node: nodes.Chain) -> Kind:
+        return self.check(node.inner)
+
+    # ------------------------------------------------------------------------ calls
+
+    def _call(self, node: nodes.Call) -> Kind:
+        callee = node.callee
+        given = None
+        if isinstance(callee, nodes.Name):
+            self._known_function(callee)
+        elif isinstance(callee, nodes.Member):
+            self._known_member(callee)
+            base = self.check(callee)
+            if base is FUNC and isinstance(callee.key, nodes.Const):
+                given = METHODS[callee.base.kind.name][callee.key.value]
+            elif base is not UNKNOWN:
+                raise SyntaxFault(f"{base} cannot be called", node.at)
+        kinds = [self.check(arg) for arg in node.args]
+        if given is None:
+            return UNKNOWN
+        return _method(given, kinds, node)
+
+    def _known_function(self, callee: nodes.Name) -> None:
+        name = callee.name
+        if name in self._variables:
+            return
+        if callable(self._functions.get(name)):
+            return
+        known = [*self._words, *(k for k, v in self._functions.items() if callable(v))]
+        near = difflib.get_close_matches(name, known, n=1)
+        raise SyntaxFault(f"no function is called {name}" + _meant(near), callee.at)
+
+    def _known_member(self, callee: nodes.Member) -> None:
+        """Refuse `sprig.nosuch(…)`."""
+        base, key = callee.base, callee.key
+        if not isinstance(base, nodes.Name) or base.name in self._variables:
+            return
+        namespace = self._functions.get(base.name)
+        if not isinstance(namespace, Mapping) or not isinstance(key, nodes.Const):
+            return
+        if not callable(namespace.get(key.value)):
+            near = difflib.get_close_matches(str(key.value), list(namespace), n=1)
+            raise SyntaxFault(f"{base.name} has no function {key.value}" + _meant(near), callee.at)
+
+    def _builtin(self, node: nodes.Builtin) -> Kind:
+        kinds = [self.check(arg) for arg in node.args]
+        if node.name == "get" and len(kinds) == 2:  # noqa: PLR2004 -- of what, and which
+            _fits_member(kinds[0], kinds[1], node)
+        return _applied(self._signatures[node.name], node, kinds)
+
+    def _predicate(self, node: nodes.Predicate) -> Kind:
+        name = node.name
+        items = self.check(node.items)
+        if items.name not in {"array", "unknown"}:
+            raise SyntaxFault(f"{name} takes a list, not {items}", node.items.at)
+        element = items.elem or UNKNOWN
+        more: dict[str, Kind] = {}
+        if name in {"map", "reduce"}:
+            more["index"] = INT
+        if name == "reduce":
+            more["acc"] = UNKNOWN
+        body = UNKNOWN
+        if node.body is not None:
+            self._elements.append((element, more))
+            body = self.check(node.body)
+            self._elements.pop()
+            if body is NIL:
+                raise SyntaxFault("a closure cannot be nil", node.body.at)
+        if node.more is not None:
+            self.check(node.more)
+        if name in _TESTS and node.body is not None and body.name not in {"bool", "unknown"}:
+            raise SyntaxFault(f"the closure of {name} gives {body}, not bool", node.body.at)
+        order = node.more.kind if name == "sortBy" and node.more is not None else UNKNOWN
+        if order.name not in {"string", "unknown"}:
+            raise SyntaxFault(f"the order of sortBy is a string, not {order}", node.at)
+        return self._given(name, items, body)
+
+    def _given(self, name: str, items: Kind, body: Kind) -> Kind:
+        """Return the kind of what a function with a closure gives."""
+        element = (items.elem or UNKNOWN) if self._later else UNKNOWN
+        given = {
+            **dict.fromkeys(["all", "none", "any", "one"], BOOL),
+            **dict.fromkeys(["count", "findIndex", "findLastIndex"], INT),
+            **dict.fromkeys(["find", "findLast"], element),
+            **dict.fromkeys(["filter", "sortBy"], array(element)),
+            "map": array(body if self._later else UNKNOWN),
+            "groupBy": Kind("groups"),
+            "reduce": body,
+        }
+        return given.get(name, UNKNOWN)
+
+    # ------------------------------------------------------------------------ operators
+
+    def _unary(self, node: nodes.Unary) -> Kind:
+        kind = self.check(node.operand)
+        wanted = {"bool"} if node.operator == "not" else _NUMBERS
+        if kind is not UNKNOWN and kind.name not in wanted:
+            raise SyntaxFault(f"{node.operator} {kind} is not possible", node.at)
+        return BOOL if node.operator == "not" else kind
+
+    def _binary(self, node: nodes.Binary) -> Kind:
+        left, right = self.check(node.left), self.check(node.right)
+        operator = node.operator
+        kind = self._operated(operator, left, right, node)
+        if kind is None:
+            raise SyntaxFault(f"{left} {operator} {right} is not possible", node.at)
+        if operator == "matches" and isinstance(node.right, nodes.Const):
+            try:
+                regex.compile(node.right.value)
+            except ConfigError as exc:
+                raise SyntaxFault(exc.message, node.right.at) from exc
+        return kind
+
+    def _operated(self, operator: str, left: Kind, right: Kind, node: nodes.Binary) -> Kind | None:
+        """Return the kind of a result, None where the operands never fit."""
+        if operator == "??":
+            return left if left == right else UNKNOWN
+        if operator in {"==", "!="}:
+            return BOOL if self._comparable(left, right) else None
+        if operator == "in":
+            return BOOL if self._contained(left, right, node) else None
+        fits = _FITS.get(operator, _ordered)
+        return fits(left, right, self._later)
+
+    def _comparable(self, left: Kind, right: Kind) -> bool:
+        if {left.name, right.name} & {"unknown", "nil"} or left.name == right.name:
+            return True
+        numbers = _NUMBERS if self._later else _NUMBERS | {"duration"}
+        maps = {"map", "any-map", "groups"}
+        if not self._later and left.name in maps and right.name in maps:
+            return True
+        arrays = {"array", "bytes"}
+        return (left.name in numbers and right.name in numbers) or {
+            left.name,
+            right.name,
+        } <= arrays
+
+    def _contained(self, left: Kind, right: Kind, node: nodes.Binary) -> bool:
+        if right is UNKNOWN:
+            return True
+        if right is MAP:
+            return left.name in {"string", "unknown"} or (left is NIL and not self._later)
+        if right is ANY_MAP or right.name == "groups":
+            return True
+        if right.name not in {"array", "bytes"}:
+            return False
+        elem = INT if right is BYTES else right.elem or UNKNOWN
+        if not self._later and isinstance(node.right, nodes.Array):
+            elem = _common([item.kind for item in node.right.items])
+        return left is NIL or elem is UNKNOWN or self._alike(left, elem)
+
+    def _alike(self, left: Kind, elem: Kind) -> bool:
+        return left is UNKNOWN or elem is UNKNOWN or self._comparable(left, elem)
+
+    # ------------------------------------------------------------------------ forms
+
+    def _conditional(self, node: nodes.Conditional) -> Kind:
+        test = self.check(node.test)
+        if test.name not in {"bool", "unknown"}:
+            raise SyntaxFault(f"a condition is a bool, not {test}", node.test.at)
+        then, other = self.check(node.then), self.check(node.other)
+        if then is NIL:
+            return other
+        if other is NIL or then == other:
+            return then
+        return UNKNOWN
+
+    def _let(self, node: nodes.Let) -> Kind:
+        if (
+            node.name in self._words
+            or node.name in self._variables
+            or callable(self._functions.get(node.name))
+        ):
+            raise SyntaxFault(f"{node.name} has a meaning already", node.at)
+        kind = self.check(node.value)
+        self._variables[node.name] = UNKNOWN if kind is NIL else kind
+        body = self.check(node.body)
+        del self._variables[node.name]
+        return body
+
+    def _sequence(self, node: nodes.Sequence) -> Kind:
+        return [self.check(step) for step in node.steps][-1]
+
+    def _array(self, node: nodes.Array) -> Kind:
+        kinds = [self.check(item) for item in node.items]
+        return array(_common(kinds) if self._later else UNKNOWN)
+
+    def _map(self, node: nodes.Map) -> Kind:
+        for key, value in node.pairs:
+            self.check(key)
+            self.check(value)
+        return MAP
+
+
+_TESTS = frozenset(PREDICATES_15) - {"map", "groupBy", "reduce"}
+"""Functions whose closure gives a bool."""
+
+
+def _fits_member(base: Kind, key: Kind, node: Node) -> None:
+    if base.name == "array" and key.name not in {"int", "unknown"}:
+        raise SyntaxFault(f"elements of a list are taken by int, not by {key}", node.at)
+    if base is MAP and key.name not in {"string", "unknown"}:
+        raise SyntaxFault(f"members of a map are taken by string, not by {key}", node.at)
+
+
+def _meant(near: list[str]) -> str:
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _written(key: Node) -> str:
+    return str(key.value) if isinstance(key, nodes.Const) else "of that name"
+
+
+def _common(kinds: list[Kind]) -> Kind:
+    """Return the kind that all have, unknown where they differ."""
+    first = kinds[0] if kinds else UNKNOWN
+    return first if all(kind == first for kind in kinds) and first is not NIL else UNKNOWN
+
+
+# ---------------------------------------------------------------------------- operands that fit
+
+
+def _unknowns(left: Kind, right: Kind, wanted: frozenset[str]) -> bool:
+    """Whether one side is unknown and the other would do."""
+    return (left is UNKNOWN and (right is UNKNOWN or right.name in wanted)) or (
+        right is UNKNOWN and left.name in wanted
+    )
+
+
+def _numeric(left: Kind, right: Kind) -> bool:
+    return left.name in _NUMBERS and right.name in _NUMBERS
+
+
+def _with_durations(later: bool) -> frozenset[str]:
+    """Return what counts as a number for a kind check: durations do in 1.15, and fail later."""
+    return _NUMBERS if later else _NUMBERS | {"duration"}
+
+
+def _sum(left: Kind, right: Kind, later: bool) -> Kind | None:
+    names = {left.name, right.name}
+    if _unknowns(left, right, _NUMBERS | {"string", "time", "duration"}):
+        return UNKNOWN
+    if _numeric(left, right):
+        return _wider(left, right)
+    if names == {"string"}:
+        return STRING
+    if names == {"time", "duration"}:
+        return TIME
+    if names == {"duration"}:
+        return DURATION
+    return UNKNOWN if names <= _with_durations(later) else None
+
+
+def _difference(left: Kind, right: Kind, later: bool) -> Kind | None:
+    names = (left.name, right.name)
+    if _unknowns(left, right, _NUMBERS | {"time", "duration"}):
+        return UNKNOWN
+    if _numeric(left, right):
+        return _wider(left, right)
+    if names in {("time", "time"), ("duration", "duration")}:
+        return DURATION
+    if names == ("time", "duration"):
+        return TIME
+    return UNKNOWN if set(names) <= _with_durations(later) else None
+
+
+def _product(left: Kind, right: Kind, later: bool) -> Kind | None:
+    del later
+    if _unknowns(left, right, _NUMBERS | {"duration"}):
+        return UNKNOWN
+    if _numeric(left, right):
+        return _wider(left, right)
+    names = {left.name, right.name}
+    if names <= _NUMBERS | {"duration"}:
+        return DURATION
+    return None
+
+
+def _quotient(left: Kind, right: Kind, later: bool) -> Kind | None:
+    wanted = _with_durations(later)
+    if _unknowns(left, right, wanted):
+        return FLOAT if later else UNKNOWN
+    return FLOAT if {left.name, right.name} <= wanted else None
+
+
+def _remainder(left: Kind, right: Kind, later: bool) -> Kind | None:
+    wanted = _with_durations(later) - {"float"}
+    if _unknowns(left, right, wanted):
+        return INT if later else UNKNOWN
+    return INT if {left.name, right.name} <= wanted else None
+
+
+def _range(left: Kind, right: Kind, later: bool) -> Kind | None:
+    return None if _remainder(left, right, later) is None else array(INT)
+
+
+def _ordered(left: Kind, right: Kind, later: bool) -> Kind | None:
+    if _unknowns(left, right, _NUMBERS | {"string", "time", "duration"}):
+        return BOOL
+    if left == right and left.name in {"string", "time", "duration"}:
+        return BOOL
+    return BOOL if {left.name, right.name} <= _with_durations(later) else None
+
+
+def _logical(left: Kind, right: Kind, later: bool) -> Kind | None:
+    del later
+    if left is BOOL and right is BOOL:
+        return BOOL
+    return UNKNOWN if {left.name, right.name} <= {"bool", "unknown"} else None
+
+
+def _textual(left: Kind, right: Kind, later: bool) -> Kind | None:
+    del later
+    return BOOL if {left.name, right.name} <= {"string", "unknown"} else None
+
+
+def _wider(left: Kind, right: Kind) -> Kind:
+    return FLOAT if FLOAT in {left, right} else INT
+
+
+_FITS: dict[str, Callable[[Kind, Kind, bool], Kind | None]] = {
+    "+": _sum,
+    "-": _difference,
+    "*": _product,
+    "/": _quotient,
+    "%": _remainder,
+    "**": _quotient,
+    "..": _range,
+    "and": _logical,
+    "or": _logical,
+    **dict.fromkeys(_TEXT_OPERATORS, _textual),
+}
+
+
+# ---------------------------------------------------------------------------- functions
+
+
+def _applied(signature: Signature, node: nodes.Builtin, kinds: list[Kind]) -> Kind:
+    """Return the kind that a function of the language gives."""
+    most = signature.most
+    if len(kinds) < signature.least:
+        raise SyntaxFault(f"{node.name} needs {signature.least} arguments", node.at)
+    if most is not None and len(kinds) > most:
+        raise SyntaxFault(f"{node.name} takes {most} arguments, not {len(kinds)}", node.at)
+    for at, kind in enumerate(kinds):
+        wanted = signature.wants(at)
+        if wanted is not None and kind.name not in wanted and kind is not UNKNOWN:
+            raise SyntaxFault(f"{node.name} does not take {kind}", node.args[at].at)
+    given = signature.gives
+    return given(kinds) if callable(given) else given
+
+
+def _method(method: Method, kinds: list[Kind], node: nodes.Call) -> Kind:
+    if len(kinds) != len(method.takes):
+        wanted = len(method.takes)
+        raise SyntaxFault(f"it takes {wanted} arguments, not {len(kinds)}", node.at)
+    for kind, wanted_kind, arg in zip(kinds, method.takes, node.args, strict=True):
+        if kind is not UNKNOWN and kind != wanted_kind:
+            raise SyntaxFault(f"it takes {wanted_kind}, not {kind}", arg.at)
+    return method.gives
