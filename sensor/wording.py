@@ -64,7 +64,7 @@ def _reason(decision: Decision, event: Event) -> str:
         return decision.faults[0].message
     if not decision.dependencies:
         return _nobody(decision.others, event)
-    for code in ("Faulted", "Skipped", "Waiting"):
+    for code in ("Faulted", "Skipped", "Gathered", "Waiting"):
         for verdict in decision.triggers:
             if verdict.code == code:
                 return f"trigger {verdict.name}: {_trigger(verdict, decision)}"
@@ -122,6 +122,9 @@ def _trigger(verdict: TriggerVerdict, decision: Decision) -> str:
         return _waiting(verdict, decision)
     if verdict.code == "Faulted" and verdict.trace is not None:
         return _fault(verdict.trace.parameters) or verdict.message
+    if verdict.code == "Gathered":
+        until = f" until {clock(verdict.due)}" if verdict.due else ""
+        return f"{verdict.detail}{until}, and fires then"
     if verdict.code == "Superseded":
         return verdict.message or f"this event of {verdict.dependency} was counted before"
     return verdict.detail or verdict.code
@@ -140,6 +143,8 @@ def _waiting(verdict: TriggerVerdict, decision: Decision) -> str:
     present = verdict.trace.present if verdict.trace is not None else ()
     have = " and ".join(_since(one) for one in present) or verdict.dependency
     text = f"waits for {missing} (has {have})"
+    if verdict.reset:
+        text += f"; its conditions were reset at {clock(verdict.reset)}"
     refused = [d for d in decision.dependencies if not d.passed and d.name in verdict.missing]
     if refused:
         return f"{text}, and {refusal(refused[0])}"

@@ -23,6 +23,7 @@ VERBS = {
     "explain": "Show why a Sensor fires on an event, or why not.",
     "send": "Put an event on the bus, as an event source would.",
     "tail": "Show events and actions live.",
+    "why": "Show what a running Sensor made of its events.",
     "dlq": "List, show, retry and drop dead letters.",
     "eventsource": "Run one EventSource: what a pod runs.",
     "sensor": "Run one Sensor: what a pod runs.",

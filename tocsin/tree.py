@@ -97,12 +97,14 @@ class Tree:
         fired = verdict.code in {"Fired", "Repeated"}
         yield f"{_mark(fired)} trigger {verdict.name}  {_outcome(verdict)}"
         planned, trace = self._plan.triggers[verdict.name], verdict.trace
-        if planned.stateful and trace is not None:
+        if planned.stateful and planned.gather is None and trace is not None:
             yield f"    conditions {trace.conditions.replace('&&', ' && ').replace('||', ' || ')}"
             for present in trace.present:
                 yield f"      {_mark(True)} {_present(present)}"
             for name in verdict.missing:
                 yield f"      {_mark(False)} {name}  has not come"
+            if verdict.reset:
+                yield f"      reset at {clock(verdict.reset)}"
             yield from (f"      {_hint(hint)}" for hint in trace.hints)
         parameters = trace.parameters if trace is not None else ()
         if verdict.message and not fired and not any(one.fault for one in parameters):
@@ -148,9 +150,13 @@ def _comparison(one: Finding) -> str:
 
 
 def _outcome(verdict: TriggerVerdict) -> str:
-    return {"Fired": "fires", "Repeated": "fires again", "Faulted": "cannot be made"}.get(
-        verdict.code, verdict.code.lower()
-    )
+    code = verdict.code
+    if code == "Gathered":
+        until = f" until {clock(verdict.due)}" if verdict.due else ""
+        return f"{verdict.detail}{until}"
+    of = f" with {verdict.gathered} events" if verdict.gathered else ""
+    words = {"Fired": f"fires{of}", "Repeated": "fires again", "Faulted": "cannot be made"}
+    return words.get(code, "is skipped" if code == "Skipped" else code.lower())
 
 
 def _present(one: Present) -> str:
