@@ -68,6 +68,8 @@ class Outcome(msgspec.Struct, frozen=True):
     summary: str
     """One line for logs and `tocsin tail`, such as `200 OK`."""
     detail: dict[str, Any] = {}
+    effect: bool = True
+    """False: it was only said what would be done."""
 
 
 class Sender(Protocol):

@@ -74,7 +74,7 @@ class Attempts:
         metrics.triggered(trigger, seconds, late)
         lane.succeeded()
         self._reporter.action(action, "done", outcome.summary, seconds)
-        if log.isEnabledFor(logging.INFO) and self._lines.passes(action.trigger):
+        if outcome.effect and log.isEnabledFor(logging.INFO) and self._lines.passes(action.trigger):
             log.info("Successfully processed trigger '%s'", action.trigger, extra=_about(action))
         return None
 
