@@ -199,8 +199,8 @@ class Cluster:
             headers={
                 "Authorization": f"Bearer {ADMIN}",
                 "Content-Type": "application/json",
-                **{k.replace("_", "-"): v for k, v in headers.items()},
-            },
+            }
+            | {k.replace("_", "-"): v for k, v in headers.items()},
         )
         with urllib.request.urlopen(request, context=context, timeout=30) as answer:
             content = answer.read()
@@ -211,6 +211,40 @@ class Cluster:
         name = re.sub(r"[^a-z0-9]+", "-", name.lower())[:60].strip("-")
         self.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         return name
+
+    def apply(self, file: Path) -> None:
+        """Apply all objects of a file, CRDs among them, and wait until those are served."""
+        import yaml
+
+        for made in yaml.safe_load_all(file.read_text()):
+            self._apply(made)
+            if made["kind"] == "CustomResourceDefinition":
+                spec = made["spec"]
+                path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}"
+                self._until_served(f"{path}/{spec['names']['plural']}")
+
+    def _apply(self, made: dict) -> None:
+        group, _, version = made["apiVersion"].rpartition("/")
+        root = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        metadata, plural = made["metadata"], _plural(made["kind"])
+        space = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+        self.call(
+            "PATCH",
+            f"{root}{space}/{plural}/{metadata['name']}?fieldManager=tests&force=true",
+            made,
+            Content_Type="application/apply-patch+yaml",
+        )
+
+    def _until_served(self, path: str) -> None:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            try:
+                self.call("GET", path)
+            except urllib.error.HTTPError:
+                time.sleep(0.05)
+            else:
+                return
+        pytest.fail(f"{path} is not served")
 
     def account(self, name: str, namespace: str) -> str:
         """Make a service account and return its kubeconfig."""
@@ -226,6 +260,12 @@ class Cluster:
         key = base64.b64encode(b"compaction").decode()
         put = _post(f"{url}/put", {"key": key, "value": key})
         _post(f"{url}/compaction", {"revision": put["header"]["revision"], "physical": True})
+
+
+def _plural(kind: str) -> str:
+    """Return the plural of a kind of the tests."""
+    lower = kind.lower()
+    return lower + ("es" if lower.endswith("s") else "s")
 
 
 def _post(url: str, body: object) -> dict:

@@ -61,7 +61,7 @@ class KubernetesSender(Sender):
     def __init__(self, kube: Kube, namespace: str, secrets: Secrets) -> None:
         self._kube, self._namespace, self._secrets = kube, namespace, secrets
         self._operations: dict[str, Callable[[Target, Action], Awaitable[Done]]] = {
-            "create": self._create,
+            "create": self.create,
             "update": self._update,
             "patch": self._patch,
             "apply": self._apply,
@@ -88,7 +88,8 @@ class KubernetesSender(Sender):
 
     # ------------------------------------------------------------------------ operations
 
-    async def _create(self, target: Target, action: Action) -> Done:
+    async def create(self, target: Target, action: Action) -> Done:
+        """Create an object, once for each action."""
         made = marked(target.made, action, labels=True)
         if not target.name:
             prefix = made["metadata"].pop("generateName")
@@ -125,7 +126,7 @@ class KubernetesSender(Sender):
     async def _update(self, target: Target, action: Action) -> Done:
         live = await self._get(target, target.name)
         if live is None:
-            return await self._create(target, action)
+            return await self.create(target, action)
         if (late := _late(live, action)) is not None:
             return late
         changes = action.content.get("changes")
@@ -163,7 +164,7 @@ class KubernetesSender(Sender):
     async def _patch(self, target: Target, action: Action) -> Done:
         live = await self._get(target, target.name)
         if live is None:
-            return await self._create(target, action)
+            return await self.create(target, action)
         if (late := _late(live, action)) is not None:
             return late
         strategy = action.content["patchStrategy"]

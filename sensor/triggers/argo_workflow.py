@@ -1,24 +1,26 @@
 """Argo Workflows: submits a workflow, or does something to one that exists.
 
-The workflow is made here, in full where it stands in the Sensor; doing it comes with a later
-release.
+The workflow is made here, in full where it stands in the Sensor, and worked on by
+`sensor.kubernetes`, through the Kubernetes API.
 """
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Literal
 
 from typing_extensions import override
 
+from delivery.action import Sender
 from sensor.artifact import ArtifactLocation
 from sensor.manifest import Check, Object, compile_object, name_of
 from sensor.parameters import Parameter
-from sensor.trigger import Events, Render
-from sensor.unbuilt import Unbuilt
+from sensor.trigger import Events, Render, Trigger
+from spine.runtime import Env
 
 TEMPLATES = ("workflowtemplate", "clusterworkflowtemplate", "cronworkflow")
 """Kinds that a workflow can be submitted from, in lower case."""
 
 
-class ArgoWorkflow(Unbuilt):
+class ArgoWorkflow(Trigger):
     """Does something to an Argo Workflow."""
 
     kind: ClassVar[str] = "argoWorkflow"
@@ -47,6 +49,7 @@ class ArgoWorkflow(Unbuilt):
         operation = self.operation or "submit"
         static: dict[str, Any] = {"operation": operation}
         if self.args:
+            self._check_arguments(operation)
             static["args"] = list(self.args)
         place = compile_object(self.source, self.parameters, _check(operation))
 
@@ -54,6 +57,21 @@ class ArgoWorkflow(Unbuilt):
             return {**static, **place(events)}
 
         return render
+
+    def _check_arguments(self, operation: str) -> None:
+        from sensor.kubernetes.argo_server import retry_request
+        from sensor.kubernetes.arguments import compile_arguments
+
+        if operation == "retry":
+            retry_request(self.args)
+        else:
+            compile_arguments(operation, self.args)
+
+    @override
+    def open(self, env: Env) -> AbstractAsyncContextManager[Sender]:
+        from sensor.kubernetes.workflows import open_workflows
+
+        return open_workflows(env, self.operation or "submit")
 
 
 def _check(operation: str) -> Check:
