@@ -13,7 +13,7 @@ from tocsin.report import plural
 from tocsin.wanted import Address, Wanted
 
 
-def show(console: Console, running: Sequence[Wanted], bus: str) -> None:
+def show(console: Console, running: Sequence[Wanted], bus: str, *, dry: bool = False) -> None:
     """Print the few lines that a user needs next."""
     sources = [w for w in running if w.verb == "eventsource"]
     sensors = [w for w in running if w.verb == "sensor"]
@@ -22,10 +22,11 @@ def show(console: Console, running: Sequence[Wanted], bus: str) -> None:
     try_it = curl(*posts[0], sensors) if posts else ""
     if console.json:
         urls = [{"source": w.checked.object.name, "event": a.event, "url": a.url} for w, a in posts]
-        console.say("running", bus=bus, listening=urls, curl=try_it)
+        console.say("running", bus=bus, listening=urls, curl=try_it, dryRun=dry)
         return
     what = f"{plural(len(sources), 'event source')} and {plural(len(sensors), 'sensor')}"
-    console.say(click.style(f"Running {what}. Ctrl-C stops.", bold=True))
+    nothing = ", dry: actions are told, not done" if dry else ""
+    console.say(click.style(f"Running {what}{nothing}. Ctrl-C stops.", bold=True))
     console.say(f"  bus     {bus}")
     for one in sources:
         found = one.addresses

@@ -26,6 +26,7 @@ from spine.manifest import Finding, read
 from spine.secrets import GivenSecrets
 from tocsin import report, state
 from tocsin.banner import show
+from tocsin.beside import Beside
 from tocsin.checks import Result, Setting, check
 from tocsin.console import Console
 from tocsin.objects import Checked
@@ -47,6 +48,7 @@ class Options:
     bus: str = ""
     state: Path = state.DEFAULT
     port_offset: int = 0
+    dry_run: bool = False
     log_format: str = "text"
     log_level: str = "info"
     watch: bool = False
@@ -64,10 +66,13 @@ class Local:
 
     def __init__(self, options: Options, console: Console) -> None:
         self._options, self._console = options, console
-        self._setup = Setup(options.port_offset, options.log_format, options.log_level)
+        self._setup = Setup(
+            options.port_offset, options.log_format, options.log_level, options.dry_run
+        )
         self._buses: dict[BusKey, dict[str, Any]] = {}
         self._servers: list[Server] = []
         self._own: set[BusKey] = set()
+        self._beside = Beside(options.dry_run, self._own)
         self._seen: Seen = {}
         self._limits: dict[BusKey, Any] = {}
         self._running: dict[tuple[str, str, str], tuple[Wanted, Child]] = {}
@@ -81,7 +86,10 @@ class Local:
             async with AsyncExitStack() as stack:
                 await self._open_buses(result, stack)
                 await self._make_durables(result)
-                await self._run(wanted(result, self._buses, self._setup))
+                try:
+                    await self._run(self._wanted(result))
+                finally:
+                    await self._clean_up(result)
 
     def load(self) -> Result:
         """Read and check the manifests. Raises Rejected once their errors are printed."""
@@ -127,7 +135,8 @@ class Local:
         elif existing is not None:
             config = existing.model_dump(mode="json", by_alias=True, exclude_none=True)
         else:
-            folder = self._options.state / "bus" / key[0] / key[1]
+            part = "dry-run" if self._options.dry_run else "bus"
+            folder = self._options.state / part / key[0] / key[1]
             server = await stack.enter_async_context(
                 serve(folder, binary=self._options.nats_server)
             )
@@ -173,7 +182,7 @@ class Local:
             async with self._connected(key, result) as bus:
                 sensors = [s for s in result.of("Sensor") if s.bus == key]
                 for sensor in sensors:
-                    await prepare(sensor.plan, bus, 0)
+                    await prepare(self._beside.plan(sensor), bus, 0)
                 if key in self._own:
                     await self._forget_others(bus, {s.plan.name for s in sensors})
 
@@ -188,6 +197,21 @@ class Local:
                 f" {report.plural(gone.pending, 'event')} to read, {kept}"
             )
 
+    def _wanted(self, result: Result) -> dict[tuple[str, str, str], Wanted]:
+        return self._beside.adapt(wanted(result, self._buses, self._setup))
+
+    async def _clean_up(self, result: Result) -> None:
+        """Take away what dry runs left on the buses of others, as far as those answer."""
+        left = [w.checked for w, _ in self._running.values() if self._beside.has(w.checked)]
+        if not left:
+            return
+        from sensor.dry import forget
+
+        with suppress(BusError):
+            for checked in left:
+                async with self._connected(checked.bus, result) as bus:
+                    await forget(bus, self._beside.name(checked))
+
     # ------------------------------------------------------------------------ processes
 
     async def _run(self, wishes: dict[tuple[str, str, str], Wanted]) -> None:
@@ -196,7 +220,8 @@ class Local:
                 fleet = Fleet(tasks)
                 try:
                     await self._start(wishes.values(), fleet)
-                    show(self._console, [w for w, _ in self._running.values()], self._where())
+                    running = [w for w, _ in self._running.values()]
+                    show(self._console, running, self._where(), dry=self._options.dry_run)
                     if self._options.watch:
                         await watch(self, self._options, fleet, self._seen)
                     await asyncio.Event().wait()  # until cancelled
@@ -252,7 +277,7 @@ class Local:
                     hint="stop and start tocsin run for it",
                 )
         self._require_ports(result.of("EventSource"))
-        wishes = wanted(result, self._buses, self._setup)
+        wishes = self._wanted(result)
         gone = [key for key in self._running if key not in wishes]
         new = {
             key: one

@@ -61,6 +61,8 @@ class Job:
     metrics_port: int = METRICS_PORT
     log_format: str = "json"
     log_level: str = "info"
+    dry_run: bool = False
+    """Whether actions are only told."""
     supervised: bool = False
     """Whether the parent told the job and waits for reports."""
 

@@ -38,6 +38,7 @@ _INTERRUPTED = 130
     help="Where events and positions are kept.",
 )
 @click.option("--port-offset", default=0, metavar="N", help="Added to every port of a manifest.")
+@click.option("--dry-run", is_flag=True, help="Do everything but the effect: tell what would be.")
 @click.option("--watch", is_flag=True, help="Follow the manifests while they are edited.")
 @click.option(
     "--secret",
@@ -68,6 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     bus: str,
     folder: Path,
     port_offset: int,
+    dry_run: bool,
     watch: bool,
     secrets: tuple[str, ...],
     configs: tuple[str, ...],
@@ -82,6 +84,10 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     (read recursively) and `-` for standard input. Starts a NATS server that keeps its events in
     the state folder, and one process for each EventSource and Sensor, all on 127.0.0.1.
 
+    With --dry-run events are taken, decided and rendered, but no action has an effect: the log says
+    what would be done. It keeps its events apart; on a server of --bus it reads beside the Sensors
+    that are real, and starts no event sources.
+
     Ctrl-C finishes what is in flight and stops everything; a second one stops at once.
 
     \b
@@ -89,6 +95,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
       tocsin run examples/quickstart
       tocsin run manifests/ --watch --secret hub.token=@token.txt
       tocsin run manifests/ --bus nats://127.0.0.1:4222
+      tocsin run manifests/ --dry-run
     """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
     from tocsin.console import Console
     from tocsin.local import Local, Options
@@ -101,6 +108,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         port_offset=port_offset,
         log_format=log_format,
         log_level=log_level,
+        dry_run=dry_run,
         watch=watch,
         secrets=secrets,
         config_maps=configs,

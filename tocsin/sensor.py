@@ -21,8 +21,13 @@ class _Parts:
 
     def runner(self, checked: Checked, job: Job, bus: Bus, metrics: Any) -> Runner:
         generation = job.metadata.get("generation")
+        plan = checked.plan
+        if job.dry_run:
+            from sensor.dry import dry_plan
+
+            plan = dry_plan(plan)
         return Runner(
-            plan=checked.plan,
+            plan=plan,
             bus=bus,
             secrets=job.reader(),
             metrics=metrics,

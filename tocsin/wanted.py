@@ -36,6 +36,8 @@ class Setup:
     port_offset: int
     log_format: str
     log_level: str
+    dry_run: bool = False
+    """Whether actions are only told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def wanted(
             "port_offset": setup.port_offset,
             "log_format": setup.log_format,
             "log_level": setup.log_level,
+            "dry_run": setup.dry_run,
         }
         text = json.dumps(job, sort_keys=True, default=str)
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
