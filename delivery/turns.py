@@ -28,6 +28,8 @@ from spine.errors import ConflictError
 
 WINDOW = 1_000
 """Actions of an ordered trigger that are in hand, begun or waiting for their turn."""
+SHORT = 0.001
+"""Seconds that a wait takes at least: below, clocks differ."""
 LOOK = 60.0
 """Seconds after which a long wait looks at the clock again."""
 
@@ -100,7 +102,7 @@ class Turns:
         """Wait until it is due, its rate allows it, and a slot is free; that is taken."""
         lane = self._lane
         while (wait := action.due - self._clock()) > 0:
-            if await lane.pause(min(wait, LOOK)):
+            if await lane.pause(min(max(wait, SHORT), LOOK)):
                 break
         if lane.bucket is not None:
             async with lane.turn:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from delivery.gate import Gate
+from delivery.inorder import InOrder
 from delivery.lane import pending_reader
+from delivery.lease import Lease
 from delivery.policy import Retry
 from delivery.queue import Dispatcher, Route
-from delivery.subjects import REDRIVE
-from eventbus.bus import STATE, Bus, Handle, Message, Reader
+from delivery.subjects import EVENTS_LANE, REDRIVE, lease_key
+from eventbus.bus import LEASES, STATE, Bus, Handle, Message, Reader
 from sensor import guarded
 from sensor.folding import Folder
 from sensor.intake import Ask, Intake
@@ -98,7 +100,12 @@ class Runner:
             self.plan.room = self.bus.max_payload // ROOM
             ask = await stack.enter_async_context(_guard(self.plan))
             dispatcher = Dispatcher(
-                self.bus, self.plan.name, routes, self.metrics, clock=self.clock
+                self.bus,
+                self.plan.name,
+                routes,
+                self.metrics,
+                clock=self.clock,
+                durations=[t.claimed_for for t in self.plan.triggers.values() if t.claim],
             )
             intake = Intake(self.plan, self.bus, dispatcher, self.metrics, ask, since)
             intake.newer, intake.clock = self._newer, self.clock
@@ -140,7 +147,8 @@ class Runner:
             retry=Retry.of(planned.retry),
             rate=planned.rate_limit,
             at_least_once=planned.at_least_once is not False,
-            stored=planned.stateful,
+            stored=planned.stateful or plan.ordered,  # none holds up those that keep an order
+            ordered=planned.order is not None,
             in_flight=max(LEAST, min(MOST, each)),
             fallback=fallback,
         )
@@ -162,20 +170,37 @@ class Runner:
         plan = self.plan
         async with asyncio.TaskGroup() as group:
             group.create_task(dispatcher.run(), name="pending actions")
-            outlets, store = intake.outlets(self._floor), self.bus.store(STATE)
-            folder = Folder(plan, store, intake.decide, outlets, self.clock)
-            if any(trigger.stateful for trigger in plan.triggers.values()):
-                intake.folder = folder
-            group.create_task(folder.run(), name="conditions")
-            events = reader_of(plan, self.generation)
-            group.create_task(self._consume(events, intake.event, self.in_flight), name="events")
-            again = pending_reader(plan.name, REDRIVE)
-            group.create_task(self._consume(again, intake.redrive, REDRIVES), name="retried events")
+            if plan.ordered:
+                lease = Lease(self.bus.store(LEASES), lease_key(plan.name, EVENTS_LANE))
+                group.create_task(lease.run(partial(self._handle, intake)), name="as the only one")
+            else:
+                group.create_task(self._handle(intake), name="as one of several")
             group.create_task(self._watch(), name="durable")
             self._problem = ""
             self.ready()
 
-    async def _consume(self, reader: Reader, handle: Handle, in_flight: int) -> None:
+    async def _handle(self, intake: Intake) -> None:
+        """Handle events, new ones and retried ones; the only replica does so in their order."""
+        plan = self.plan
+        outlets, store = intake.outlets(self._floor), self.bus.store(STATE)
+        folder = Folder(plan, store, intake.decide, outlets, self.clock)
+        if any(trigger.stateful for trigger in plan.triggers.values()):
+            intake.folder = folder
+        events, handle = reader_of(plan, self.generation), self._gated(intake.event)
+        if plan.ordered:
+            reading = InOrder(
+                self.bus, events, handle, in_flight=self.in_flight, begin=intake.reset
+            ).run()
+        else:
+            reading = self._consume(events, handle, self.in_flight)
+        again = pending_reader(plan.name, REDRIVE)
+        redriving = self._consume(again, self._gated(intake.redrive), REDRIVES)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(folder.run(), name="conditions")
+            group.create_task(reading, name="events")
+            group.create_task(redriving, name="retried events")
+
+    def _gated(self, handle: Handle) -> Handle:
         gate = self._gate
 
         async def gated(message: Message) -> None:
@@ -184,10 +209,13 @@ class Runner:
             with gate:
                 await handle(message)
 
+        return gated
+
+    async def _consume(self, reader: Reader, handle: Handle, in_flight: int) -> None:
         attempt = 0
         while True:
             try:
-                await self.bus.consume(reader, gated, in_flight=in_flight)
+                await self.bus.consume(reader, handle, in_flight=in_flight)
             except BusError as exc:
                 attempt += 1
                 log.warning("pulling from stream %s", reader.stream, extra={"error": str(exc)})

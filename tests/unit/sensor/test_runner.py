@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -597,3 +598,155 @@ async def test_reports_what_it_did(bus, targets) -> None:
 
 def test_encoded_event_is_what_the_tests_think() -> None:
     assert b'"subject":"a"' in encode(event(1))
+
+
+# ---------------------------------------------------------------------------- orders and keys
+
+
+BY_KEY = {"dependencyName": "a", "dataKey": "k"}
+
+
+def keyed(number: int, key: str, name: str = "a"):
+    return event(number, name, b'{"n":%d,"k":"%b"}' % (number, key.encode()))
+
+
+def numbers(target: Target, key: str | None = None) -> list[int]:
+    """Numbers of the events whose actions were done, in that order."""
+    bodies = [body["id"] for body in target.bodies]
+    return [int(b["a"]) for b in bodies if key is None or b["k"] == key]
+
+
+def ordered(name: str = "t", conditions: str = "a", **more) -> dict:
+    made = trigger(name, conditions, payload=["a"], orderBy=BY_KEY, **more)
+    made["template"]["http"]["payload"].append({"src": BY_KEY, "dest": "id.k"})
+    return made
+
+
+ORDERED = plan([dependency("a")], [ordered()])
+
+
+async def test_ordered_events(bus, targets) -> None:
+    targets["t"].seconds = 0.1
+    async with running(bus, ORDERED):
+        for n in range(60):
+            await bus.publish(keyed(n, "xyz"[n % 3]))
+        await settled(bus)
+
+    for at, key in enumerate("xyz"):
+        assert numbers(targets["t"], key) == list(range(at, 60, 3))
+    assert targets["t"].most == 3
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_order_over_replicas_that_come_and_go(bus, targets, seed) -> None:
+    """Whoever stops, whenever, and whatever fails: within a key effects are in order."""
+    chance = random.Random(seed)
+    target = targets["t"]
+    target.seconds = 0.05
+    target.answer = lambda action, n: down(action, n) if chance.random() < 0.2 else None
+    keys = [chance.choice("xyz") for _ in range(200)]
+
+    async def replica() -> None:
+        while True:
+            async with running(bus, ORDERED, in_flight=40, grace=chance.choice([0.0, 1.0])):
+                await asyncio.sleep(chance.uniform(1, 40))
+            await asyncio.sleep(chance.uniform(0, 5))
+
+    await prepare(ORDERED, bus)
+    replicas = [asyncio.create_task(replica()) for _ in range(3)]
+    for n, key in enumerate(keys):
+        await bus.publish(keyed(n, key))
+        await asyncio.sleep(chance.uniform(0, 0.4))
+    await settled(bus)
+    for task in replicas:
+        task.cancel()
+    await asyncio.gather(*replicas, return_exceptions=True)
+
+    for key in "xyz":
+        wanted = [n for n, k in enumerate(keys) if k == key]
+        assert list(dict.fromkeys(numbers(target, key))) == wanted
+        assert numbers(target, key) == sorted(numbers(target, key))
+    assert await dead(bus) == []
+
+
+async def test_slow_sibling_does_not_hold_up_what_is_ordered(bus, targets) -> None:
+    targets["u"].seconds = 1_000
+    both = plan([dependency("a")], [ordered(), trigger("u", "a")])
+    async with running(bus, both, grace=0.0):
+        for n in range(400):
+            await bus.publish(keyed(n, "x"))
+        await until(lambda: len(targets["t"].done) == 400)
+        assert asyncio.get_running_loop().time() < 100
+
+
+async def test_event_that_dies_holds_up_nobody(bus, targets) -> None:
+    async with running(bus, ORDERED):
+        await bus.append(EVENTS, "default.src.a", b"no event at all")
+        await bus.publish(event(1, data=b'{"n": 1}'))
+        await bus.publish(keyed(2, "x"))
+        await settled(bus)
+        letters = await dead(bus)
+
+    assert numbers(targets["t"]) == [2]
+    assert [entry.letter.code for entry in letters] == ["UnusableEvent", "ParameterFailed"]
+
+
+async def test_shaky_bus_changes_no_order(bus, targets, monkeypatch) -> None:
+    chance, real = random.Random(5), bus.append
+
+    async def append(*args, **more) -> int:
+        if args[0] == "tocsin-actions" and chance.random() < 0.3:
+            raise BusError("not now")
+        return await real(*args, **more)
+
+    monkeypatch.setattr(bus, "append", append)
+    async with running(bus, ORDERED):
+        for n in range(60):
+            await bus.publish(keyed(n, "xy"[n % 2]))
+        await settled(bus)
+
+    assert [numbers(targets["t"], k) for k in "xy"] == [list(range(n, 60, 2)) for n in (0, 1)]
+
+
+async def test_ordered_conditions(bus, targets) -> None:
+    """Firings are ordered by the event that completed them."""
+    made = ordered("join", "a && b")
+    join = plan([dependency("a"), dependency("b")], [made])
+    async with running(bus, join), running(bus, join):
+        for n in range(40):
+            await bus.publish(keyed(n, "xy"[n % 2]))
+            await bus.publish(event(n, "b"))
+        await settled(bus)
+
+    found = [numbers(targets["join"], k) for k in "xy"]
+    assert found == [sorted(one) for one in found]
+    assert sum(map(len, found)) > 0
+
+
+async def test_idempotency_key(bus, targets) -> None:
+    once = trigger("t", "a", payload=["a"], idempotencyKey={"src": BY_KEY, "duration": "1h"})
+    found = plan([dependency("a")], [once, trigger("u", "a")])
+    async with running(bus, found), running(bus, found):
+        for n in range(30):
+            await bus.publish(keyed(n, "xyz"[n % 3]))
+        await settled(bus)
+        told = [json.loads(m.data) async for m in bus.read(DECISIONS, ["tocsin-decisions.s.t"])]
+        await asyncio.sleep(3_601)
+        await bus.publish(keyed(30, "x"))
+        await settled(bus)
+
+    assert len(targets["t"].done) == 4
+    assert len(targets["u"].done) == 31
+    assert [line.get("result") for line in told].count("duplicate") == 27
+
+
+async def test_idempotency_key_of_conditions(bus, targets) -> None:
+    made = trigger("join", "a && b", payload=["a"], idempotencyKey={"src": BY_KEY})
+    join = plan([dependency("a"), dependency("b")], [made])
+    async with running(bus, join):
+        for n in range(6):
+            await bus.publish(keyed(n, "xy"[n % 2]))
+            await bus.publish(event(n, "b"))
+            await settled(bus)
+
+    assert [int(body["id"]["a"]) for body in targets["join"].bodies] == [0, 1]
