@@ -103,7 +103,7 @@ class Rule(NamedTuple):
 
 
 def family(name: str, *rules: Rule) -> list[Any]:
-    """Return the shared vectors of a family as parameters of a test; skipped where a rule matches."""
+    """Return the shared vectors of a family as parameters; skipped where a rule matches."""
     path = SHARED / "sensor" / f"{name}.json"
     vectors = json.loads(path.read_text()) if path.exists() else []
     return [_parameter(vector, rules) for vector in vectors]

@@ -20,8 +20,10 @@ class Outcome:
 
     told: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
-    stage: Literal["", "plan", "event"] = ""
-    """When it was refused: before any event came, or on the event."""
+    stage: Literal["", "plan", "event", "untold"] = ""
+    """When it was refused: before any event came, or on the event; or nothing of ours tells it."""
+    loose: bool = False
+    """Whether what says nothing (nulls, zeros, empty texts) is left out of the comparison."""
 
     @classmethod
     def of(cls, result: Any, **more: Any) -> "Outcome":
@@ -33,6 +35,11 @@ class Outcome:
         """Return a refusal; `more` is what was done before it."""
         stage: Literal["plan", "event"] = "plan" if isinstance(exc, ConfigError) else "event"
         return cls(more, str(exc) or type(exc).__name__, stage)
+
+    @classmethod
+    def untold(cls, why: str) -> "Outcome":
+        """Return that nothing in the product answers this."""
+        return cls({}, why, "untold")
 
     @property
     def shown(self) -> Any:
@@ -62,19 +69,44 @@ def difference(vector: Vector, outcome: Outcome) -> str:
     if name in DROPS:
         wanted, got = expect.get("result") is True, outcome.told.get("result") is True
         return "" if wanted is got else f"passes is {got}"
+    if outcome.stage == "untold":
+        return outcome.error
     if "error" in expect and not outcome.error:
         return "an error was recorded"
     if "error" not in expect and outcome.error:
         return "no error was recorded"
-    for key in expect.keys() - _HINTS - UNTOLD.get(name, {}).keys():
-        if key not in outcome.told:
-            return f"{key} is not told"
-    for key, got in outcome.told.items():
-        if key not in expect:
-            return f"{key} was not recorded"
-        if not same(got, expect[key]):
-            return f"{key} differs"
-    return ""
+    keys = expect.keys() - _HINTS - UNTOLD.get(name, {}).keys()
+    return next(
+        filter(None, (_differs(key, expect, outcome) for key in keys | outcome.told.keys())), ""
+    )
+
+
+_NOTHING = object()
+
+
+def _differs(key: str, expect: Vector, outcome: Outcome) -> str:
+    absent = "" if key == "raw" else _NOTHING  # an empty text is no text
+    got, wanted = outcome.told.get(key, absent), expect.get(key, absent)
+    if got is _NOTHING or wanted is _NOTHING:
+        return f"{key} was not recorded" if wanted is _NOTHING else f"{key} is not told"
+    if outcome.loose:
+        got, wanted = said(got), said(wanted)
+    return "" if same(got, wanted) else f"{key} differs"
+
+
+_VERBATIM = frozenset({"resource"})
+"""Keys with content of the user's own."""
+
+
+def said(value: Any) -> Any:
+    """Leave out nulls, empty texts, false, zeros, and what is empty without them.
+
+    Go writes some of these for absent fields and drops others, by field; they mean the same.
+    """
+    if not isinstance(value, dict):
+        return [said(item) for item in value] if isinstance(value, list) else value
+    out = {key: inner if key in _VERBATIM else said(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in out.items() if inner not in (None, "", False, 0, [], {})}
 
 
 def same(got: Any, wanted: Any) -> bool:
@@ -87,4 +119,6 @@ def same(got: Any, wanted: Any) -> bool:
         return got is wanted
     if isinstance(got, float) and isinstance(wanted, float) and math.isnan(got):
         return math.isnan(wanted)
+    if isinstance(got, float) and isinstance(wanted, int):  # a double, by its shortest digits
+        return got == float(wanted)
     return bool(got == wanted)

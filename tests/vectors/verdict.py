@@ -26,10 +26,10 @@ def verdict(vector: Vector) -> Verdict:
         return Verdict("failed", f"family {vector.get('family')!r} is unknown")
     try:
         outcome = evaluate(vector)
+        why = difference(vector, outcome)
     except (Exception, SystemExit) as exc:
         lines = traceback.format_exception(exc, limit=-3)
         return Verdict("failed", f"crashed: {exc!r}"[:300], trace="".join(lines)[-1500:])
-    why = difference(vector, outcome)
     if not why:
         return Verdict("passed")
     for deviation in DEVIATIONS:

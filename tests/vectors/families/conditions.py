@@ -9,8 +9,9 @@ from vectors.outcome import Outcome, Vector
 from sensor.conditions import compile_conditions
 from sensor.evaluate import evaluate
 from sensor.plan import compile_plan
+from sensor.resets import forget
 from sensor.spec import SensorSpec
-from sensor.state import EMPTY, State, join, split
+from sensor.state import EMPTY, Mark, State, join, split
 from spine.event import message_id
 from spine.model import load
 
@@ -44,12 +45,17 @@ class _Run:
         self.state = EMPTY
         self.firings: list[dict[str, Any]] = []
         self._stored: set[str] = set()
+        self._latest = 0.0
 
     def step(self, at: int, step: Vector) -> None:
         if "restart" in step:
             self.state = _restarted(self.state)
         elif "event" in step:
             self._arrives(at, step)
+        elif "reset" in step:
+            self._forget(self._latest + 1, at)
+        elif "resetBefore" in step:
+            self._forget(step["resetBefore"], at)
         else:
             raise NotImplementedError(f"step {step}")
 
@@ -59,12 +65,17 @@ class _Run:
             return
         self._stored.add(message_id(arrived))
         when = step.get("at", at)
+        self._latest = max(self._latest, when)
         decision = evaluate(self.plan, self.state, arrived, 0.0, sequence=at + 1, stored=when)
         for action in decision.actions:
             lines = action.content["lines"]
             data = {line["dependencyName"]: json.loads(line["text"]) for line in lines}
             self.firings.append({"step": at, "events": action.events, "data": data})
         self.state = decision.state.finish("t", [action.key for action in decision.actions])
+
+    def _forget(self, before: float, at: int) -> None:
+        reset = Mark(before, at + 1)
+        self.state = self.state.replace("t", forget(self.state.of("t"), reset))
 
     @property
     def pending(self) -> list[str]:

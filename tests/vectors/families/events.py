@@ -16,10 +16,8 @@ def encode(given: Vector) -> Outcome:
 
 def decode(given: Vector) -> Outcome:
     read = wire.decode(given["message"].encode(errors="surrogatepass"))
-    told = {"context": {k: v for k, v in as_json(context_json(read)).items() if v is not None}}
-    if read.data is not None:
-        told["data"] = read.data.decode("utf-8", "replace")
-    return Outcome.of(told)
+    data = None if read.data is None else read.data.decode("utf-8", "replace")
+    return Outcome.of({"context": as_json(context_json(read)), "data": data})
 
 
 def text(given: Vector) -> Outcome:

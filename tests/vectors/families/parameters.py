@@ -32,7 +32,7 @@ def resolve(given: Vector) -> Outcome:
 def payload(given: Vector) -> Outcome:
     entries = [load(PayloadEntry, entry, lenient=True) for entry in given["payload"]]
     text = compile_payload(entries)(events(given["events"]))
-    return Outcome.of(as_json(text), raw=text) if text else Outcome.of(None)
+    return Outcome.of(as_json(text), raw=text)
 
 
 def apply(given: Vector) -> Outcome:
@@ -57,7 +57,8 @@ def _to_template(given: Vector) -> Outcome:
     entry = load(SensorTrigger, given["trigger"], lenient=True)
     change = compile_parameters(entry.parameters)
     changed = change(json_of(entry.template), events(given["events"]))
-    return Outcome.of(written(load(TriggerTemplate, dict(members(changed)), lenient=True)))
+    template = load(TriggerTemplate, dict(members(changed)), lenient=True)
+    return Outcome({"result": written(template)}, loose=True)
 
 
 def _to_object(given: Vector) -> Outcome:
