@@ -73,7 +73,7 @@ class Batch(Model):
     """Acts on many events at once: parameters see the array of their data."""
 
     count: Annotated[int, Field(strict=True, gt=0, le=MOST_EVENTS)] | None = None
-    """Events with which it acts; none: whatever comes within the duration."""
+    """Events with which it acts; none: what comes within the duration, up to 10,000."""
     duration: Duration | None = None
     """Time after the first event at which it acts with what has come, such as `10s`; none: it
     waits until the count is reached."""
@@ -149,7 +149,7 @@ def compile_gather(debounce: Debounce | None, batch: Batch | None) -> Gather | N
         return Gather("debounce", _key(debounce.key), seconds(debounce.duration), most)
     if batch is not None:
         most = NEVER if batch.duration is None else seconds(batch.duration)
-        return Gather("batch", _key(batch.key), longest=most, count=batch.count or NEVER)
+        return Gather("batch", _key(batch.key), longest=most, count=batch.count or MOST_EVENTS)
     return None
 
 

@@ -97,18 +97,23 @@ def element(event: Event, document: Document | None = None) -> Event:
     return msgspec.structs.replace(event, data=gojson.quote(data.decode(errors="replace")))
 
 
-def firing_of(held: Gathering) -> tuple[Firing, dict[str, str]]:
-    """Return the events of a firing, and what its key is made of.
+def firing_of(held: Gathering) -> tuple[Firing, dict[str, str], str]:
+    """Return the events of a firing, what its key is made of, and the newest dependency.
 
     In a batch, the event of a dependency is its newest one with the array of all data.
     """
     groups: dict[str, list[Event]] = {}
+    name = ""
     for one in held.events():
-        groups.setdefault(one.dependency, []).append(one.event)
-    ids = {name: _identity(events) for name, events in groups.items()}
-    if not held.batch:
-        return Firing({name: events[-1] for name, events in groups.items()}), ids
-    return Firing({name: _array(events) for name, events in groups.items()}), ids
+        name = one.dependency
+        groups.setdefault(name, []).append(one.event)
+    merge = _array if held.batch else _newest
+    ids = {dependency: _identity(events) for dependency, events in groups.items()}
+    return Firing({dependency: merge(events) for dependency, events in groups.items()}), ids, name
+
+
+def _newest(events: Sequence[Event]) -> Event:
+    return events[-1]
 
 
 def _identity(events: Sequence[Event]) -> str:

@@ -45,9 +45,9 @@ def compile_schedule(text: str, timezone: str) -> cron.Plan | None:
 
 def _around(schedule: cron.Plan, moment: float) -> tuple[float, float]:
     """Return the latest tick at or before a moment and the first after it."""
-    at = datetime.fromtimestamp(moment, UTC) + cron.INSTANT
-    last = schedule.previous(at)
-    after = schedule.next(at - cron.INSTANT if last is None else last)
+    at = datetime.fromtimestamp(int(moment), UTC)  # schedules know whole seconds
+    last = schedule.previous(at + cron.INSTANT)
+    after = schedule.next(at if last is None else last)
     until = moment if after is None else after.timestamp()
     return (0.0 if last is None or last < _ZERO else last.timestamp()), until
 

@@ -124,7 +124,7 @@ class Triggering:
         try:
             key = "" if gather.key is None else gather.key(Firing({name: seen.event}))
         except ParameterError as exc:
-            events, ids = firing_of(gather.add(None, one, 0.0))
+            events, ids, _ = firing_of(gather.add(None, one, 0.0))
             self._fault(planned, name, events, action_key(self._plan.name, planned.name, ids), exc)
             self._keep(planned, state)
             return
@@ -175,8 +175,7 @@ class Triggering:
         """Fire what is held for a key."""
         held = state.gathered[name]
         gathered = {key: other for key, other in state.gathered.items() if key != name}
-        newest = held.events()[-1].dependency
-        events, ids = firing_of(held)
+        events, ids, newest = firing_of(held)
         key = action_key(self._plan.name, planned.name, ids)
         fired = self._fire(planned, newest, events, key, gathered=held.count, early=early)
         released = {**state.released, key: held} if fired else state.released
