@@ -45,13 +45,11 @@ class Transform(Model):
     jq: str = ""
     """jq program; its first output must be an object."""
     script: str = ""
-    """Lua program; comes with a later release. Ignored beside `jq`."""
+    """Lua program over `event`, the data, which returns a table. Ignored beside `jq`."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "Transform":
-        if self.script and not self.jq:
-            raise ValueError("script (Lua) is known but not built yet")
-        if self.script:
+        if self.script and self.jq:
             warn("script: ignored: jq is set too")
         return self
 

@@ -1,7 +1,8 @@
 """Transforms: a program turns the data of an event into other data.
 
-It sees the data only, which must be an object (or null), and gives an object. The attributes of
-the event stay; its content type becomes JSON. An event without data passes as it is.
+It sees the data only, which must be an object (or null), and gives an object; a Lua program may
+give a list as well. The attributes of the event stay; its content type becomes JSON. An event
+without data passes as it is.
 """
 
 import re
@@ -16,6 +17,7 @@ from spine.event import JSON, Event
 from spine.lang import EvaluationError
 
 _OBJECT = re.compile(rb"[ \t\r\n]*(?:\{|null[ \t\r\n]*$)")
+_SHOWN = 80
 
 
 class Compiled(NamedTuple):
@@ -29,27 +31,35 @@ class Compiled(NamedTuple):
 
 def compile_transform(transform: Transform | None) -> Compiled | None:
     """Compile a transform; None where there is nothing to do. Raises ConfigError."""
-    if transform is None or not transform.jq:
+    if transform is None or not (transform.jq or transform.script):
         return None
-    from spine.lang import jq
+    if transform.jq:
+        from spine.lang import jq
 
-    program = jq.compile(transform.jq)
-    text = transform.jq
+        program = jq.compile(transform.jq)
+        return Compiled(_applied("jq", transform.jq, program.run), program.safe)
+    from spine.lang import lua
+
+    script = lua.compile(transform.script)
+    return Compiled(_applied("Lua", transform.script, script.run), script.safe)
+
+
+def _applied(language: str, text: str, run: Callable[[bytes], bytes]) -> Callable[[Event], Event]:
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+    def failed(event: Event, why: object) -> TransformError:
+        return TransformError(f"running {language} program {shown!r} on event {event.id!r}: {why}")
 
     def apply(event: Event) -> Event:
         data = event.data
         if data is None:
             return event
         if _OBJECT.match(data) is None:
-            raise TransformError(
-                f"running jq program {text!r} on event {event.id!r}: its data is no JSON object"
-            )
+            raise failed(event, "its data is no JSON object")
         try:
-            made = program.run(data)
+            made = run(data)
         except EvaluationError as exc:
-            raise TransformError(
-                f"running jq program {text!r} on event {event.id!r}: {exc}"
-            ) from exc
+            raise failed(event, exc) from exc
         return msgspec.structs.replace(event, data=made, datacontenttype=JSON)
 
-    return Compiled(apply, program.safe)
+    return apply

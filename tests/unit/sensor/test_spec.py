@@ -45,10 +45,6 @@ def test_null_is_absent() -> None:
             "filtersLogicalOperator: 'xor': input should be '', 'and' or 'or'",
         ),
         (
-            {"dependencies": [dependency(transform={"script": "x"})]},
-            "dependencies[0].transform: script (Lua) is known but not built yet",
-        ),
-        (
             {"dependencies": [dependency(evntName="x")]},
             "evntName: unknown field (did you mean eventName)",
         ),
