@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from sensor.parameters import Parameter, PayloadEntry, compile_parameters, compile_payload
+from sensor.parameters import Parameter, compile_parameters, compile_payload
 from sensor.templated import compile_changing, json_of, members
 from sensor.trigger import Events, Render, Trigger
 from spine.errors import ConfigError
@@ -47,7 +47,7 @@ class Sending(Trigger):
             exclude_defaults=True,
             exclude=set(_BUILT),
         )
-        payload: list[PayloadEntry] | None = getattr(self, "payload", None)  # not all kinds have one
+        payload = getattr(self, "payload", None)  # not all kinds have one
         build = None if payload is None else compile_payload(payload)
         return lambda events: _content(static, build, events)
 

@@ -15,7 +15,8 @@ from delivery.action import Action
 from sensor.plan import Plan, compile_plan
 from sensor.spec import KINDS, SensorSpec, TriggerTemplate
 from sensor.trigger import Trigger
-from spine.errors import RemoteError, TriggerError
+from sensor.unbuilt import Unbuilt
+from spine.errors import ConfigError, RemoteError, TriggerError
 from spine.model import Model, load
 from spine.runtime import Env, Shared
 from spine.secrets import GivenSecrets, SecretRef
@@ -23,10 +24,17 @@ from spine.secrets import GivenSecrets, SecretRef
 FOLDER = Path(sensor.triggers.__file__).parent
 EXAMPLES = Path(__file__).parents[2] / "examples" / "triggers"
 NAMES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
+WAITING = Path(__file__).parent / "triggers"
+"""What `examples` is for triggers that act, for those that cannot yet."""
 SENDS_NOTHING = {"log": "writes to the process's own log"}
 """Triggers without a target that could refuse, with the reason."""
+NO_ADDRESS = {
+    "k8s": "its target is the cluster of the process: tests/live",
+    "argo_workflow": "its target is the cluster of the process: tests/live",
+}
+"""Triggers whose target is not named in their settings, with where it is tested."""
 
-REFUSED = "http://127.0.0.1:1/"
+REFUSED = "127.0.0.1:1"
 BODY = b'{"body": {"id": "A-1", "status": "paid", "total": 59.9}}'
 
 
@@ -38,13 +46,19 @@ def trigger_class(name: str) -> type[Trigger]:
     return classes[0]
 
 
+UNBUILT = [name for name in NAMES if issubclass(trigger_class(name), Unbuilt)]
+BUILT = [name for name in NAMES if name not in UNBUILT]
+
+
 def example(name: str) -> dict:
-    return yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    folder = WAITING if name in UNBUILT else EXAMPLES
+    return yaml.safe_load((folder / f"{name}.yaml").read_text())
 
 
-def plan(name: str) -> Plan:
+def plan(name: str, *, unbuilt_ok: bool = True) -> Plan:
     raw = example(name)
-    return compile_plan(raw["metadata"]["name"], "ns", load(SensorSpec, raw["spec"]))
+    spec = load(SensorSpec, raw["spec"])
+    return compile_plan(raw["metadata"]["name"], "ns", spec, unbuilt_ok=unbuilt_ok)
 
 
 def action(name: str) -> Action:
@@ -128,11 +142,15 @@ async def test_no_secret_is_read_before_it_is_sent(name: str) -> None:
     assert "hush" not in json.dumps(action(name).content)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in SENDS_NOTHING])
+ADDRESSED = [n for n in BUILT if n not in SENDS_NOTHING | NO_ADDRESS]
+
+
+@pytest.mark.parametrize("name", ADDRESSED)
 async def test_a_target_that_refuses_is_a_trigger_error(name: str) -> None:
     (planned,) = plan(name).triggers.values()
     made = action(name)
-    made.content["url"] = REFUSED
+    scheme = made.content["url"].partition(":")[0]
+    made.content["url"] = f"{scheme}://{REFUSED}"
     secrets = Watched()
     async with Shared() as shared:
         env = Env("till", planned.name, "ns", secrets, shared, host="127.0.0.1")
@@ -152,3 +170,25 @@ async def test_waivers_are_needed(name: str) -> None:
         env = Env("till", planned.name, "ns", GivenSecrets(), shared, host="127.0.0.1")
         async with planned.trigger.open(env) as sender:
             await sender.send(action(name), 1)  # nothing refuses
+
+
+@pytest.mark.parametrize("name", list(NO_ADDRESS))
+def test_waivers_of_addresses_are_needed(name: str) -> None:
+    assert "url" not in trigger_class(name).model_fields
+
+
+@pytest.mark.parametrize("name", UNBUILT)
+async def test_what_cannot_act_yet_is_refused_by_its_name(name: str) -> None:
+    kind = trigger_class(name).kind
+    with pytest.raises(ConfigError, match=f"template.{kind}: known kind that is not built yet"):
+        plan(name, unbuilt_ok=False)
+    (planned,) = plan(name).triggers.values()
+    async with Shared() as shared:
+        env = Env("till", planned.name, "ns", GivenSecrets(), shared, host="127.0.0.1")
+        with pytest.raises(ConfigError, match="not built yet"):
+            planned.trigger.open(env)
+
+
+def test_what_acts_has_its_example_where_users_look() -> None:
+    assert {path.stem for path in WAITING.glob("*.yaml")} == set(UNBUILT)
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} >= set(BUILT)

@@ -136,7 +136,8 @@ def _unbuilt_source(vector: Vector, outcome: Outcome) -> bool:
 
 
 def _lenient_time(vector: Vector, outcome: Outcome) -> bool:
-    return _wants_error(vector, outcome) and str(vector["input"]["object"].get("time")).islower()
+    text = vector["input"]["object"].get("time")
+    return _wants_error(vector, outcome) and (text == "" or str(text).islower())
 
 
 def _repeated_id(vector: Vector, outcome: Outcome) -> bool:
