@@ -28,7 +28,7 @@ from delivery.dead import (
     redriven,
 )
 from delivery.order import Line
-from delivery.patience import surely
+from delivery.patience import GivenBack, surely
 from delivery.queue import Dispatcher, gone
 from delivery.recent import Recent
 from delivery.report import Report, Thinned
@@ -39,7 +39,7 @@ from sensor.folding import Folder, Outlets
 from sensor.plan import Plan
 from sensor.record import outcome, record
 from sensor.state import EMPTY, State
-from spine.errors import BusError, EventError, RemoteError
+from spine.errors import EventError, RemoteError
 from spine.event import Event, decode, encode
 from spine.lang import EvaluationError
 from spine.telemetry import SensorMetrics
@@ -152,7 +152,7 @@ class Intake:
     async def _handle(self, event: Event, message: Message, skip: tuple[str, ...]) -> None:
         try:
             decision = await self._decided(event, message, skip)
-        except (BusError, asyncio.CancelledError):
+        except (RemoteError, asyncio.CancelledError):
             raise
         except Exception as exc:  # noqa: BLE001 -- whatever it is, it is this event's end only
             await self._bury(exc, message)
@@ -200,7 +200,7 @@ class Intake:
             await self._bury(error, message)
             return
         if await self.newer():
-            raise RemoteError(
+            raise GivenBack(
                 f"handling event {message.sequence}: a newer generation of the Sensor reads it",
                 retry_after=GIVEN_BACK,
             )

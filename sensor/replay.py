@@ -7,6 +7,7 @@ counts as done at once. Programs that are not known to end run in a process that
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 from delivery.subjects import token
@@ -18,11 +19,10 @@ from sensor.state import EMPTY, State, TriggerState, body_keys, join
 from spine.errors import EventError
 from spine.event import Event
 from spine.lang import EvaluationError
+from spine.lang.limits import Limits
 
-SECONDS = 5.0
-"""Time that one evaluation may take in another process."""
-MEMORY = 512 * 1024 * 1024
-"""Bytes that such a process may use."""
+TRIES = 3
+"""Times that a process for programs is started in vain before that is an error."""
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 
@@ -64,15 +64,18 @@ class Replay:
 
 @asynccontextmanager
 async def replaying(plan: Plan, state: State = EMPTY) -> AsyncIterator[Replay]:
-    """Yield a replay, with a process for programs that are not known to end."""
+    """Yield a replay, with a process for programs that are not known to end.
+
+    Raises ConfigError for limits in the environment that mean nothing; replaying raises
+    RemoteError if no such process starts.
+    """
     if plan.safe:
         yield Replay(plan, None, state)
         return
     from spine.lang.guard import Guard
 
-    init = guarded.init(plan)
-    guard = Guard(guarded.FACTORY, init, workers=1, memory_bytes=MEMORY, seconds=SECONDS)
-    async with guard:
+    limits = replace(Limits.of_environment(), workers=1)
+    async with Guard(guarded.FACTORY, guarded.init(plan), limits, tries=TRIES) as guard:
         yield Replay(plan, guard.call, state)
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from delivery.gate import Gate
 from delivery.inorder import InOrder
@@ -23,13 +24,17 @@ from delivery.subjects import EVENTS_LANE, REDRIVE, lease_key
 from eventbus.bus import LEASES, STATE, Bus, Handle, Message, Reader
 from sensor import guarded
 from sensor.folding import Folder
-from sensor.intake import Ask, Intake
+from sensor.intake import Intake
 from sensor.plan import Plan, PlannedTrigger
 from sensor.start import durable_of, generation_of, prepare, reader_of
 from spine.errors import BusError
+from spine.lang.limits import Limits
 from spine.runtime import RECONNECT, Env, Shared, cancelled_at_exit
 from spine.secrets import Secrets
 from spine.telemetry import SensorMetrics
+
+if TYPE_CHECKING:
+    from spine.lang.guard import Guard
 
 __all__ = ["Runner", "prepare"]
 
@@ -50,11 +55,6 @@ LOOK = 2.0
 ROOM = 4
 """Part of what the bus takes in a message that the data of one batch may have: it is written twice
 over in an action, and a text in JSON is longer than its data."""
-GUARDS = 2
-"""Processes that evaluate programs which are not known to end."""
-GUARD_BYTES = 512 * 1024 * 1024
-GUARD_SECONDS = 5.0
-"""Bounds of one evaluation in them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,13 +78,14 @@ class Runner:
     ready: Callable[[], None] = lambda: None
     """Called once, when events are taken."""
     _problem: str = field(init=False, default="is starting")
+    _guard: "Guard | None" = field(init=False, default=None)
     _gate: Gate = field(init=False, default_factory=Gate)
     _stepping_back: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     @property
     def problem(self) -> str:
         """Why events are not handled just now; empty when they are. For readiness."""
-        return self._problem
+        return self._problem or ("" if self._guard is None else self._guard.problem)
 
     async def run(self) -> None:
         """Run until cancelled, then drain; return early once a newer generation is up."""
@@ -98,7 +99,8 @@ class Runner:
                 for name, trigger in self.plan.triggers.items()
             }
             self.plan.room = self.bus.max_payload // ROOM
-            ask = await stack.enter_async_context(_guard(self.plan))
+            self._guard = await stack.enter_async_context(_guarded(self.plan))
+            ask = None if self._guard is None else self._guard.call
             dispatcher = Dispatcher(
                 self.bus,
                 self.plan.name,
@@ -258,14 +260,12 @@ class Runner:
 
 
 @asynccontextmanager
-async def _guard(plan: Plan) -> AsyncIterator[Ask | None]:
+async def _guarded(plan: Plan) -> AsyncIterator["Guard | None"]:
     """Yield what evaluates in other processes, None where this one may do it."""
     if plan.safe:
         yield None
         return
     from spine.lang.guard import Guard
 
-    init = guarded.init(plan)
-    make = partial(Guard, guarded.FACTORY, init, workers=GUARDS, memory_bytes=GUARD_BYTES)
-    async with make(seconds=GUARD_SECONDS) as guard:
-        yield guard.call
+    async with Guard(guarded.FACTORY, guarded.init(plan), Limits.of_environment()) as guard:
+        yield guard

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from spine.lang import EvaluationError, jq
 
@@ -24,6 +25,8 @@ def do(init: bytes) -> Callable[[bytes], bytes]:
                 pass
         elif word == b"eat":
             return bytes([len(bytearray(int(rest))) % 256])
+        elif word == b"make":
+            return b"x" * int(rest)
         elif word == b"abort":
             os.abort()
         elif word == b"exit":
@@ -46,3 +49,10 @@ def do(init: bytes) -> Callable[[bytes], bytes]:
 def refuse(init: bytes) -> Callable[[bytes], bytes]:
     """Fail to start."""
     raise RuntimeError(init.decode())
+
+
+def once_there(init: bytes) -> Callable[[bytes], bytes]:
+    """Fail to start until a file is there."""
+    if not Path(init.decode()).exists():
+        raise RuntimeError("not yet")
+    return lambda request: request

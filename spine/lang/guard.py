@@ -8,10 +8,14 @@ long. Only the request that did it fails; a new worker takes the next.
 The protocol is frames over pipes: four bytes of length, then the bytes; an answer starts with one
 byte that says how the request ended. A worker ends when its input does, so none outlives the
 parent, whatever becomes of that.
+
+A request that hangs, grows or answers at too great a length is its own fault: EvaluationError. A
+worker that does not start is no request's fault: it is tried again, with growing waits.
 """
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -21,7 +25,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from spine.errors import RemoteError
 from spine.lang import EvaluationError
+from spine.lang.limits import Limits
+from spine.runtime import RECONNECT
+
+log = logging.getLogger(__name__)
 
 Serve = Callable[[bytes], bytes]
 """Answers requests. EvaluationError goes to the caller; anything else fails the request, too."""
@@ -31,28 +40,30 @@ _LENGTH = 4
 _START_SECONDS = 30.0
 _CPU_GRACE = 2
 _MOST_FRAME = 256 * 1024 * 1024
+_MESSAGE = 64 * 1024
+"""Bytes that an answer may have in any case: why a request failed."""
 
 
 class Guard:
     """A pool of worker processes that answer requests.
 
     `factory` is `module:function`, called in each worker with `init` and returning what answers
-    requests. `memory_bytes` limits the address space of a worker, `seconds` one request.
+    requests. `limits` holds for one request each. A worker that does not start is tried again
+    `tries` times in all, 0: for ever.
     """
 
-    def __init__(
-        self, factory: str, init: bytes, *, workers: int, memory_bytes: int, seconds: float
-    ) -> None:
+    def __init__(self, factory: str, init: bytes, limits: Limits, *, tries: int = 0) -> None:
         self.factory = factory
         self.init = init
-        self.workers = workers
-        self.memory_bytes = memory_bytes
-        self.seconds = seconds
+        self.limits = limits
+        self.tries = tries
+        self.problem = ""
+        """Why no worker starts just now; empty where they do. For readiness."""
         self._idle: asyncio.Queue[_Worker | None] = asyncio.Queue()
         self._all: set[_Worker] = set()
 
     async def __aenter__(self) -> Self:
-        for _ in range(self.workers):
+        for _ in range(self.limits.workers):
             self._idle.put_nowait(None)  # started by the first request that needs it
         return self
 
@@ -67,14 +78,15 @@ class Guard:
     async def call(self, request: bytes) -> bytes:
         """Return the answer to a request; wait for a worker while all are busy.
 
-        Raises EvaluationError if the request fails, takes too long, or ends its worker.
+        Raises EvaluationError if the request fails, takes too long, ends its worker or answers at
+        too great a length, and RemoteError if no worker starts.
         """
         worker = await self._idle.get()
         healthy: _Worker | None = None
         try:
             if worker is None:
                 worker = await self._start()
-            answer = await worker.ask(request, self.seconds)
+            answer = await worker.ask(request, self.limits.seconds, self.limits.output_bytes)
             healthy = None if answer[0] == _BROKEN else worker
         finally:
             try:
@@ -82,34 +94,46 @@ class Guard:
                     await asyncio.shield(self._discard(worker))
             finally:
                 self._idle.put_nowait(healthy)
-        if answer[:1] != bytes([_DONE]):
-            raise EvaluationError(answer[1:].decode("utf-8", "replace"))
-        return answer[1:]
+        return _result(answer)
 
     async def _start(self) -> "_Worker":
+        """Return a new worker, however often it takes. Raises RemoteError."""
+        attempt = 0
+        while True:
+            try:
+                worker = await self._spawn()
+            except (EvaluationError, OSError) as exc:
+                attempt += 1
+                wait = RECONNECT.wait(attempt)
+                self.problem = f"starting a process for programs: {exc}"
+                log.warning(self.problem)
+                if attempt == self.tries:
+                    raise RemoteError(self.problem, retry_after=wait) from exc
+                await asyncio.sleep(wait)
+            else:
+                self.problem = ""
+                return worker
+
+    async def _spawn(self) -> "_Worker":
+        """Start a process. Raises EvaluationError or OSError if it does not work."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "spine.lang.guard",
             self.factory,
-            str(self.memory_bytes),
-            str(self.seconds),
             str(os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=_environment(),
+            env=_environment() | self.limits.environment(),
             start_new_session=True,  # Ctrl-C reaches the parent, which finishes what is in flight
         )
         worker = _Worker(process)
         self._all.add(worker)
         try:
-            answer = await worker.ask(self.init, _START_SECONDS)
+            _result(await worker.ask(self.init, _START_SECONDS, _MESSAGE))
         except BaseException:
             await asyncio.shield(self._discard(worker))
             raise
-        if answer[:1] != bytes([_DONE]):
-            await self._discard(worker)
-            raise EvaluationError(answer[1:].decode("utf-8", "replace"))
         return worker
 
     async def _discard(self, worker: "_Worker") -> None:
@@ -127,13 +151,15 @@ class _Worker:
         self._input = process.stdin
         self._output = process.stdout
 
-    async def ask(self, request: bytes, seconds: float) -> bytes:
-        """Return the raw answer. Raises EvaluationError if there is none."""
+    async def ask(self, request: bytes, seconds: float, output: int) -> bytes:
+        """Return the raw answer. Raises EvaluationError if there is none, or one too long."""
         try:
             async with asyncio.timeout(seconds):
                 self._input.write(len(request).to_bytes(_LENGTH) + request)
                 await self._input.drain()
                 size = int.from_bytes(await self._output.readexactly(_LENGTH))
+                if size > max(_MESSAGE, len(request) + output + 1):
+                    raise EvaluationError(_too_long(size, len(request), output))
                 return await self._output.readexactly(size)
         except TimeoutError:
             raise EvaluationError(f"it did not end within {seconds:g} s") from None
@@ -147,6 +173,20 @@ class _Worker:
             self._process.kill()
         self._input.close()
         await self._process.wait()
+
+
+def _result(answer: bytes) -> bytes:
+    """Return what an answer holds. Raises EvaluationError if it tells of a failure."""
+    if answer[0] != _DONE:
+        raise EvaluationError(answer[1:].decode("utf-8", "replace"))
+    return answer[1:]
+
+
+def _too_long(size: int, request: int, output: int) -> str:
+    return (
+        f"it made {size - request} bytes more than it was given, above the {output} that "
+        "TOCSIN_PROGRAM_OUTPUT allows"
+    )
 
 
 def _end(code: int) -> str:
@@ -167,18 +207,22 @@ def _environment() -> dict[str, str]:
 # ---------------------------------------------------------------------------- in the worker
 
 
-def main(factory: str, memory_bytes: int, seconds: float, parent: int) -> None:
+def main(factory: str, parent: int) -> None:
     """Serve requests from standard input until it ends."""
+    limits = Limits.of_environment()
     requests, answers = _pipes()
     _end_with(parent)
     serve: Serve | None = None
     while (request := _read(requests)) is not None:
         if serve is None:
             status, text, serve = _prepare(factory, request)
-            _limit_memory(memory_bytes)
+            _limit_memory(limits.memory_bytes)
         else:
-            _limit_time(seconds)
+            _limit_time(limits.seconds)
             status, text = _answer(serve, request)
+            if len(text) > max(_MESSAGE - 1, len(request) + limits.output_bytes):
+                reason = _too_long(len(text), len(request), limits.output_bytes)
+                status, text = _FAILED, reason.encode()
         answers.write((len(text) + 1).to_bytes(_LENGTH) + bytes([status]) + text)
         answers.flush()
         if status == _BROKEN:
@@ -265,4 +309,4 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]))

@@ -21,7 +21,7 @@ def bus() -> MemoryBus:
 def targets(monkeypatch) -> dict[str, Target]:
     found = {name: Target() for name in ("t", "join")}
     use_targets(monkeypatch, found)
-    monkeypatch.setattr("sensor.runner.GUARD_SECONDS", 1.5)
+    monkeypatch.setenv("TOCSIN_PROGRAM_SECONDS", "1.5")
     return found
 
 

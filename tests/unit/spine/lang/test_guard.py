@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from spine.errors import RemoteError
 from spine.lang import EvaluationError
 from spine.lang.guard import Guard
+from spine.lang.limits import Limits
 
 MIB = 1024 * 1024
 ROOT = Path(__file__).parents[4]
@@ -25,9 +27,18 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def guard(
-    factory: str = "guarded:do", init: bytes = b"", seconds: float = 20, workers: int = 1
+    factory: str = "guarded:do",
+    init: bytes = b"",
+    *,
+    tries: int = 1,
+    seconds: float = 20,
+    workers: int = 1,
+    output_bytes: int = 16 * MIB,
 ) -> Guard:
-    return Guard(factory, init, workers=workers, memory_bytes=256 * MIB, seconds=seconds)
+    limits = Limits(
+        seconds=seconds, workers=workers, output_bytes=output_bytes, memory_bytes=256 * MIB
+    )
+    return Guard(factory, init, limits, tries=tries)
 
 
 def is_alive(pid: int) -> bool:
@@ -99,10 +110,55 @@ async def test_what_a_program_prints_does_not_get_between_the_answers() -> None:
         assert await pool.call(b"hi") == b"hi"
 
 
-async def test_a_worker_that_cannot_start_says_why() -> None:
+async def test_a_worker_that_cannot_start_is_no_fault_of_the_request() -> None:
     async with guard("guarded:refuse", b"no plan") as pool:
-        with pytest.raises(EvaluationError, match=r"starting guarded:refuse: .*no plan"):
+        with pytest.raises(RemoteError, match=r"starting guarded:refuse: .*no plan") as caught:
             await pool.call(b"")
+        assert caught.value.retry_after
+        assert "no plan" in pool.problem
+
+
+async def test_a_worker_that_cannot_be_started_is_started_again(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    async with guard("guarded:once_there", str(ready).encode(), tries=0) as pool:
+        call = asyncio.create_task(pool.call(b"hi"))
+        async with asyncio.timeout(20):
+            while not pool.problem:
+                await asyncio.sleep(0.01)
+        assert not call.done()
+        ready.touch()
+        assert await call == b"hi"
+        assert not pool.problem
+
+
+async def test_a_process_that_cannot_be_made_is_no_fault_of_the_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spine.lang.guard.sys.executable", "/nowhere/python")
+    async with guard() as pool:
+        with pytest.raises(RemoteError, match="nowhere"):
+            await pool.call(b"")
+
+
+async def test_stopping_while_no_worker_starts_ends_at_once() -> None:
+    async with guard("guarded:refuse", b"no plan", tries=0) as pool:
+        call = asyncio.create_task(pool.call(b"hi"))
+        async with asyncio.timeout(20):
+            while not pool.problem:
+                await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+async def test_what_is_answered_may_be_so_much_longer_than_the_request() -> None:
+    async with guard(output_bytes=100_000) as pool:
+        pid = await pool.call(b"pid")
+        assert len(await pool.call(b"make 100000")) == 100_000
+        with pytest.raises(EvaluationError, match=r"above the 100000 that TOCSIN_PROGRAM_OUTPUT"):
+            await pool.call(b"make 100100")
+        assert len(await pool.call(b"make 100100" + b" " * 100)) == 100_100
+        assert await pool.call(b"pid") == pid
 
 
 async def test_a_cancelled_call_ends_its_worker_and_frees_its_place() -> None:
@@ -150,9 +206,10 @@ async def test_jq_programs_run_as_elsewhere() -> None:
 PARENT = """
     import asyncio, os, sys
     from spine.lang.guard import Guard
+    from spine.lang.limits import Limits
 
     async def main():
-        async with Guard("guarded:do", b"", workers=1, memory_bytes=1 << 28, seconds=60) as pool:
+        async with Guard("guarded:do", b"", Limits(workers=1, seconds=60)) as pool:
             print((await pool.call(b"pid")).decode(), flush=True)
             await pool.call(b"spin")
 
