@@ -12,8 +12,9 @@ from sensor_kit import dependency, event, plan, running, trigger, use_targets
 from delivery.dead import retry
 from eventbus.bus import DECISIONS, EVENTS
 from eventbus.memory import MemoryBus
+from sensor.intake import Intake
 from sensor.start import prepare, reader_of
-from sensor.state import Mark, Saved, TriggerState, split
+from sensor.state import EMPTY, Mark, Saved, TriggerState, split
 from spine.errors import BusError
 from spine.event import encode
 
@@ -750,3 +751,90 @@ async def test_idempotency_key_of_conditions(bus, targets) -> None:
             await settled(bus)
 
     assert [int(body["id"]["a"]) for body in targets["join"].bodies] == [0, 1]
+
+
+class Killable:
+    """A replica's way to the bus; once it is killed, what it held comes back after a while."""
+
+    def __init__(self, bus, chance) -> None:
+        self.bus, self.chance, self.killed = bus, chance, asyncio.Event()
+
+    def __getattr__(self, name):
+        if self.killed.is_set():
+            raise BusError("killed")
+        return getattr(self.bus, name)
+
+    def store(self, name):
+        return _Cut(self, name)
+
+    async def consume(self, reader, handle, *, in_flight):
+        async def mortal(message):
+            working = asyncio.ensure_future(handle(message))
+            dying = asyncio.ensure_future(self.killed.wait())
+            try:
+                await asyncio.wait({working, dying}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                dying.cancel()
+                killed = not working.done()
+                if killed:
+                    working.cancel()
+                    await asyncio.gather(working, return_exceptions=True)
+            if killed:
+                raise BusError("killed", retry_after=self.chance.uniform(1, reader.ack_wait))
+            working.result()
+
+        await self.bus.consume(reader, mortal, in_flight=in_flight)
+
+
+class _Cut:
+    """A store that nobody who was killed can reach."""
+
+    def __init__(self, bus: Killable, name: str) -> None:
+        self.bus, self.inner = bus, bus.bus.store(name)
+
+    def __getattr__(self, name):
+        if self.bus.killed.is_set():
+            raise BusError("killed")
+        return getattr(self.inner, name)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_order_over_replicas_that_are_killed(bus, targets, seed, monkeypatch) -> None:
+    """Nothing is given back in good order, and evaluating takes its time, too."""
+    chance = random.Random(seed)
+    target = targets["t"]
+    target.seconds = 0.05
+    decide = Intake.decide
+
+    async def slowly(self, *args):
+        await asyncio.sleep(chance.uniform(0, 0.3))
+        return await decide(self, *args)
+
+    async def decided(self, event, message, skip):
+        return await slowly(self, EMPTY, event, message, skip)
+
+    monkeypatch.setattr(Intake, "_decided", decided)
+    keys = [chance.choice("xyz") for _ in range(150)]
+
+    async def replica() -> None:
+        while True:
+            way = Killable(bus, chance)
+            async with running(way, ORDERED, in_flight=20, grace=0.0):
+                await asyncio.sleep(chance.uniform(5, 30))
+                way.killed.set()
+                await asyncio.sleep(0.01)
+
+    await prepare(ORDERED, bus)
+    replicas = [asyncio.create_task(replica()) for _ in range(2)]
+    for n, key in enumerate(keys):
+        await bus.publish(keyed(n, key))
+        await asyncio.sleep(chance.uniform(0, 0.4))
+    await settled(bus)
+    for task in replicas:
+        task.cancel()
+    await asyncio.gather(*replicas, return_exceptions=True)
+
+    for key in "xyz":
+        wanted = [n for n, k in enumerate(keys) if k == key]
+        assert list(dict.fromkeys(numbers(target, key))) == wanted
+    assert await dead(bus) == []
