@@ -135,6 +135,7 @@ class _Peer:
                 permanent=True,
             )
         await client.publish(subject, body)
+        await client._flush_pending(force_flush=True)  # noqa: SLF001 -- else flush overtakes it
         await client.flush(PUBLISH_TIMEOUT)
         quoted = f'"{subject}"'.lower()
         refusal = next((text for text in self._refusals if quoted in text.lower()), "")
@@ -152,21 +153,34 @@ class _Peer:
     async def _connect(self) -> "Client":
         from nats.aio.client import Client
 
-        server, client = self._server, Client()
-        tls = server.tls
-        await client.connect(
-            server.urls,
-            error_cb=self._refused,
-            name="tocsin",
-            allow_reconnect=False,
-            connect_timeout=CONNECT_TIMEOUT,
-            tls=tls_context(tls) if tls is not None else None,
-            **_credentials(server, client),
-        )
-        if server.private and not _speaks_tls(client):
+        client = Client()
+        try:
+            await self._open(client)
+        except BaseException:
             await _close(client)
-            raise ConfigError(_NO_TLS)
+            raise
         return client
+
+    async def _open(self, client: "Client") -> None:
+        from nats.errors import NoServersError
+
+        server = self._server
+        try:
+            await client.connect(
+                server.urls,
+                error_cb=self._refused,
+                name="tocsin",
+                allow_reconnect=False,
+                connect_timeout=CONNECT_TIMEOUT,
+                max_reconnect_attempts=1,  # each server is tried, and once again
+                reconnect_time_wait=0,
+                tls=None if server.tls is None else tls_context(server.tls),
+                **_credentials(server, client),
+            )
+        except NoServersError as exc:  # why it found none was told before
+            raise TriggerError(self._refusals[-1] if self._refusals else _why(exc)) from exc
+        if server.private and not _speaks_tls(client):
+            raise ConfigError(_NO_TLS)
 
     async def _refused(self, exc: Exception) -> None:
         self._refusals = [*self._refusals[-_REFUSALS:], _why(exc)]
