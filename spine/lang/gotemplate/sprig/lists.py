@@ -1,0 +1,162 @@
+"""Lists: made, cut, searched and joined. What is given stays as it is."""
+
+from collections.abc import Callable
+from typing import Any
+
+from spine.lang import EvaluationError
+from spine.lang.gotemplate.runtime import bounded, measured
+from spine.lang.gotemplate.sprig.numbers import to_whole
+from spine.lang.govalue import Lists, type_name
+
+
+def _listed(value: Any, what: str) -> list[Any]:
+    """Return a value that is a list. Raises EvaluationError."""
+    if isinstance(value, list):
+        return value
+    if value is None:
+        raise EvaluationError(f"cannot find {what} of nil")
+    raise EvaluationError(f"cannot find {what} on type {type_name(value)}")
+
+
+def equal(one: Any, two: Any) -> bool:
+    """Say whether two values are the same in type and in depth, as reflect.DeepEqual does."""
+    if type(one) is not type(two):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(two) and all(map(equal, one, two))
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
+    return bool(one == two)
+
+
+def _deep_equal(one: Any, two: Any) -> bool:
+    measured([one, two])
+    return equal(one, two)
+
+
+def _list(*values: Any) -> list[Any]:
+    return list(values)
+
+
+def _append(value: Any, item: Any) -> list[Any]:
+    items = _listed(value, "push")
+    bounded(len(items))
+    return [*items, item]
+
+
+def _prepend(value: Any, item: Any) -> list[Any]:
+    items = _listed(value, "prepend")
+    bounded(len(items))
+    return [item, *items]
+
+
+def _chunk(size: int, value: Any) -> Lists:
+    items = _listed(value, "chunk")
+    if size == 0 and items:
+        raise EvaluationError("chunks of 0 elements are without end")
+    if size <= 0:
+        return Lists()
+    return Lists(list(items[at : at + size]) for at in range(0, len(items), size))
+
+
+def _first(value: Any) -> Any:
+    items = _listed(value, "first")
+    return items[0] if items else None
+
+
+def _last(value: Any) -> Any:
+    items = _listed(value, "last")
+    return items[-1] if items else None
+
+
+def _uniq(value: Any) -> list[Any]:
+    return _distinct(_listed(value, "uniq"))
+
+
+def _distinct(items: list[Any]) -> list[Any]:
+    """Return the elements that differ from all before; plain ones are found by their hash."""
+    measured(items)
+    seen: set[tuple[type, Any]] = set()
+    odd: list[Any] = []
+    out: list[Any] = []
+    for item in items:
+        if isinstance(item, str | int | float | None):
+            key = (type(item), item)
+            if key in seen and item == item:  # noqa: PLR0124 -- NaN is never seen
+                continue
+            seen.add(key)
+        else:
+            if len(odd) > _MOST_ODD:
+                raise EvaluationError(f"more than {_MOST_ODD} different lists and maps")
+            if any(equal(item, other) for other in odd):
+                continue
+            odd.append(item)
+        out.append(item)
+    return out
+
+
+_MOST_ODD = 1000
+
+
+def _without(value: Any, *omitted: Any) -> list[Any]:
+    items = _listed(value, "without")
+    measured([items, *omitted])
+    return [item for item in items if not any(equal(item, other) for other in omitted)]
+
+
+def _has(needle: Any, haystack: Any) -> bool:
+    if haystack is None:
+        return False
+    items = _listed(haystack, "has")
+    measured(items)
+    return any(equal(needle, item) for item in items)
+
+
+def _slice(value: Any, *bounds: Any) -> Any:
+    items = _listed(value, "slice")
+    if not items:
+        return None
+    start = to_whole(bounds[0]) if bounds else 0
+    end = to_whole(bounds[1]) if len(bounds) > 1 else len(items)
+    if not 0 <= start <= end <= len(items):
+        raise EvaluationError(f"slice bounds out of range [{start}:{end}]")
+    return type(items)(items[start:end])
+
+
+def _concat(*lists: Any) -> list[Any]:
+    out: list[Any] = []
+    for value in lists:
+        out.extend(_listed(value, "concat"))
+        bounded(len(out))
+    return out
+
+
+def _compact(value: Any) -> list[Any]:
+    return [item for item in _listed(value, "compact") if item]
+
+
+_PLAIN: list[tuple[str, str, Callable[..., Any]]] = [
+    ("append", "any any", _append),
+    ("push", "any any", _append),
+    ("prepend", "any any", _prepend),
+    ("chunk", "int any", _chunk),
+    ("compact", "any", _compact),
+    ("first", "any", _first),
+    ("has", "any any", _has),
+    ("initial", "any", lambda value: list(_listed(value, "initial")[:-1])),
+    ("last", "any", _last),
+    ("rest", "any", lambda value: list(_listed(value, "rest")[1:])),
+    ("reverse", "any", lambda value: list(reversed(_listed(value, "reverse")))),
+    ("slice", "any ...any", _slice),
+    ("uniq", "any", _uniq),
+    ("without", "any ...any", _without),
+]
+
+ALL: list[tuple[str, str, Callable[..., Any]]] = [
+    *_PLAIN,
+    *((f"must{name[0].upper()}{name[1:]}", kinds, call) for name, kinds, call in _PLAIN),
+    ("concat", "...any", _concat),
+    ("deepEqual", "any any", _deep_equal),
+    ("list", "...any", _list),
+    ("tuple", "...any", _list),
+]
