@@ -204,6 +204,13 @@ async def evaluating(_: Options) -> None:
     measure(say)
 
 
+async def on_kubernetes(_: Options) -> None:
+    """Watching and acting on a real API server."""
+    from benchmarks import kubernetes
+
+    await kubernetes.measure(say)
+
+
 ALL = {
     "evaluate": evaluating,
     "ingest": ingest,
@@ -211,6 +218,7 @@ ALL = {
     "latency": latency,
     "slow": slow,
     "memory": memory,
+    "kubernetes": on_kubernetes,
 }
 
 

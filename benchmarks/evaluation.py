@@ -87,12 +87,11 @@ def each(ready: Plan, data: bytes) -> float:
 
 def languages() -> dict[str, Callable[[], object]]:
     """Return what is evaluated most, compiled."""
-    from spine.lang.exprlang import compile as compile_expr
-
     from sensor.expr_filter import ExprFilter, compile_exprs
     from sensor.filters import Filters, compile_filters
     from sensor.parameters import ParameterSource, compile_source
     from spine.lang import gotemplate, paths
+    from spine.lang.exprlang import compile as compile_expr
     from spine.lang.gjson import Document
 
     data = body()

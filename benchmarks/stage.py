@@ -104,6 +104,18 @@ class Process:
 
     child: asyncio.subprocess.Process
     log: Path
+    metrics: str = ""
+    """URL of its metrics."""
+
+    async def metric(self, name: str) -> float:
+        """Return the sum of a metric of ours."""
+
+        def fetch() -> float:
+            with urllib.request.urlopen(self.metrics, timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+            return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+        return await asyncio.to_thread(fetch)
 
     @property
     def pid(self) -> int:
@@ -168,6 +180,7 @@ class Stage:
             "tocsin", verb, "--file", str(path), "--bus-config", str(config),
             "--metrics-port", str(port), "--log-format", "json",
         )  # fmt: skip
+        process.metrics = f"http://127.0.0.1:{port}/metrics"
         await self._ready(process, f"http://127.0.0.1:{port}/readyz")
         return process
 
