@@ -13,7 +13,7 @@ from typing import NamedTuple
 from delivery.subjects import token
 from eventbus.bus import Store
 from sensor import guarded
-from sensor.evaluate import Decision, EventFault, evaluate
+from sensor.evaluate import Decision, EventFault, evaluate, tick
 from sensor.plan import Plan
 from sensor.state import EMPTY, State, TriggerState, body_keys, join
 from spine.errors import EventError
@@ -23,6 +23,9 @@ from spine.lang.limits import Limits
 
 TRIES = 3
 """Times that a process for programs is started in vain before that is an error."""
+
+TIME = Event(id="", source="", type="")
+"""Stands for the passing of time where there is no event."""
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 
@@ -50,6 +53,14 @@ class Replay:
         for action in decision.actions:
             self.state = self.state.finish(action.trigger, [action.key])
         return Told(event, now, decision)
+
+    async def tick(self, now: float) -> Told:
+        """Return what follows from time alone at a moment, in unix seconds."""
+        decision = tick(self.plan, self.state, now)
+        self.state = decision.state
+        for action in decision.actions:
+            self.state = self.state.finish(action.trigger, [action.key])
+        return Told(TIME, now, decision)
 
     async def _decide(self, event: Event, now: float, trace: bool) -> Decision:
         if self._ask is None:

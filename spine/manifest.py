@@ -23,6 +23,8 @@ from spine.model import Path, dotted
 Severity = Literal["error", "warning", "note"]
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
+TESTS = ".tocsin-test."
+"""In the names of files beside manifests that are none: cases of `tocsin test`."""
 
 ARGO = "argoproj.io/v1alpha1"
 OURS = "tocsin.dev"
@@ -159,7 +161,7 @@ def _files(path: FilePath) -> Iterator[FilePath]:
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
-            if name.endswith(SUFFIXES) and not name.startswith("."):
+            if name.endswith(SUFFIXES) and not name.startswith(".") and TESTS not in name:
                 yield FilePath(folder, name)
 
 
