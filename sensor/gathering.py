@@ -78,23 +78,24 @@ def seal(gathering: Gathering, key: str) -> Gathering:
 # ---------------------------------------------------------------------------- firing
 
 
-def element(event: Event, document: Document | None = None) -> Event:
+def element(event: Event, document: Document) -> Event:
     """Return an event whose data is what stands for it in the array of a batch.
 
     JSON stands as it is, YAML as the JSON that it says, other data as a text, none as null.
     """
-    data = event.data
-    if data is None:
-        return msgspec.structs.replace(event, data=b"null")
-    if event.datacontenttype == JSON:
-        if (document or Document(data)).valid:
-            return event
-    elif event.datacontenttype == YAML:
+    if event.datacontenttype == JSON and event.data is not None and document.valid:
+        return event
+    data = b"null" if event.data is None else _as_json(event.data, event.datacontenttype)
+    return msgspec.structs.replace(event, data=data, datacontenttype=JSON)
+
+
+def _as_json(data: bytes, content_type: str) -> bytes:
+    if content_type == YAML:
         try:
-            return msgspec.structs.replace(event, data=yaml_body.to_json(data))
+            return yaml_body.to_json(data)
         except ValueError:
             pass  # a text then
-    return msgspec.structs.replace(event, data=gojson.quote(data.decode(errors="replace")))
+    return gojson.quote(data.decode(errors="replace"))
 
 
 def firing_of(held: Gathering) -> tuple[Firing, dict[str, str], str]:
@@ -125,4 +126,4 @@ def _identity(events: Sequence[Event]) -> str:
 
 def _array(events: Sequence[Event]) -> Event:
     data = b"[" + b",".join(event.data or b"null" for event in events) + b"]"
-    return msgspec.structs.replace(events[-1], data=data, datacontenttype=JSON)
+    return msgspec.structs.replace(events[-1], data=data)

@@ -13,7 +13,7 @@ from sensor.decision import Decision, EventFault, TriggerVerdict
 from sensor.dependencies import Seen, is_json
 from sensor.firing import Firing
 from sensor.gather import NEVER, Gather, crowded, oldest
-from sensor.gathering import Gathered, element, firing_of
+from sensor.gathering import Gathered, Gathering, element, firing_of
 from sensor.mark import Mark
 from sensor.plan import Plan, PlannedTrigger
 from sensor.resets import forget, is_late
@@ -159,15 +159,28 @@ class Triggering:
         """Fire what is due, and what a trigger holds that gathers no more."""
         for planned in self._plan.triggers.values():
             state, gather = self.decision.state.of(planned.name), planned.gather
-            due = [
-                key
-                for key, held in state.gathered.items()
-                if gather is None or gather.due(held) <= self._now
-            ]
+            if not state.gathered:
+                continue
+            if gather is None:
+                self._keep(planned, self._scatter(planned, state))
+                continue
+            due = [key for key, held in state.gathered.items() if gather.due(held) <= self._now]
             for key in due:
                 state = self._release(planned, state, key)
             if due:
                 self._keep(planned, state)
+
+    def _scatter(self, planned: PlannedTrigger, state: TriggerState) -> TriggerState:
+        """Fire each event that is held by itself: its trigger acts on single events by now."""
+        events = [one for held in state.gathered.values() for one in held.events()]
+        alone = {
+            f"{one.dependency}/{message_id(one.event)}": Gathering(False, 0.0, 0.0, 0, 1, 0, (one,))
+            for one in events
+        }
+        state = msgspec.structs.replace(state, gathered=alone)
+        for key in alone:
+            state = self._release(planned, state, key)
+        return state
 
     def _release(
         self, planned: PlannedTrigger, state: TriggerState, name: str, early: str = ""

@@ -63,7 +63,8 @@ async def running(bus: Bus, plan: Plan, **more: Any) -> AsyncIterator[Runner]:
     """A replica that takes events."""
     up = asyncio.Event()
     metrics = SensorMetrics("ns", plan.name, plan.triggers)
-    runner = Runner(plan, bus, GivenSecrets(), metrics, clock=clock, ready=up.set, **more)
+    more = {"clock": clock} | more
+    runner = Runner(plan, bus, GivenSecrets(), metrics, ready=up.set, **more)
     task = asyncio.create_task(runner.run())
     try:
         waiting = asyncio.create_task(up.wait())

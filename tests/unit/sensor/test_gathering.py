@@ -259,9 +259,12 @@ def test_a_firing_that_may_not_be_on_the_bus_is_given_again() -> None:
 
 
 def test_what_a_trigger_holds_that_no_longer_gathers_fires() -> None:
-    state = evaluate(batch(count=9), EMPTY, event("a", number(1)), NOON).state
-    (action,) = tick(holding(), state, NOON).actions
-    assert seen(action.content) == [{"n": 1}]
+    stream = Stream(batch(count=9))
+    stream.come(0, number(1))
+    stream.come(1, b"text", datacontenttype="text/plain")
+    decided = tick(holding(), stream.state, NOON)
+    assert [seen(action.content) for action in decided.actions] == [{"n": 1}, "text"]
+    assert unfinished(holding(), decided.state)[0] == decided.actions
 
 
 def test_a_false_if_drops_what_was_held() -> None:
