@@ -77,14 +77,18 @@ def _reason(decision: Decision, event: Event) -> str:
     return "no trigger waits for this event"
 
 
+def _hinted(text: str, hint: str) -> str:
+    if not hint:
+        return text
+    return f"{text}; {hint}" if text.endswith(")") else f"{text} ({hint})"
+
+
 # ---------------------------------------------------------------------------- dependencies
 
 
 def refusal(verdict: DependencyVerdict) -> str:
     """Say why a dependency does not take the event."""
-    text = f"dependency {verdict.name}: {_why(verdict)}"
-    hint = _hint(verdict)
-    return f"{text} ({hint})" if hint else text
+    return _hinted(f"dependency {verdict.name}: {_why(verdict)}", _hint(verdict))
 
 
 def _why(verdict: DependencyVerdict) -> str:
@@ -135,7 +139,7 @@ def _fault(parameters: Sequence[ParameterTrace]) -> str:
     first = next((one for one in parameters if one.fault), None)
     if first is None or not first.hints:
         return ""
-    return f"{first.place.removeprefix('template.')}: {first.fault} ({first.hints[0]})"
+    return _hinted(f"{first.place.removeprefix('template.')}: {first.fault}", first.hints[0])
 
 
 def _waiting(verdict: TriggerVerdict, decision: Decision) -> str:
@@ -149,7 +153,7 @@ def _waiting(verdict: TriggerVerdict, decision: Decision) -> str:
     if refused:
         return f"{text}, and {refusal(refused[0])}"
     hints = verdict.trace.hints if verdict.trace is not None else ()
-    return f"{text}; {hints[0]}" if hints else text
+    return _hinted(text, hints[0] if hints else "")
 
 
 def _since(one: Present) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from eventbus.bus import EVENTS, Bus, Message
 from sensor.plan import Plan
 from spine.errors import ConfigError, EventError
-from spine.event import Event, decode, new_id
+from spine.event import Event, decode
 from spine.manifest import Finding, read
 from tocsin.checks import Setting, check
 from tocsin.objects import Checked
@@ -180,7 +180,7 @@ def _is_json(text: str) -> bool:
 def _bare(data: bytes, sensor: Read, given: Attributes, what: str) -> Event:
     source, name = _topic(sensor.plan, given, what)
     return Event(
-        id=given.id or new_id(),
+        id=given.id or ("stdin" if what == STDIN else Path(what).name),
         source=source,
         subject=name,
         type=given.kind or sensor.kinds.get((source, name), "webhook"),
