@@ -20,9 +20,9 @@ WRONG, FAILED, INTERRUPTED = 2, 1, 130
 VERBS = {
     "run": "Run a folder of manifests on this machine.",
     "lint": "Check manifests without a cluster.",
-    "test": "Run golden cases of Sensors: events in, actions or a refusal out.",
+    "test": "Run golden cases: events in, actions out.",
     "explain": "Show why a Sensor fires on an event, or why not.",
-    "eval": "Try one path, program, expression or template of a manifest.",
+    "eval": "Try one program of a manifest.",
     "send": "Put an event on the bus, as an event source would.",
     "tail": "Show events and actions live.",
     "why": "Show what a running Sensor made of its events.",
