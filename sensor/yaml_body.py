@@ -94,13 +94,18 @@ def to_json(body: bytes) -> bytes:
 
     Raises ValueError for what is no YAML or no JSON either.
     """
-    loader = _Loader(body)
     try:
-        value = loader.get_data() if loader.check_data() else None
+        value = _first(body)
         _count(value, {})
         return gojson.dumps(value)
     except (yaml.YAMLError, RecursionError, TypeError, EvaluationError) as exc:
         raise ValueError(" ".join(str(exc).split())) from exc
+
+
+def _first(body: bytes) -> Any:
+    loader = _Loader(body)
+    try:
+        return loader.get_data() if loader.check_data() else None
     finally:
         loader.dispose()
 

@@ -4,6 +4,8 @@ import json
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sensor.yaml_body import to_json
 
@@ -59,3 +61,11 @@ def test_what_would_swell_the_process_is_refused(body: str) -> None:
 
 def test_the_first_document_counts() -> None:
     assert to_json(b"a: 1\n---\nb: 2\n") == b'{"a":1}'
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_body_is_read_or_refused(body: bytes) -> None:
+    try:
+        json.loads(to_json(body))
+    except ValueError:
+        pass
