@@ -12,12 +12,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import Field, field_validator, model_validator
 
-from sensor.fields import Name, not_built
+from sensor.fields import Name
 from sensor.hints import hints_of_body, hints_of_path, hints_of_value, shortened
 from sensor.reason import Check, Finding, Look, Reason
+from sensor.rendered import GoTemplate, compile_rendering
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
-from spine.lang import EvaluationError, paths, regex
+from spine.lang import EvaluationError, gojson, paths, regex
 from spine.lang.gjson import Document, Result
 from spine.lang.gonumber import parse_float
 from spine.model import Model, warn
@@ -35,8 +36,8 @@ class DataFilter(Model):
     comparator: Literal["", "=", "!=", "<", "<=", ">", ">=", "notIn"] = ""
     """How a value is compared; empty is `=`. On `bool` all but `notIn` are `=`. `notIn` is ours:
     it passes where none of the values matches."""
-    template: Annotated[str, not_built("template")] = ""
-    """Go template over the value; comes with a later release."""
+    template: GoTemplate = ""
+    """Go template over the value, which is `.Input` as a text; what it gives is compared."""
 
     @field_validator("value", mode="before")
     @classmethod
@@ -188,6 +189,7 @@ def _any_test(tests: Sequence[_Test]) -> _Test:
 def _test(one: DataFilter, number: int) -> tuple[_Get, _Test]:
     """Return what gives the value that is compared, and the comparison."""
     get, matches, wanted = paths.compile(one.path).get, _match(one), _wanted(one)
+    rendered = _rendered(one) if one.template else None
     missing = Reason("PathMissing", one.path, number=number)
 
     def test(document: Document) -> Reason | None:
@@ -197,11 +199,26 @@ def _test(one: DataFilter, number: int) -> tuple[_Get, _Test]:
             raise FilterError(f"filtering by data path {one.path!r}: {exc}") from exc
         if found is None:
             return missing
+        if rendered is not None:
+            found = rendered(found)
         if matches(found):
             return None
         return Reason("Data", one.path, wanted, shortened(found.raw), number)
 
     return get, test
+
+
+def _rendered(one: DataFilter) -> Callable[[Result], Result]:
+    """Return what puts the text that a template makes of a value in the place of the value."""
+    render = compile_rendering(one.template)
+
+    def rendered(found: Result) -> Result:
+        try:
+            return Result(gojson.quote(render(found.text)))
+        except EvaluationError as exc:
+            raise FilterError(f"rendering the template of data path {one.path!r}: {exc}") from exc
+
+    return rendered
 
 
 def _wanted(one: DataFilter) -> str:

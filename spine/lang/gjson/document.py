@@ -4,21 +4,24 @@ Each level is decoded once, by a C library, into slices of the text, so that num
 space come out as they went in. Of repeated keys the first counts.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 import msgspec
 from typing_extensions import override
 
-from spine.lang import gojson
+from spine.lang import EvaluationError, gojson
 from spine.lang.gjson import scan
 from spine.lang.gonumber import format_decimal, parse_float
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _string = msgspec.json.Decoder(str)
+_decoder = json.JSONDecoder(parse_int=float, object_pairs_hook=lambda pairs: dict(pairs[::-1]))
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # nesting without end stays an error
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt])|.?)', re.DOTALL)
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -218,6 +221,18 @@ class Document:
     def valid(self) -> bool:
         """Whether the text is one JSON value."""
         return gojson.valid(self.data)
+
+    @cached_property
+    def decoded(self) -> Any:
+        """All of it as Python values: every number a float, of repeated keys the first counts.
+
+        Made once, and not to be changed. Raises EvaluationError where it cannot be read.
+        """
+        try:
+            data = gojson.without_lone_surrogates(self.data) or self.data
+            return _decoder.decode(data.decode(errors="surrogateescape"))
+        except (ValueError, RecursionError) as exc:
+            raise EvaluationError(f"reading JSON: {exc}") from exc
 
 
 def in_quotes(key: str) -> bytes:

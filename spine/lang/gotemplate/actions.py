@@ -21,10 +21,11 @@ _BREAK, _CONTINUE = "break", "continue"
 class Compiled:
     """A body that is ready: its steps and the number of its variables."""
 
-    __slots__ = ("slots", "steps")
+    __slots__ = ("slots", "steps", "weight")
 
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
+    def __init__(self, body: Body) -> None:
+        self.slots = body.slots
+        self.weight = _weight(body.nodes) >> 1
         self.steps: Sequence[Step] = ()
 
 
@@ -34,13 +35,13 @@ class Actions:
     def __init__(self, source: str, tree: Tree, expressions: Expressions) -> None:
         self.source = source
         self.expressions = expressions
-        self.bodies = {name: Compiled(body.slots) for name, body in tree.defined.items()}
+        self.bodies = {name: Compiled(body) for name, body in tree.defined.items()}
         for name, body in tree.defined.items():
             self.bodies[name].steps = self._steps(body.nodes)
 
     def main(self, body: Body) -> Compiled:
         """Compile the text itself."""
-        compiled = Compiled(body.slots)
+        compiled = Compiled(body)
         compiled.steps = self._steps(body.nodes)
         return compiled
 
@@ -71,7 +72,11 @@ class Actions:
 
         def step(frame: Frame, dot: Any) -> None:
             value = get(frame, dot)
-            frame.out.append(value if type(value) is str else show(value))
+            if type(value) is not str:
+                if isinstance(value, list | dict):
+                    frame.run.charge(measured(value) >> 3)
+                value = show(value)
+            frame.out.append(value)
 
         return step
 
@@ -104,6 +109,7 @@ class Actions:
     def _range(self, node: Range) -> Step:
         get, slots = self._stored(node), node.pipe.slots
         body, other = self._steps(node.body), self._steps(node.other)
+        work = 1 + (_weight(node.body) >> 1)
         element_slot = slots[-1] if slots else -1
         index_slot = slots[0] if len(slots) > 1 else -1
 
@@ -111,7 +117,7 @@ class Actions:
             run, turned = frame.run, False
             for index, element in _elements(get(frame, dot), pair=index_slot >= 0):
                 turned = True
-                run.charge(1)
+                run.charge(work)
                 if index_slot >= 0:
                     frame.slots[index_slot] = index
                 if element_slot >= 0:
@@ -132,7 +138,7 @@ class Actions:
 
         def step(frame: Frame, dot: Any) -> None:
             run, value = frame.run, get(frame, dot)
-            run.charge(1)
+            run.charge(1 + body.weight)
             if run.depth >= DEEPEST:
                 raise EvaluationError(f"templates nested deeper than {DEEPEST}")
             run.depth += 1
@@ -140,6 +146,13 @@ class Actions:
             run.depth -= 1
 
         return step
+
+
+def _weight(nodes: Iterable[Node]) -> int:
+    """Return the number of nodes that one walk may pass; loops in them count for themselves."""
+    return sum(
+        1 + (max(_weight(n.body), _weight(n.other)) if isinstance(n, Branch) else 0) for n in nodes
+    )
 
 
 def _nothing(_frame: Frame, _dot: Any) -> Any:
@@ -170,9 +183,7 @@ def show(value: Any) -> str:
     """Return the text of a value that is printed. Raises EvaluationError for a function."""
     if value is None or value is MISSING:
         return "<no value>"
-    if isinstance(value, list | dict):
-        measured(value)
-    elif callable(value):
+    if callable(value):
         raise EvaluationError("can't print a function: call it with call")
     return verb_v(value)
 
@@ -194,4 +205,4 @@ def _elements(value: Any, *, pair: bool) -> Iterable[tuple[Any, Any]]:
             return ((MISSING, kind(number)) for number in range(value))
         case _ if value is MISSING:
             return ()
-    raise EvaluationError(f"range can't iterate over {show(value)} ({type_name(value)})")
+    raise EvaluationError(f"range can't iterate over a value of type {type_name(value)}")

@@ -7,7 +7,6 @@ from urllib.parse import quote_plus
 from spine.lang import EvaluationError
 from spine.lang.gofmt import sprint, sprintf, sprintln
 from spine.lang.gotemplate.functions import Function
-from spine.lang.gotemplate.runtime import measured
 from spine.lang.gotime import Duration, Month, Time, Weekday
 from spine.lang.govalue import Byte, Int, StringMap, encode, type_name
 
@@ -143,24 +142,7 @@ def _shown(values: tuple[Any, ...]) -> str:
     """Return arguments as one text, as printing them would."""
     if len(values) == 1 and isinstance(values[0], str):
         return values[0]
-    measured(list(values))
     return sprint(["<no value>" if value is None else value for value in values])
-
-
-def _print(*values: Any) -> str:
-    measured(list(values))
-    return sprint(values)
-
-
-def _println(*values: Any) -> str:
-    measured(list(values))
-    return sprintln(values)
-
-
-def _printf(format: str, *values: Any) -> str:
-    if any(isinstance(value, list | dict) for value in values):
-        measured(list(values))
-    return sprintf(format, values)
 
 
 _HTML = str.maketrans(
@@ -212,13 +194,17 @@ _ALL: list[tuple[str, str, Callable[..., Any]]] = [
     ("len", "any", _len),
     ("index", "any ...any", _index),
     ("call", "any ...any", _call),
-    ("print", "...any", _print),
-    ("println", "...any", _println),
-    ("printf", "string ...any", _printf),
+    ("print", "...any", lambda *values: sprint(values)),
+    ("println", "...any", lambda *values: sprintln(values)),
+    ("printf", "string ...any", lambda text, *values: sprintf(text, values)),
     ("html", "...any", lambda *values: _shown(values).translate(_HTML)),
     ("js", "...any", _js),
     ("urlquery", "...any", _urlquery),
 ]
 
-BUILTINS: Mapping[str, Function] = {name: Function(name, kinds, f) for name, kinds, f in _ALL}
+_DEEP = frozenset(("print", "println", "printf", "html", "js", "urlquery", "call"))
+
+BUILTINS: Mapping[str, Function] = {
+    name: Function(name, kinds, call, deep=name in _DEEP) for name, kinds, call in _ALL
+}
 """Name -> function; `and` and `or` are compiled, as they look at no more than they need."""

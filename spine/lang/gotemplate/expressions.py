@@ -11,7 +11,7 @@ from spine.lang import EvaluationError
 from spine.lang.gotemplate.functions import Accept, Function, acceptor, mismatch
 from spine.lang.gotemplate.lexer import fail
 from spine.lang.gotemplate.members import member, member_with
-from spine.lang.gotemplate.runtime import MISSING, Frame, size_of
+from spine.lang.gotemplate.runtime import MISSING, Frame, bounded, effort
 from spine.lang.gotemplate.tree import (
     Chain,
     Dot,
@@ -172,13 +172,15 @@ class Expressions:
         getters = [self.operand(arg, function.kind(i)) for i, arg in enumerate(args)]
         if head.name in {"and", "or"}:
             return _lazy(getters, stops=head.name == "or")
-        call, place = function.call, self._place(head)
+        call, deep, place = function.call, function.deep, self._place(head)
 
         def run(frame: Frame, dot: Any) -> Any:
             try:
                 values = [get(frame, dot) for get in getters]
+                frame.run.charge(1 + effort(values, deep=deep))
                 result = call(*values)
-                frame.run.charge(1 + size_of(result) + sum(map(size_of, values)))
+                if isinstance(result, str):
+                    bounded(len(result))
             except EvaluationError as exc:
                 raise _placed(place, exc) from exc
             return MISSING if result is None else result
@@ -191,14 +193,16 @@ class Expressions:
         accept = acceptor(function.kind(len(args)))
         if head.name in {"and", "or"}:
             return _lazy_with(getters, stops=head.name == "or")
-        call, place = function.call, self._place(head)
+        call, deep, place = function.call, function.deep, self._place(head)
 
         def run(frame: Frame, dot: Any, last: Any) -> Any:
             try:
                 values = [get(frame, dot) for get in getters]
                 values.append(accept(last))
+                frame.run.charge(1 + effort(values, deep=deep))
                 result = call(*values)
-                frame.run.charge(1 + size_of(result) + sum(map(size_of, values)))
+                if isinstance(result, str):
+                    bounded(len(result))
             except EvaluationError as exc:
                 raise _placed(place, exc) from exc
             return MISSING if result is None else result

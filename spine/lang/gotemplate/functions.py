@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from spine.lang import EvaluationError
-from spine.lang.gotemplate.runtime import MISSING
+from spine.lang.gotemplate.runtime import MISSING, effort
 from spine.lang.gotime import Duration, Fixed, Time
 from spine.lang.govalue import Int, type_name
 
@@ -80,16 +80,24 @@ def acceptor(kind: str) -> Accept:
 class Function:
     """A function, its name and the types of its parameters."""
 
-    __slots__ = ("call", "fixed", "mutates", "name", "rest")
+    __slots__ = ("call", "deep", "fixed", "mutates", "name", "rest")
 
     def __init__(
-        self, name: str, signature: str, call: Callable[..., Any], *, mutates: bool = False
+        self,
+        name: str,
+        signature: str,
+        call: Callable[..., Any],
+        *,
+        mutates: bool = False,
+        deep: bool = True,
     ) -> None:
         kinds = signature.split()
         self.name = name
         self.call = call
         self.mutates = mutates
         """Whether it changes a map that it is given."""
+        self.deep = deep
+        """Whether it looks at all that is in a list or a map, not at one level only."""
         self.rest = kinds.pop()[3:] if kinds and kinds[-1].startswith("...") else ""
         """Type of all further arguments; empty where there are none."""
         self.fixed = tuple(kinds)
@@ -115,6 +123,8 @@ class Function:
         why = self.takes(len(args))
         if why:
             raise EvaluationError(why)
+        if self.deep:
+            effort(args, deep=True)
         return self.call(*(_lenient(self.kind(i), arg) for i, arg in enumerate(args)))
 
 

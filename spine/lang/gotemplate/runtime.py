@@ -4,14 +4,17 @@
 goes on through the first and stops at the second.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from typing_extensions import override
 
 from spine.lang import EvaluationError
 
-WORK = 1_000_000
-"""Steps of one rendering: calls, rounds of loops, every 16 letters or elements they handle."""
+WORK = 200_000
+"""Steps of one rendering: calls, actions in loops, and a share of what they handle."""
+PARTS = 1_000_000
+"""Values in a value, and letters in its texts by the dozen, that are looked at."""
 LONGEST = 8_000_000
 """Letters of what is rendered, and of any text or list on the way."""
 DEEPEST = 64
@@ -62,11 +65,18 @@ class Frame:
         self.slots: list[Any] = [root] * count
 
 
-def size_of(value: object) -> int:
-    """Return the work that it takes to handle a value once."""
-    if isinstance(value, str | list | dict | bytes):
-        return len(value) >> 4
-    return 0
+def effort(values: Iterable[object], *, deep: bool) -> int:
+    """Return the steps that handling values counts for, all that is in them too if `deep`.
+
+    Raises EvaluationError where that is too much by itself.
+    """
+    steps = 0
+    for value in values:
+        if isinstance(value, str):
+            steps += len(value) >> 8
+        elif isinstance(value, list | dict):
+            steps += measured(value) >> 3 if deep else len(value) >> 2
+    return steps
 
 
 def bounded(length: int) -> None:
@@ -94,8 +104,8 @@ def measured(value: object) -> int:
             count += 1
             if isinstance(item, str):
                 count += len(item) >> 4
-            if count + len(below) > WORK:
-                raise EvaluationError(f"a value of more than {WORK} parts")
+            if count + len(below) > PARTS:
+                raise EvaluationError(f"a value of more than {PARTS} parts")
         if depth > _LEVELS:
             raise EvaluationError(f"a value nested deeper than {_LEVELS} levels")
         level = below

@@ -27,9 +27,31 @@ _AREAS = (
     *(defaults, dates, encodings, places, chance, versions),
 )
 
+_SHALLOW = frozenset(
+    (
+        *("append", "push", "prepend", "chunk", "compact", "first", "initial", "last", "rest"),
+        *("reverse", "slice", "concat", "list", "tuple", "dict", "get", "set", "unset", "hasKey"),
+        *("pluck", "keys", "values", "pick", "omit", "dig", "default", "empty", "coalesce"),
+        *("ternary", "all", "any", "typeOf", "typeIs", "typeIsLike", "kindOf", "kindIs"),
+    )
+)
+"""Functions that look at one level of a list or a map, however much is in it."""
+
+
+def _is_deep(name: str) -> bool:
+    return name not in _SHALLOW and name.removeprefix("must").lower() not in _SHALLOW
+
+
 FUNCTIONS: Mapping[str, Function] = {
-    **{name: Function(name, kinds, call) for area in _AREAS for name, kinds, call in area.ALL},
-    **{name: Function(name, kinds, f, mutates=True) for name, kinds, f in maps.CHANGING},
+    **{
+        name: Function(name, kinds, call, deep=_is_deep(name))
+        for area in _AREAS
+        for name, kinds, call in area.ALL
+    },
+    **{
+        name: Function(name, kinds, call, mutates=True, deep=_is_deep(name))
+        for name, kinds, call in maps.CHANGING
+    },
 }
 """Name -> function; each is a callable of Python values that raises EvaluationError."""
 

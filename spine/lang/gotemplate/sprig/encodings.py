@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from spine.lang import EvaluationError, gojson
-from spine.lang.gotemplate.runtime import measured
 from spine.lang.gotime import RFC3339_NANO, Time
 from spine.lang.govalue import clean, decode, encode, type_name
 
@@ -42,7 +41,6 @@ def _written(value: Any) -> str:
 
 
 def _must_json(value: Any) -> str:
-    measured(value)
     return gojson.dumps(_plain(value)).decode()
 
 
@@ -51,7 +49,6 @@ def _must_pretty(value: Any) -> str:
 
 
 def _must_raw(value: Any) -> str:
-    measured(value)
     text = gojson.plain(_plain(value)).decode()
     return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

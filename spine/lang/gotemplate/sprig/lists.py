@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spine.lang import EvaluationError
-from spine.lang.gotemplate.runtime import bounded, measured
+from spine.lang.gotemplate.runtime import bounded
 from spine.lang.gotemplate.sprig.numbers import to_whole
 from spine.lang.govalue import Lists, type_name
 
@@ -27,11 +27,6 @@ def equal(one: Any, two: Any) -> bool:
     if isinstance(one, dict):
         return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
     return bool(one == two)
-
-
-def _deep_equal(one: Any, two: Any) -> bool:
-    measured([one, two])
-    return equal(one, two)
 
 
 def _list(*values: Any) -> list[Any]:
@@ -70,37 +65,27 @@ def _last(value: Any) -> Any:
 
 
 def _uniq(value: Any) -> list[Any]:
-    return _distinct(_listed(value, "uniq"))
-
-
-def _distinct(items: list[Any]) -> list[Any]:
-    """Return the elements that differ from all before; plain ones are found by their hash."""
-    measured(items)
-    seen: set[tuple[type, Any]] = set()
-    odd: list[Any] = []
+    seen: set[Any] = set()
     out: list[Any] = []
-    for item in items:
-        if isinstance(item, str | int | float | None):
-            key = (type(item), item)
-            if key in seen and item == item:  # noqa: PLR0124 -- NaN is never seen
-                continue
+    for item in _listed(value, "uniq"):
+        key = _frozen(item)
+        if key not in seen:
             seen.add(key)
-        else:
-            if len(odd) > _MOST_ODD:
-                raise EvaluationError(f"more than {_MOST_ODD} different lists and maps")
-            if any(equal(item, other) for other in odd):
-                continue
-            odd.append(item)
-        out.append(item)
+            out.append(item)
     return out
 
 
-_MOST_ODD = 1000
+def _frozen(value: Any) -> Any:
+    """Return what is equal for values that are the same in type and in depth."""
+    if isinstance(value, list):
+        return type(value), tuple(map(_frozen, value))
+    if isinstance(value, dict):
+        return type(value), frozenset((key, _frozen(item)) for key, item in value.items())
+    return type(value), value
 
 
 def _without(value: Any, *omitted: Any) -> list[Any]:
     items = _listed(value, "without")
-    measured([items, *omitted])
     return [item for item in items if not any(equal(item, other) for other in omitted)]
 
 
@@ -108,7 +93,6 @@ def _has(needle: Any, haystack: Any) -> bool:
     if haystack is None:
         return False
     items = _listed(haystack, "has")
-    measured(items)
     return any(equal(needle, item) for item in items)
 
 
@@ -156,7 +140,7 @@ ALL: list[tuple[str, str, Callable[..., Any]]] = [
     *_PLAIN,
     *((f"must{name[0].upper()}{name[1:]}", kinds, call) for name, kinds, call in _PLAIN),
     ("concat", "...any", _concat),
-    ("deepEqual", "any any", _deep_equal),
+    ("deepEqual", "any any", equal),
     ("list", "...any", _list),
     ("tuple", "...any", _list),
 ]

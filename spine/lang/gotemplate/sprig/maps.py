@@ -5,7 +5,7 @@ from typing import Any
 
 from spine.lang import EvaluationError
 from spine.lang.gotemplate.functions import mismatch
-from spine.lang.gotemplate.runtime import bounded, measured
+from spine.lang.gotemplate.runtime import bounded
 from spine.lang.gotemplate.sprig.words import text_of
 from spine.lang.govalue import Strings
 
@@ -95,7 +95,6 @@ def _merging(*, overwrite: bool) -> Callable[..., Any]:
             if one:
                 if into is None:
                     raise EvaluationError("assignment to entry in nil map")
-                measured([into, one])
                 _merged(into, one, overwrite=overwrite)
         return into
 
@@ -113,7 +112,6 @@ def _copied(value: Any) -> Any:
 def _deep_copy(value: Any) -> Any:
     if value is None:
         raise EvaluationError("nil has no copy")
-    measured(value)
     return _copied(value)
 
 

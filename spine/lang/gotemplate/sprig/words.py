@@ -6,7 +6,7 @@ from typing import Any
 
 from spine.lang import EvaluationError
 from spine.lang.gofmt import quote, verb_v
-from spine.lang.gotemplate.runtime import bounded, measured
+from spine.lang.gotemplate.runtime import bounded
 from spine.lang.govalue import StringMap, Strings, decode, encode
 
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
@@ -19,8 +19,6 @@ def text_of(value: Any) -> str:
     """Return a value as text."""
     if isinstance(value, bytes):
         return decode(value)
-    if isinstance(value, list | dict):
-        measured(value)
     return verb_v(value)
 
 
