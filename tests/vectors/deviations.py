@@ -189,8 +189,8 @@ STRICTER = {
 
 VALIDATED = (
     "apply_params", "combined_filter", "condition_sequence", "conditions", "context_filter",
-    "data_filter", "http_request", "nats_publish", "payload", "sensor_validation",
-    "spec_normalise", "time_filter",
+    "data_filter", "http_request", "nats_publish", "payload", "resolve_param",
+    "sensor_validation", "spec_normalise", "time_filter",
 )  # fmt: skip
 """Families in which the refusal of a field is no missing piece of a language."""
 

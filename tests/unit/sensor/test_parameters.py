@@ -213,7 +213,10 @@ def test_less_than_stays_unless_something_must_be_escaped() -> None:
         ({"src": {"dependencyName": "d"}, "dest": ""}, "should have at least 1 character"),
         ({"src": {"dependencyName": "d"}, "dest": "a", "operation": "add"}, "'add': input should"),
         ({"src": {"dependencyName": "d", "useRawData": "yes"}, "dest": "a"}, "valid boolean"),
-        ({"src": {"dependencyName": "d", "dataTemplate": "{{x}}"}, "dest": "a"}, "not built yet"),
+        (
+            {"src": {"dependencyName": "d", "dataTemplate": "{{x}}"}, "dest": "a"},
+            'line 1, column 3: function "x" not defined',
+        ),
         ({"src": {"dependencyName": "d", "datakey": "x"}, "dest": "a"}, ""),
         ({"src": {"dependencyName": "d", "key": "x"}, "dest": "a"}, "unknown field"),
     ],

@@ -1,15 +1,11 @@
 """Go templates as a Sensor has them."""
 
-import json
-
 from vectors.outcome import Outcome, Vector
 
-from spine.lang import EvaluationError, gotemplate
+from sensor.rendered import compile_rendering
+from spine.lang.gjson import Document
 
 
 def sensor(given: Vector) -> Outcome:
-    template = gotemplate.compile(given["template"])
-    text = template.render({"Input": json.loads(given["data"])})
-    if text in {"", "<no value>"}:
-        raise EvaluationError(f"the template gave {text!r}")
-    return Outcome.of(text)
+    render = compile_rendering(given["template"])
+    return Outcome.of(render(Document(given["data"].encode(errors="surrogatepass")).decoded))
