@@ -250,6 +250,11 @@ class Cluster:
         """Make a service account and return its kubeconfig."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
         self.call("POST", path, {"metadata": {"name": name}})
+        return self.token_for(name, namespace)
+
+    def token_for(self, name: str, namespace: str) -> str:
+        """Return the kubeconfig of a service account."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
         asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
         token = self.call("POST", f"{path}/{name}/token", asked)["status"]["token"]
         return self.config_for(f"{namespace}-{name}", token, namespace)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spine.errors import ConfigError
 from spine.telemetry import LEVELS, configure_logging
 from tocsin import state
 
@@ -55,6 +56,13 @@ _INTERRUPTED = 130
     help="A value of a ConfigMap, likewise.",
 )
 @click.option(
+    "--kubeconfig",
+    default="",
+    type=click.Path(),
+    metavar="FILE",
+    help="Cluster that is watched and acted on; else KUBECONFIG, else ~/.kube/config.",
+)
+@click.option(
     "--nats-server",
     metavar="PROGRAM",
     help="The nats-server to start, 2.10 or newer; else that on PATH, else the built-in.",
@@ -73,6 +81,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     watch: bool,
     secrets: tuple[str, ...],
     configs: tuple[str, ...],
+    kubeconfig: str,
     nats_server: str | None,
     log_format: str,
     log_level: str,
@@ -96,11 +105,16 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
       tocsin run manifests/ --watch --secret hub.token=@token.txt
       tocsin run manifests/ --bus nats://127.0.0.1:4222
       tocsin run manifests/ --dry-run
+      tocsin run examples/auto-ingress --kubeconfig ~/.kube/config
     """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
     from tocsin.console import Console
     from tocsin.local import Local, Options
 
     configure_logging(log_format, log_level if verbose else "warn")
+    if kubeconfig:  # its processes look there
+        if not Path(kubeconfig).is_file():
+            raise ConfigError(f"reading kubeconfig {kubeconfig}: there is no such file")
+        os.environ["KUBECONFIG"] = str(Path(kubeconfig).absolute())
     options = Options(
         paths=paths,
         bus=bus,
