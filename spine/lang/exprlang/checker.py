@@ -92,7 +92,7 @@ class Checker:
         base = self.check(node.base)
         key = self.check(node.key)
         if base is UNKNOWN:
-            return UNKNOWN
+            return self._of_environment(node)
         _fits_member(base, key, node)
         if base.name == "array":
             return base.elem or UNKNOWN
@@ -105,6 +105,11 @@ class Checker:
         if base is BYTES and key.name in {"int", "unknown"}:
             return INT
         raise SyntaxFault(f"{base} has no member {_written(node.key)}", node.at)
+
+    def _of_environment(self, node: nodes.Member) -> Kind:
+        """Return what `$env.type` is: in 1.15 a function, though its value is the variable's."""
+        named = isinstance(node.key, nodes.Const) and node.key.value in self._words
+        return FUNC if named and _is_environment(node.base) and not self._later else UNKNOWN
 
     def _slice(self, node: nodes.Slice) -> Kind:
         base = self.check(node.base)
@@ -163,6 +168,8 @@ class Checker:
         kinds = [self.check(arg) for arg in node.args]
         if node.name == "get" and len(kinds) == 2:  # noqa: PLR2004 -- of what, and which
             _fits_member(kinds[0], kinds[1], node)
+            if _is_environment(node.args[0]) and not self._later:
+                return NIL
         return _applied(self._signatures[node.name], node, kinds)
 
     def _predicate(self, node: nodes.Predicate) -> Kind:
@@ -203,6 +210,7 @@ class Checker:
             "map": array(body if self._later else UNKNOWN),
             "groupBy": Kind("groups"),
             "reduce": body,
+            "sum": _summed(body, element),
         }
         return given.get(name, UNKNOWN)
 
@@ -210,7 +218,7 @@ class Checker:
 
     def _unary(self, node: nodes.Unary) -> Kind:
         kind = self.check(node.operand)
-        wanted = {"bool"} if node.operator == "not" else _NUMBERS
+        wanted = {"bool"} if node.operator == "not" else _with_durations(self._later)
         if kind is not UNKNOWN and kind.name not in wanted:
             raise SyntaxFault(f"{node.operator} {kind} is not possible", node.at)
         return BOOL if node.operator == "not" else kind
@@ -242,7 +250,7 @@ class Checker:
     def _comparable(self, left: Kind, right: Kind) -> bool:
         if {left.name, right.name} & {"unknown", "nil"} or left.name == right.name:
             return True
-        numbers = _NUMBERS if self._later else _NUMBERS | {"duration"}
+        numbers = _NUMBERS if self._later else _NUMBERS | {"duration", "month", "weekday"}
         maps = {"map", "any-map", "groups"}
         if not self._later and left.name in maps and right.name in maps:
             return True
@@ -290,7 +298,7 @@ class Checker:
         ):
             raise SyntaxFault(f"{node.name} has a meaning already", node.at)
         kind = self.check(node.value)
-        self._variables[node.name] = UNKNOWN if kind is NIL else kind
+        self._variables[node.name] = kind
         body = self.check(node.body)
         del self._variables[node.name]
         return body
@@ -311,6 +319,15 @@ class Checker:
 
 _TESTS = frozenset(PREDICATES_15) - {"map", "groupBy", "reduce"}
 """Functions whose closure gives a bool."""
+
+
+def _is_environment(node: Node) -> bool:
+    return isinstance(node, nodes.Name) and node.name == "$env"
+
+
+def _summed(body: Kind, element: Kind) -> Kind:
+    kind = element if body is UNKNOWN else body
+    return kind if kind in {INT, FLOAT} else UNKNOWN
 
 
 def _fits_member(base: Kind, key: Kind, node: Node) -> None:
@@ -396,7 +413,7 @@ def _product(left: Kind, right: Kind, later: bool) -> Kind | None:
 def _quotient(left: Kind, right: Kind, later: bool) -> Kind | None:
     wanted = _with_durations(later)
     if _unknowns(left, right, wanted):
-        return FLOAT if later else UNKNOWN
+        return FLOAT
     return FLOAT if {left.name, right.name} <= wanted else None
 
 
@@ -421,9 +438,7 @@ def _ordered(left: Kind, right: Kind, later: bool) -> Kind | None:
 
 def _logical(left: Kind, right: Kind, later: bool) -> Kind | None:
     del later
-    if left is BOOL and right is BOOL:
-        return BOOL
-    return UNKNOWN if {left.name, right.name} <= {"bool", "unknown"} else None
+    return BOOL if {left.name, right.name} <= {"bool", "unknown"} else None
 
 
 def _textual(left: Kind, right: Kind, later: bool) -> Kind | None:
@@ -460,6 +475,8 @@ def _applied(signature: Signature, node: nodes.Builtin, kinds: list[Kind]) -> Ki
     if most is not None and len(kinds) > most:
         raise SyntaxFault(f"{node.name} takes {most} arguments, not {len(kinds)}", node.at)
     for at, kind in enumerate(kinds):
+        if kind is UNKNOWN and signature.careless:
+            break
         wanted = signature.wants(at)
         if wanted is not None and kind.name not in wanted and kind is not UNKNOWN:
             raise SyntaxFault(f"{node.name} does not take {kind}", node.args[at].at)

@@ -250,21 +250,10 @@ def compared(equals: Callable[[Any, Any], bool], left: Code, right: Code, *, sam
     def run(frame: Frame) -> bool:
         a, b = left(frame), right(frame)
         if isinstance(a, list | dict):
-            weigh(frame, a)
+            frame[BUDGET].weigh(a)
         return equals(a, b) is same
 
     return run
-
-
-def weigh(frame: Frame, value: Any) -> None:
-    """Use the steps of comparing a list, which may hold another one many times."""
-    waiting = [value]
-    budget = frame[BUDGET]
-    while waiting:
-        one = waiting.pop()
-        inner = one.values() if isinstance(one, dict) else one
-        budget.step(len(one) + 1)
-        waiting.extend(v for v in inner if isinstance(v, list | dict))
 
 
 def in_texts(left: Code, texts: frozenset[str]) -> Code:

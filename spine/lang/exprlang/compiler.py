@@ -221,7 +221,7 @@ class Compiler:
             if isinstance(found, list):
                 frame[BUDGET].step(len(found))
                 if isinstance(item, list | dict):
-                    closures.weigh(frame, found)
+                    frame[BUDGET].weigh(found)
             return operators.contained(item, found, equals)
 
         return run
@@ -241,7 +241,7 @@ class Compiler:
         def run(frame: Frame) -> bool:
             text = left(frame)
             if text.__class__ is not str:
-                return operators.matches(text, "", lenient=lenient)
+                return operators.matches(text, pattern.text, lenient=lenient)
             frame[BUDGET].read(text)
             return pattern.search(text)
 

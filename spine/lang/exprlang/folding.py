@@ -20,6 +20,7 @@ _COMPUTED: dict[str, Callable[[Any, Any], Any]] = {
     "%": operators.modulo,
     "**": operators.power,
 }
+_COMPARED = frozenset([int, str, bool])
 _KINDS = {int: INT, float: FLOAT, str: STRING, bool: BOOL}
 
 
@@ -54,9 +55,16 @@ def _binary(node: nodes.Binary) -> Node:
     if operator in {"and", "or"}:
         return _logical(node, left, right, neutral=operator == "and")
     computed = _COMPUTED.get(operator)
-    if computed is None or not isinstance(left, nodes.Const) or not isinstance(right, nodes.Const):
+    if not isinstance(left, nodes.Const) or not isinstance(right, nodes.Const):
         return node
-    if left.value.__class__ not in _KINDS or right.value.__class__ not in _KINDS:
+    kind = left.value.__class__
+    if operator == "==" and kind in _COMPARED and right.value.__class__ is kind:
+        return nodes.Const(node.at, left.value == right.value, kind=BOOL)
+    if (
+        computed is None
+        or left.value.__class__ not in _KINDS
+        or right.value.__class__ not in _KINDS
+    ):
         return node
     try:
         value = computed(left.value, right.value)

@@ -277,6 +277,8 @@ def matches(text: Any, pattern: Any, *, lenient: bool) -> bool:
     """Return whether a pattern that is computed matches anywhere. Raises EvaluationError."""
     if lenient and (text is None or pattern is None):
         return False
+    if text.__class__ is bytes:
+        text = govalue.decode(text)
     if text.__class__ is not str or pattern.__class__ is not str:
         raise mismatch("matches", text, pattern)
     try:

@@ -114,6 +114,16 @@ class Budget:
         if length > _PAGE:
             self.step(length // _PAGE)
 
+    def weigh(self, value: Any) -> int:
+        """Use the steps of looking at all of a list or map, which may hold one many times."""
+        before, waiting = self.steps, [value]
+        while waiting:
+            one = waiting.pop()
+            self.step(len(one) + 1)
+            inner = one.values() if isinstance(one, dict) else one
+            waiting.extend(v for v in inner if isinstance(v, list | dict))
+        return before - self.steps
+
 
 def wrap(number: int) -> int:
     """Return a number as 64 bits hold it."""

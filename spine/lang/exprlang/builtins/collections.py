@@ -20,6 +20,9 @@ from spine.lang.exprlang.operators import equal, fetch, less, whole
 from spine.lang.exprlang.values import (
     AnyMap,
     Budget,
+    Byte,
+    Int,
+    MissingValue,
     Pair,
     Pairs,
     key_of,
@@ -74,12 +77,17 @@ def _end(value: Any, at: int, budget: Budget) -> Any:
 
 
 def _get(budget: Budget, value: Any, key: Any) -> Any:
-    """Return a member or an element, nil where there is none for whatever reason."""
-    del budget
+    """Return a member or an element, nil where there is none."""
     if isinstance(value, list | str | bytes):
         whole(key)
-    elif isinstance(value, dict) and key.__class__ is not str and type(value) is dict:
+    elif type(value) is dict:
         fetch(value, key)
+    return _get_whatever(budget, value, key)
+
+
+def _get_whatever(budget: Budget, value: Any, key: Any) -> Any:
+    """Return a member or an element, nil where there is none for whatever reason."""
+    del budget
     try:
         return fetch(value, key)
     except EvaluationError:
@@ -87,8 +95,10 @@ def _get(budget: Budget, value: Any, key: Any) -> Any:
 
 
 def _take(budget: Budget, items: Any, count: Any) -> Any:
-    number = whole(count)
     found = _list("take", items)
+    if count.__class__ not in {int, Int, Byte}:
+        raise unfit("take", count)
+    number = whole(count)
     if number < 0:
         raise EvaluationError(f"take does not take {number}, which is negative")
     budget.step(min(number, len(found)))
@@ -132,7 +142,7 @@ def _from_pairs(budget: Budget, value: Any) -> AnyMap:
 
 def in_order(items: Any, keys: list[Any], order: Any, budget: Budget) -> list[Any]:
     """Return items sorted by keys; equal ones keep their places. Raises EvaluationError."""
-    if order not in {"asc", "desc"}:
+    if order.__class__ is not str or order not in {"asc", "desc"}:
         raise EvaluationError(f"the order {shown(order)} is unknown: write asc or desc")
     budget.allocate(len(keys))
     budget.step(len(keys) * max(1, len(keys).bit_length() // 4))
@@ -149,10 +159,6 @@ def in_order(items: Any, keys: list[Any], order: Any, budget: Budget) -> list[An
     return [items[at] for at in sorted(range(len(keys)), key=how)]
 
 
-def _order(value: Any) -> Any:
-    return value if value.__class__ is str else None
-
-
 def _sort(*, later: bool) -> Signature:
     def run(budget: Budget, items: Any, order: Any = "asc") -> list[Any]:
         if later and items is None:
@@ -160,7 +166,7 @@ def _sort(*, later: bool) -> Signature:
         found = _list("sort", items)
         if not later:
             _one_type(found)
-        return in_order(found, list(found), _order(order), budget)
+        return in_order(found, list(found), order, budget)
 
     return function(run, LISTS, TEXT, gives=array(), least=1)
 
@@ -169,9 +175,18 @@ def _sort_by_name(budget: Budget, items: Any, name: Any, order: Any = "asc") -> 
     """Sort by a member, as sortBy of 1.15 does."""
     found = _list("sortBy", items)
     member = text("sortBy", name)
-    keys = [fetch(item, member) for item in found] if len(found) > 1 else [None] * len(found)
+    keys = [_sorted_by(item, member) for item in found] if len(found) > 1 else found
     _one_type(keys)
-    return in_order(found, keys, _order(order), budget)
+    return in_order(found, list(keys), order, budget)
+
+
+def _sorted_by(item: Any, member: str) -> Any:
+    """Return what an element is sorted by: its member, or itself where it has none at all."""
+    if isinstance(item, Mapping):
+        if member not in item:
+            raise MissingValue(f"cannot fetch {member} from an element")
+        return item[member]
+    return item
 
 
 def _one_type(keys: Any) -> None:
@@ -191,21 +206,26 @@ def _reverse(budget: Budget, items: Any) -> list[Any]:
 
 
 def _uniq(budget: Budget, items: Any) -> list[Any]:
-    found = _list("uniq", items)
     kept: list[Any] = []
-    plain: set[str] = set()
-    for item in found:
-        if item.__class__ is str:
-            if item in plain:
+    plain: set[Any] = set()
+    for item in _list("uniq", items):
+        budget.step()
+        if item.__class__ in _PLAIN:
+            key = (item.__class__ is bool, item)
+            if key in plain:
                 continue
-            plain.add(item)
+            plain.add(key)
         else:
-            budget.step(len(kept) + 1)
+            size = budget.weigh(item) if isinstance(item, list | dict) else 1
+            budget.step(size * len(kept))
             if any(equal(one, item) for one in kept):
                 continue
         kept.append(item)
     budget.allocate(len(kept))
     return kept
+
+
+_PLAIN = frozenset([str, int, float, bool, type(None)])
 
 
 def _concat(budget: Budget, *lists: Any) -> list[Any]:
@@ -237,26 +257,23 @@ def _element(kinds: list[Kind]) -> Kind:
     return (kinds[0].elem or UNKNOWN) if kinds[0].name == "array" else UNKNOWN
 
 
-def _same_list(kinds: list[Kind]) -> Kind:
-    return kinds[0] if kinds[0].name == "array" else array()
-
-
 BOTH: dict[str, Signature] = {
     "first": function(_first, LISTS),
     "last": function(_last, LISTS),
-    "take": function(_take, LISTS, WHOLE, gives=_same_list),
+    "take": function(_take, LISTS, WHOLE, gives=array()),
     "keys": function(_keys, MAPS, gives=array()),
     "values": function(_values, MAPS, gives=array()),
     "toPairs": function(_to_pairs, MAPS, gives=array()),
     "fromPairs": function(_from_pairs, LISTS, gives=ANY_MAP),
-    "get": function(_get, LISTS | MAPS, None, gives=_element),
 }
 OLD: dict[str, Signature] = {
+    "get": function(_get_whatever, LISTS | MAPS, None, gives=_element),
     "len": _len(later=False),
     "sort": _sort(later=False),
     "sortBy": function(_sort_by_name, LISTS, TEXT, TEXT, gives=array(), least=2),
 }
 NEW: dict[str, Signature] = {
+    "get": function(_get, LISTS | MAPS, None, gives=_element),
     "len": _len(later=True),
     "sort": _sort(later=True),
     "reverse": function(_reverse, LISTS, gives=array()),

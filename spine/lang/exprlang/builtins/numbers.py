@@ -18,7 +18,15 @@ from spine.lang.exprlang.builtins.signature import (
 from spine.lang.exprlang.nodes import FLOAT, INT, UNKNOWN, Kind
 from spine.lang.exprlang.operators import add, less
 from spine.lang.exprlang.operators import whole as cut
-from spine.lang.exprlang.values import Budget, Byte, Duration, Int, wrap
+from spine.lang.exprlang.values import (
+    Budget,
+    Byte,
+    Duration,
+    Int,
+    Month,
+    Weekday,
+    wrap,
+)
 
 _REAL = frozenset([int, float, Byte, Int])
 
@@ -68,8 +76,10 @@ def _int(budget: Budget, value: Any, *, later: bool) -> int:
         if not -_LIMIT <= number < _LIMIT:
             raise EvaluationError(f"int does not take {value!r:.100}")
         return number
-    if value.__class__ in _REAL or (later and value.__class__ is Duration):
+    if value.__class__ in _REAL:
         return cut(value)
+    if later and value.__class__ in {Duration, Month, Weekday}:
+        return int(value)
     raise unfit("int", value)
 
 
@@ -119,23 +129,16 @@ def _most(name: str, *, least: bool, later: bool) -> Signature:
         if len(args) == 1 and not (later and isinstance(args[0], list | bytes)):
             return args[0]
         best: Any = None
-        for number in _flat(name, args, budget, later=later) if later else args:
-            if best is None or (less(number, best) if least else less(best, number)):
-                best = _number(name, number)
-        return best if best is not None or not args else _only_nil(name, args)
+        for value in _flat(name, args, budget, later=later) if later else args:
+            if best is None or (less(value, best) if least else less(best, value)):
+                best = value
+        return best
 
     def gives(kinds: list[Kind]) -> Kind:
-        return kinds[0] if len(kinds) == 1 and kinds[0] in {INT, FLOAT} else UNKNOWN
+        return kinds[0] if set(kinds) in ({INT}, {FLOAT}) else UNKNOWN
 
     wanted = NUMBER | LISTS if later else NUMBER
-    return Signature(run, (wanted,), gives, most=None)
-
-
-def _only_nil(name: str, args: tuple[Any, ...]) -> Any:
-    """Return nil where nothing but one nil or empty lists were given."""
-    if len(args) == 1 or not any(arg is None for arg in args):
-        return None
-    raise unfit(name, None)
+    return Signature(run, (wanted,), gives, most=None, careless=True)
 
 
 def _flat(name: str, args: Any, budget: Budget, *, later: bool) -> Iterator[Any]:
@@ -147,8 +150,6 @@ def _flat(name: str, args: Any, budget: Budget, *, later: bool) -> Iterator[Any]
             if isinstance(value, list | bytes) and later:
                 waiting.append(iter(value))
                 break
-            if value is None and len(args) == 1 and len(waiting) == 1:
-                return
             yield _number(name, value)
         else:
             waiting.pop()
@@ -173,7 +174,7 @@ def _mean(*, later: bool) -> Signature:
         return _total(found) / len(found) if found else 0.0
 
     wanted = NUMBER | LISTS if later else LISTS
-    return Signature(run, (wanted,), FLOAT, most=None if later else 1)
+    return Signature(run, (wanted,), FLOAT, most=None if later else 1, careless=True)
 
 
 def _total(found: list[float]) -> float:
@@ -193,7 +194,7 @@ def _median(*, later: bool) -> Signature:
         return found[middle] if len(found) % 2 else (found[middle - 1] + found[middle]) / 2
 
     wanted = NUMBER | LISTS if later else LISTS
-    return Signature(run, (wanted,), FLOAT, most=None if later else 1)
+    return Signature(run, (wanted,), FLOAT, most=None if later else 1, careless=True)
 
 
 def _sum(budget: Budget, items: Any) -> Any:

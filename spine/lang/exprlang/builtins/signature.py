@@ -30,6 +30,8 @@ class Signature:
     least: int = 1
     most: int | None = 1
     """Most arguments; None is any number, of the last kind in `takes`."""
+    careless: bool = False
+    """Whether nobody looks at what stands behind an argument that is not known."""
 
     def wants(self, at: int) -> Wanted:
         """Return the kinds that fit an argument."""
