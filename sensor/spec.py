@@ -117,7 +117,7 @@ class StatusPolicy(Model):
 
 
 class K8sPolicy(Model):
-    """When a created object counts as done; for triggers of a later release."""
+    """When an object counts as done."""
 
     labels: dict[str, str] | None = None
     """Labels that the object must bear."""
@@ -190,9 +190,9 @@ class TriggerTemplate(Model):
     """Publishes to a NATS subject."""
 
     k8s: Annotated[K8s | None, Field(alias="k8s")] = None
-    """Creates or changes a Kubernetes object; comes with a later release."""
+    """Creates, changes or deletes a Kubernetes object."""
     argo_workflow: ArgoWorkflow | None = None
-    """Does something to an Argo Workflow; comes with a later release."""
+    """Submits an Argo Workflow, or works on one."""
     aws_lambda: AwsLambda | None = None
     """Calls an AWS Lambda function; comes with a later release."""
     azure_event_hubs: AzureEventHubs | None = None
