@@ -239,7 +239,21 @@ def _parameter(
     if value is None:
         note = f"left out: there is no event of {_near(src.dependency_name, names)}"
         return msgspec.structs.replace(trace, note=note)
-    return msgspec.structs.replace(trace, value=value.text)
+    note, hints = _default(src, events)
+    return msgspec.structs.replace(trace, value=value.text, note=note, hints=hints)
+
+
+def _default(src: ParameterSource, events: Mapping[str, Event]) -> tuple[str, tuple[str, ...]]:
+    """Say why the default was taken, by asking the source as it were without one."""
+    keys = (src.data_key, src.data_template, src.context_key, src.context_template)
+    if src.value is None or not any(keys):
+        return "", ()
+    try:
+        if compile_source(src.model_copy(update={"value": None}))(events) is not None:
+            return "", ()
+    except ParameterError as exc:
+        return f"the default, as {exc.message}", _of_source(src, events)
+    return f"the default, as there is no event of {src.dependency_name}", ()
 
 
 def _of_source(src: ParameterSource, events: Mapping[str, Event]) -> tuple[str, ...]:

@@ -185,13 +185,13 @@ def _show(sensor: "Read", told: Sequence["Told"], output: str, *, full: bool) ->
             "sensor": sensor.plan.name,
             "fired": fired,
             "text": text,
-            "warnings": [str(f) for f in sensor.warnings if f.severity == "warning"],
+            "warnings": [str(f) for f in sensor.warnings if f.severity != "note"],
             "events": [as_json(one) for one in told],
         }
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return FIRED if fired else NOT_FIRED
     tree = Tree(sensor.plan, whole=full)
-    report.print_text([f for f in sensor.warnings if f.severity == "warning"], notes=False)
+    report.print_text(sensor.warnings, notes=False)
     for one in told:
         for line in tree.lines(one):
             click.echo(line)

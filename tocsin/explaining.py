@@ -51,10 +51,11 @@ def read_sensor(paths: Sequence[str | Path], name: str = "") -> Read:
     result = check(reading, Setting())
     found = [s for s in result.of("Sensor") if not name or s.object.name == name]
     if not found:
+        known = [s.object.name for s in result.of("Sensor")]
         errors = [f for f in result.findings if f.severity == "error"]
-        if errors:
+        if errors and not known:
             raise Broken(name or "in there", errors)
-        raise _none(paths, name, [s.object.name for s in result.of("Sensor")])
+        raise _none(paths, name, known)
     if len(found) > 1:
         names = ", ".join(s.object.name for s in found)
         raise ConfigError(f"choosing a Sensor: there are {names}", hint="give --sensor NAME")

@@ -295,7 +295,8 @@ def _duration(text: str) -> Callable[[bytes], Result]:
         found = parse_duration(text)
     except EvaluationError as exc:
         raise ConfigError(str(exc), hint="write 90s or 1h30m") from exc
-    return lambda _: Result(int(found) / 1e9, "seconds", str(found))
+    seconds = int(found) / 1e9
+    return lambda _: Result(seconds, "duration", f"{seconds:g} seconds", str(found))
 
 
 _NAME = re.compile(r"[^\s()&|!]+")

@@ -104,6 +104,9 @@ def test_parameters_tell_place_source_and_value() -> None:
     assert (first.place, first.dest, first.value) == ("template.http.payload[0]", "id", "7")
     assert first.source == "dataKey body.id of orders"
     assert second.value == "none"
+    assert second.note.startswith("the default, as resolving dataKey 'zip' of dependency 'orders'")
+    assert second.hints == ("it has body",)
+    assert (first.note, first.hints) == ("", ())
     assert third.value is None
     assert third.note == "left out: there is no event of gone, which no dependency is called"
 
