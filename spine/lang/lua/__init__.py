@@ -42,6 +42,9 @@ _ODD = re.compile(
 )
 """What may need a closer look before Lua gets it."""
 _DEEPEST = 150
+_MOST_CONTAINERS = 250_000
+"""Objects and lists in the data, or what looks like them in its texts: tables are made of them in
+less than a second."""
 _NAMES = {list: "an array", str: "a string", bool: "a boolean"}
 
 
@@ -107,7 +110,10 @@ def _event(data: bytes) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise EvaluationError(f"the data is {_NAMES.get(type(value), 'a number')}, not an object")
-    if _ODD.search(data) or data.count(b"{") + data.count(b"[") > _DEEPEST:
+    containers = data.count(b"{") + data.count(b"[")
+    if containers > _MOST_CONTAINERS:
+        raise EvaluationError(f"the data has more than {_MOST_CONTAINERS:,} objects and lists")
+    if containers > _DEEPEST or _ODD.search(data):
         return _object(value, 0)
     return value
 

@@ -11,6 +11,7 @@ import threading
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
+from weakref import WeakKeyDictionary
 
 from spine.lang import EvaluationError
 from spine.lang.limits import Limits
@@ -22,12 +23,19 @@ from spine.lang.lua.translate import translate
 _FOLDER = Path(__file__).parent / "prelude"
 _PARTS = ("values", "patterns", "format", "run")
 _HOSTS = ("python", "io", "os", "package", "debug", "jit", "bit", "require", "module", "dofile")
-_STEPS_PER_SECOND = 10_000
-"""Thousands of instructions for each second that a program has: it ends by these first."""
+_STEPS_PER_SECOND = 50_000
+"""Thousands of instructions for each second that a program has: few enough that it ends by these
+first, and so at the same place wherever it runs."""
+_SAFE_STEPS = 1_000
+_BYTES_PER_STEP = 20
+"""The same for a program that is known to be cheap: so much, and one for so many bytes of data."""
 _SAFE_BYTES = 8 * 2**20
 _BYTES_PER_BYTE = 40
 """Memory of a program that is known to be cheap: so much, and this for each byte of the data."""
+_LOADED = 32 * 1024
+"""Bytes of a program that a running program compiles: nothing can interrupt that."""
 _PLACE = re.compile(r"<string>:([0-9]+): ?")
+_OUR_PLACE = re.compile(rf"^(?:{'|'.join(_PARTS)}):[0-9]+: ")
 _LITTER = 32 * 2**20
 """Memory in use above which it is cleaned up after a run."""
 _SHARE = 4
@@ -57,7 +65,7 @@ class Machine:
             register_eval=False,
             register_builtins=False,
             attribute_filter=_refuse,
-            max_memory=limits.memory_bytes // _SHARE,
+            max_memory=0,
         )
         lua.execute("jit.off() jit.flush()")
         values, patterns, make_format, make_run = (
@@ -68,11 +76,18 @@ class Machine:
         self._api["deny"](lua.table_from(refused))
         self._run = self._api["run"]
         self._has_letters = False
+        self._programs: WeakKeyDictionary[Runner, tuple[Any, Any]] = WeakKeyDictionary()
         for name in _HOSTS:
             lua.globals()[name] = None
 
-    def program(self, job: Job) -> tuple[Any, Any]:
+    def prepare(self, runner: "Runner") -> tuple[Any, Any]:
         """Return a program and the names that it uses. Raises SyntaxFault."""
+        ready = self._programs.get(runner)
+        if ready is None:
+            ready = self._programs[runner] = self._compile(runner.job)
+        return ready
+
+    def _compile(self, job: Job) -> tuple[Any, Any]:
         facts = job.facts
         made = self._api["compile"](job.code)
         if isinstance(made, tuple):
@@ -83,40 +98,51 @@ class Machine:
         names = None if facts.dynamic else self._api["names"](" ".join(sorted(facts.globals)))
         return made, names
 
-    def run(
-        self, job: Job, program: tuple[Any, Any], event: Any, size: int, seed: int | None
-    ) -> Any:
+    def run(self, runner: "Runner", event: Any, size: int, seed: int | None) -> Any:
         """Return JSON or a boolean; bytes where the JSON is no UTF-8.
 
         `size` is the length of the data that the event was made of. Raises EvaluationError, or
         Ended: the machine is not to be used again.
         """
-        limits = self._limits
+        job, program = runner.job, self.prepare(runner)
+        lua, limits = self._lua, self._limits
+        table = lua.table_from(event, recursive=True)
         memory = limits.memory_bytes // _SHARE
         if job.safe:
-            memory = min(memory, self._lua.get_memory_used() + _SAFE_BYTES + size * _BYTES_PER_BYTE)
-        self._lua.set_max_memory(memory)
+            memory = min(memory, _SAFE_BYTES + size * _BYTES_PER_BYTE)
+        memory += lua.get_memory_used()
+        # what runs under a limit must be protected by Lua: anywhere else a lack of memory aborts
+        lua.set_max_memory(memory)
         try:
             result = self._run(
-                program[0],
-                program[1],
-                self._lua.table_from(event, recursive=True),
+                *program,
+                table,
                 limits.output_bytes if job.json else 0,
-                0 if job.safe else max(1, int(limits.seconds * _STEPS_PER_SECOND)),
+                self._steps(job, size),
                 limits.seconds,
+                memory,
                 seed,
             )
         except UnicodeDecodeError:
+            lua.set_max_memory(0)
             result = bytes.fromhex(self._api["hexed"]())
             if result[:1] == b"?":
                 result = result.decode(errors="replace")
         except self._memory_error:
             raise Ended("it used too much memory") from None
+        finally:
+            lua.set_max_memory(0)
         if self._lua.get_memory_used() > _LITTER:
             self._lua.gccollect()
         if isinstance(result, str) and result[:1] in {"!", "?"}:
             raise (Ended if result[0] == "!" else EvaluationError)(_told(result[1:]))
         return result
+
+    def _steps(self, job: Job, size: int) -> int:
+        """Return the thousands of instructions that a run may take; 0 for no limit."""
+        if not job.safe:
+            return max(1, int(self._limits.seconds * _STEPS_PER_SECOND))
+        return _SAFE_STEPS + size // _BYTES_PER_STEP if job.facts.matching else 0
 
 
 class Ended(EvaluationError):
@@ -127,21 +153,21 @@ class Runner:
     """Runs one program, on the machine of the process."""
 
     def __init__(self, job: Job) -> None:
-        self._job = job
-        self._ready: tuple[Machine | None, tuple[Any, Any]] = (None, (None, None))
+        self.job = job
 
-    def prepare(self) -> Machine:
-        """Compile the program where that is to be done. Raises SyntaxFault."""
-        machine = _machine()
-        if self._ready[0] is not machine:
-            self._ready = (machine, machine.program(self._job))
-        return machine
+    def prepare(self) -> None:
+        """Compile the program ahead of its first run. Raises SyntaxFault."""
+        _machine().prepare(self)
 
     def run(self, event: Any, size: int, seed: int | None) -> Any:
-        """Return JSON text or a boolean. Raises EvaluationError."""
-        machine = self.prepare()
+        """Return JSON text or a boolean; bytes where the JSON is no UTF-8.
+
+        `size` is the length of the data that the event was made of; `seed` that of random numbers.
+        Raises EvaluationError.
+        """
+        machine = _machine()
         try:
-            return machine.run(self._job, self._ready[1], event, size, seed)
+            return machine.run(self, event, size, seed)
         except Ended:
             _replace(machine)
             raise
@@ -178,11 +204,11 @@ def _refuse(_object: object, name: object, _is_setting: bool) -> NoReturn:
 def _translated(source: str) -> str:
     """Translate a source, in hexadecimal, of a running program: `+` and code, or `-` and why."""
     try:
-        return f"+{translate(bytes.fromhex(source).decode('latin-1')).code}"
+        return f"+{translate(bytes.fromhex(source).decode('latin-1'), _LOADED).code}"
     except Exception as exc:  # noqa: BLE001 -- nothing but text may cross
         return f"-{exc}"
 
 
 def _told(message: str) -> str:
     """Return a message of the machine, with `line 3` for its `<string>:3:`."""
-    return _PLACE.sub(r"line \1: ", message)
+    return _PLACE.sub(r"line \1: ", _OUR_PLACE.sub("", message))

@@ -11,12 +11,13 @@ _BINARY = {
     "or": (1, 1),
     "and": (2, 2),
     **dict.fromkeys(("<", ">", "<=", ">=", "~=", "=="), (3, 3)),
-    "..": (5, 4),
+    "..": (5, 5),
     **dict.fromkeys("+-", (6, 6)),
     **dict.fromkeys("*/%", (7, 7)),
     "^": (10, 9),
 }
-"""How strongly operators bind to the left and to the right."""
+"""How strongly operators bind to the left and to the right. `..` binds to the right, too, which
+is left to LuaJIT: a chain of texts is not nested here."""
 _UNARY = 8
 _CONSTANTS = frozenset({"nil", "true", "false"})
 _PAIRS = 40

@@ -48,6 +48,8 @@ _GROWTH = 32
 """Texts that a safe program may make: each may be as long as the memory allows."""
 _LENGTH = 32 * 1024
 """Length of a safe program."""
+_PATTERN = 64
+"""Length of a pattern in it."""
 
 
 @dataclass(slots=True)
@@ -63,6 +65,9 @@ class Facts:
     doubt: str = ""
     """Why it is not safe."""
     growth: int = 0
+    """How many texts it makes."""
+    matching: bool = False
+    """Whether it matches patterns: time is then limited even where it is cheap."""
 
     @property
     def dynamic(self) -> bool:
@@ -106,8 +111,10 @@ class Facts:
         if name in _CHEAP.get(library, ()):
             return True
         if library == "string" and name in _PATTERNS and len(arguments) > 1:
+            self.matching = True
             return _linear(arguments[1])
         if library == "string" and name == "gsub" and len(arguments) == 3:  # noqa: PLR2004
+            self.matching = True
             self.growth += 2
             return _linear(arguments[1]) and _short(arguments[2])
         if (library, name) == ("table", "concat"):
@@ -118,7 +125,7 @@ class Facts:
 
 def _linear(pattern: str | None) -> bool:
     """Say whether matching takes time in proportion to the text."""
-    if pattern is None or "%b" in pattern:
+    if pattern is None or "%b" in pattern or len(pattern) > _PATTERN:
         return False
     plain = re.sub(r"%.|\[\^?\]?(?:%.|[^\]])*\]", "x", pattern, flags=re.DOTALL)
     repeated = sum(plain.count(mark) for mark in "*+-?")

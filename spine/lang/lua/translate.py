@@ -14,7 +14,7 @@ from spine.lang.lua.expressions import Expression, Expressions
 from spine.lang.lua.facts import Facts
 from spine.lang.lua.lexer import SyntaxFault, tokens
 
-_LONGEST = 1024 * 1024
+_LONGEST = 256 * 1024
 """Bytes of a program."""
 _OURS = "SMLKAV"
 """Functions that translated code calls: joinable, modulo, length, with_keys, assign and the
@@ -32,10 +32,10 @@ class Translated(NamedTuple):
     """Why it is not known to be cheap; empty if it is."""
 
 
-def translate(source: str) -> Translated:
+def translate(source: str, longest: int = _LONGEST) -> Translated:
     """Translate a source of bytes. Raises SyntaxFault."""
-    if len(source) > _LONGEST:
-        raise SyntaxFault(1, f"the program is longer than {_LONGEST} bytes")
+    if len(source) > longest:
+        raise SyntaxFault(1, f"the program is longer than {longest} bytes")
     try:
         parser = _Statements(tokens(source))
         code = parser.chunk()

@@ -4,7 +4,9 @@ local byte, char, find, sub, match = string.byte, string.char, string.find, stri
 local gsub, gmatch = string.gsub, string.gmatch
 local error, type, select, floor, max, min = error, type, select, math.floor, math.max, math.min
 
-local QUICK = 1e6 -- steps of the worst case up to which LuaJIT's matcher is let loose
+-- Steps of the worst case up to which LuaJIT's matcher is let loose. Where a pattern has at most
+-- one repetition, the worst case is rare and the steps are short.
+local QUICK, QUICK_LINEAR = 1e7, 1e8
 local REMEMBERED = 500
 
 -- ------------------------------------------------------------------------- what a pattern costs
@@ -35,7 +37,7 @@ local function study(pattern)
   local text = gsub(pattern, "%%(.)", function(c) -- gopher-lua has no %f and no %g
     if c == "f" or c == "g" then return c end
   end)
-  local at, power, factor = 1, 0, 1
+  local at, power, factor = 1, 0, #text + 1
   if sub(text, 1, 1) == "^" then at = 2 else power = 1 end
   while at <= #text do
     local c = sub(text, at, at)
@@ -60,8 +62,8 @@ local function study(pattern)
 end
 
 local function is_quick(studied, size)
-  return studied.power <= 1 and studied.factor <= 64
-    or studied.factor * size ^ studied.power <= QUICK
+  local steps = studied.factor * size ^ studied.power
+  return steps <= (studied.power <= 1 and QUICK_LINEAR or QUICK)
 end
 
 -- ------------------------------------------------------------------------- a matcher in Lua

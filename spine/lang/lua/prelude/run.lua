@@ -7,7 +7,7 @@ return function(values, patterns, sprintf, translate)
     date = os.date, time = os.time, tostring = tostring, tonumber = tonumber, getmetatable = getmetatable,
     rep = string.rep, sort = table.sort, unpack = unpack, resume = coroutine.resume,
     wrap = coroutine.wrap, create = coroutine.create, insert = table.insert, gsub = string.gsub,
-    seed = math.randomseed, random = math.random,
+    used = collectgarbage, seed = math.randomseed, random = math.random,
   }
   local type, error, select, rawget, rawset, next = type, error, select, rawget, rawset, next
   local floor, find, sub, format, byte, char = math.floor, string.find, string.sub, string.format,
@@ -18,7 +18,7 @@ return function(values, patterns, sprintf, translate)
   -- ----------------------------------------------------------------------- limits
 
   local STEP = 1000
-  local killed, steps, most_steps, deadline
+  local killed, steps, most_steps, most_bytes, deadline
   local KILLED = {}
 
   local function kill(why)
@@ -37,7 +37,7 @@ return function(values, patterns, sprintf, translate)
     if killed then return true end
     if type(err) == "string" and find(err, "not enough memory", 1, true) then
       killed = "it used too much memory"
-    elseif err == "OUTPUT" then
+    elseif err == values.TOO_MUCH then
       killed = "it returned too much"
     end
     return killed ~= nil
@@ -134,7 +134,10 @@ return function(values, patterns, sprintf, translate)
     return native.tostring(value)
   end
 
+  local LONGEST_NUMBER = 1000 -- to trim a longer text could take long
+
   local function read_number(given, radix)
+    if #given > LONGEST_NUMBER then return nil end
     local trimmed = native.gsub(native.gsub(given, "^[ \t\n]+", ""), "[ \t\n]+$", "")
     if find(trimmed, ".", 1, true) then
       if find(trimmed, "^[+-]?%d*%.?%d*[eE]?[+-]?%d*$") then return native.tonumber(trimmed) end
@@ -206,11 +209,9 @@ return function(values, patterns, sprintf, translate)
 
   function base.setfenv(which, env)
     table_(env, 2, "setfenv")
-    if type(which) == "number" then
-      if which < 1 then fail("the environment of a thread cannot be changed") end
-      which = which + 1
-    elseif not offered_environment(native.getfenv(which)) then
-      fail("the environment of this function cannot be changed")
+    if type(which) == "number" then which = which + 1 end
+    if which == 1 or not offered_environment(native.getfenv(which)) then
+      fail("this environment cannot be changed")
     end
     program_environment.own[env] = true
     local changed = native.setfenv(which, env) -- no tail call: levels count
@@ -229,8 +230,15 @@ return function(values, patterns, sprintf, translate)
   local HEX = {}
   for n = 0, 255 do HEX[char(n)] = format("%02x", n) end
 
+  local SPARE = 2 ^ 20
+
   function base.loadstring(source)
-    local ok, answer = native.pcall(translate, (native.gsub(text(source, 1, "loadstring"), ".", HEX)))
+    source = text(source, 1, "loadstring")
+    -- outside of Lua nothing may lack memory: that would end the process
+    if native.used("count") * 1024 + SPARE + #source * 20 > most_bytes then
+      kill("it used too much memory")
+    end
+    local ok, answer = native.pcall(translate, (native.gsub(source, ".", HEX)))
     if not ok or type(answer) ~= "string" then return nil, "the program cannot be read" end
     if sub(answer, 1, 1) ~= "+" then return nil, sub(answer, 2) end
     local f, problem = compile(sub(answer, 2))
@@ -272,7 +280,9 @@ return function(values, patterns, sprintf, translate)
   function string_.reverse(s) return string.reverse(text(s, 1, "reverse")) end
 
   function string_.rep(s, n)
-    return native.rep(text(s, 1, "rep"), int(n, 2, "rep"))
+    s, n = text(s, 1, "rep"), int(n, 2, "rep")
+    if #s * n >= 2 ^ 31 then kill("it used too much memory") end
+    return native.rep(s, n)
   end
 
   local function cased(ascii, letters)
@@ -459,16 +469,32 @@ return function(values, patterns, sprintf, translate)
     end))
   end
 
-  local coroutine_ = { status = coroutine.status, running = coroutine.running, yield = coroutine.yield }
-  coroutine_.create = native.create
-  function coroutine_.resume(...) return passed(native.resume(...)) end
+  local DEEPEST = 100 -- coroutines within coroutines: each takes a piece of the C stack
+  local depth = 0
+
+  local function resumed(...)
+    depth = depth - 1
+    return passed(...)
+  end
+
+  local function resume(co, ...)
+    if depth >= DEEPEST then fail("coroutines are nested too deeply") end
+    depth = depth + 1
+    return resumed(native.resume(co, ...))
+  end
+
+  local coroutine_ = {
+    create = native.create, resume = resume, running = coroutine.running,
+    status = coroutine.status, yield = coroutine.yield,
+  }
+
   function coroutine_.wrap(f)
     local co = native.create(f)
     local function unwrap(ok, ...)
       if not ok then error((...), 0) end
       return ...
     end
-    return function(...) return unwrap(passed(native.resume(co, ...))) end
+    return function(...) return unwrap(resume(co, ...)) end
   end
 
   local libraries = {
@@ -581,11 +607,11 @@ return function(values, patterns, sprintf, translate)
     return printable
   end
 
-  local function run(program, names, event, most, limit, seconds, seed)
+  local function run(program, names, event, most, limit, seconds, bytes, seed)
     local env = environment(names, event)
     program_environment = { env = env, own = {} }
     native.setfenv(program, env)
-    killed, steps, most_steps = nil, 0, limit
+    killed, steps, most_steps, most_bytes, depth = nil, 0, limit, bytes, 0
     if seed then native.seed(seed) end
     if limit > 0 then
       deadline = native.clock() + seconds

@@ -180,11 +180,12 @@ local function quoted(text)
 end
 
 local DEEPEST = 150
+local TOO_MUCH = {} -- an error: what is returned is longer than it may be
 local parts, count, room
 
 local function put(text)
   room = room - #text
-  if room < 0 then error("OUTPUT", 0) end
+  if room < 0 then error(TOO_MUCH, 0) end
   count = count + 1
   parts[count] = text
 end
@@ -203,7 +204,7 @@ local function write_table(t, depth)
   if depth > DEEPEST then error("what is returned is nested too deeply", 0) end
   local highest = size(t)
   if highest > 0 then
-    if highest * 2 > room then error("OUTPUT", 0) end
+    if highest * 2 > room then error(TOO_MUCH, 0) end
     for index = 1, highest do
       put(index == 1 and "[" or ",")
       write(rawget(t, index), depth)
@@ -254,6 +255,6 @@ end
 return {
   float_text = float_text, number_text = number_text, joinable = joinable, modulo = modulo,
   size = size, length = length, assign = assign, assign_raw = assign_raw, with_keys = with_keys,
-  next_key = next_key, is_index = is_index, to_json = to_json,
+  TOO_MUCH = TOO_MUCH, next_key = next_key, is_index = is_index, to_json = to_json,
   forget = function() orders, parts = {}, nil end,
 }
