@@ -18,12 +18,33 @@ BLOCKS = [
 ]
 
 
-def test_every_example_passes_lint():
-    reading = read([ROOT / "examples"])
+FOLDERS = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
+SENSORS = ROOT / "examples" / "sensors"
+QUOTE = re.compile(r"<!-- examples/(\S+) -->\n+```ya?ml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+QUOTED = [(name, block) for page in PAGES for name, block in QUOTE.findall(page.read_text())]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_example_passes_lint(folder: Path):
+    reading = read([folder])
     found = check(reading, Setting()).findings
 
-    assert len(reading.objects) >= 9
+    assert reading.objects
     assert not [str(f) for f in found if f.severity == "error"]
+
+
+def test_every_example_of_a_sensor_has_cases():
+    names = {path.name.removesuffix(".yaml") for path in SENSORS.glob("*.yaml")}
+    tried = {name.removesuffix(".tocsin-test") for name in names if "." in name}
+
+    assert {name for name in names if "." not in name} - tried == {"shop"}
+
+
+@pytest.mark.parametrize(("name", "block"), QUOTED, ids=[name for name, _ in QUOTED])
+def test_what_a_page_quotes_is_the_example_that_is_tried(name: str, block: str):
+    text = (ROOT / "examples" / name).read_text()
+
+    assert block.strip() in text
 
 
 @pytest.mark.parametrize("block", BLOCKS)
