@@ -17,7 +17,7 @@ from sensor.firing import Firing
 from sensor.globs import fits
 from sensor.hints import hints_of_body, hints_of_path, is_there
 from sensor.looks import compile_looks
-from sensor.parameters import Parameter, ParameterSource, PayloadEntry, compile_source
+from sensor.parameters import Parameter, ParameterSource, PayloadEntry, explain_source
 from sensor.plan import Plan, PlannedTrigger
 from sensor.reason import Finding
 from sensor.spec import Dependency, SensorTrigger
@@ -233,27 +233,16 @@ def _parameter(
     src = entry.src
     trace = ParameterTrace(place=dotted(path), dest=entry.dest, source=_source(src))
     try:
-        value = compile_source(src)(events if isinstance(events, Firing) else Firing(events))
+        origin = explain_source(src)(events if isinstance(events, Firing) else Firing(events))
     except ParameterError as exc:
         return msgspec.structs.replace(trace, fault=exc.message, hints=_of_source(src, events))
-    if value is None:
+    if origin is None:
         note = f"left out: there is no event of {_near(src.dependency_name, names)}"
         return msgspec.structs.replace(trace, note=note)
-    note, hints = _default(src, events)
-    return msgspec.structs.replace(trace, value=value.text, note=note, hints=hints)
-
-
-def _default(src: ParameterSource, events: Mapping[str, Event]) -> tuple[str, tuple[str, ...]]:
-    """Say why the default was taken, by asking the source as it were without one."""
-    keys = (src.data_key, src.data_template, src.context_key, src.context_template)
-    if src.value is None or not any(keys):
-        return "", ()
-    try:
-        if compile_source(src.model_copy(update={"value": None}))(events) is not None:
-            return "", ()
-    except ParameterError as exc:
-        return f"the default, as {exc.message}", _of_source(src, events)
-    return f"the default, as there is no event of {src.dependency_name}", ()
+    taken = {"value": "the default", "event": "the whole event"}.get(origin.field, origin.field)
+    note = f"{taken}, as {'; '.join(origin.notes)}" if origin.notes else ""
+    hints = _of_source(src, events) if origin.notes else ()
+    return msgspec.structs.replace(trace, value=origin.value.text, note=note, hints=hints)
 
 
 def _of_source(src: ParameterSource, events: Mapping[str, Event]) -> tuple[str, ...]:

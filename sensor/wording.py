@@ -171,22 +171,42 @@ def clock(moment: float) -> str:
 def deed(action: Action) -> str:
     """Return what an action does, as the words after `would`."""
     content = action.content
-    if action.kind == "http":
-        url = masked_url(str(content.get("url", "")))
-        return f"send {content.get('method', '')} {url}{_size(content)}"
-    if action.kind == "log":
-        lines = content.get("lines", [])
-        return f"log {len(lines)} event{'' if len(lines) == 1 else 's'}"
+    match action.kind:
+        case "http":
+            url = masked_url(str(content.get("url", "")))
+            return f"send {content.get('method', '')} {url}{_size(content)}"
+        case "log":
+            return f"log {plural(len(content.get('lines', [])), 'event')}"
+        case "nats":
+            return f"publish to {content.get('subject', '')}{_size(content)}"
+        case "k8s" | "argoWorkflow":
+            return f"{content.get('operation', 'do')} {_object(content)}"
     return f"do {action.kind}"
 
 
+def plural(number: int, word: str) -> str:
+    """Return `1 event` or `2 events`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def _size(content: Mapping[str, Any]) -> str:
-    body = content.get("body")
+    body = content.get("body") or content.get("payload")
     return (
-        f" with {len(body.encode(errors='replace'))} bytes"
+        f" with {plural(len(body.encode(errors='replace')), 'byte')}"
         if isinstance(body, str) and body
         else ""
     )
+
+
+def _object(content: Mapping[str, Any]) -> str:
+    """Return kind, namespace and name of an object, as kubectl would be told."""
+    made = content.get("object")
+    if not isinstance(made, Mapping):
+        return "the object of its source"
+    metadata = made.get("metadata") or {}
+    name = metadata.get("name") or f"{metadata.get('generateName', '')}…"
+    namespace = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
+    return f"{made.get('kind', 'object')} {namespace}{name}"
 
 
 # ---------------------------------------------------------------------------- secrets
@@ -201,6 +221,8 @@ def masked(value: Any, name: str = "") -> Any:
     What is in an action is no secret, only where one is; but a manifest may have one written out
     in a header or a URL.
     """
+    if name == "object":
+        return _masked_object(value)
     if isinstance(value, Mapping):
         reference = _reference(value, name)
         return reference or {key: masked(item, str(key)) for key, item in value.items()}
@@ -209,6 +231,18 @@ def masked(value: Any, name: str = "") -> Any:
     if isinstance(value, str) and any(word in name.lower() for word in _PRIVATE):
         return MASK if value else value
     return masked_url(value) if isinstance(value, str) and name == "url" else value
+
+
+def _masked_object(value: Any) -> Any:
+    """Return a Kubernetes object; of a Secret the keys alone."""
+    if not isinstance(value, Mapping) or value.get("kind") != "Secret":
+        return value
+    hidden = {
+        part: dict.fromkeys(value[part], MASK)
+        for part in ("data", "stringData")
+        if isinstance(value.get(part), Mapping)
+    }
+    return {**value, **hidden}
 
 
 def _reference(value: Mapping[str, Any], name: str) -> str:

@@ -14,7 +14,7 @@ import orjson
 from delivery.action import Action
 from sensor.evaluate import due
 from sensor.replay import TIME, Replay, Told, replaying
-from sensor.wording import fires, masked, readable, sentence
+from sensor.wording import fires, readable, sentence
 from spine.errors import ConfigError
 from spine.event import JSON, Event
 from spine.runtime import seconds
@@ -181,8 +181,7 @@ def came(outcome: Outcome) -> dict[str, Any]:
         return {"refused": outcome.text.removeprefix("did not fire: ")}
     return {
         "want": [
-            {"trigger": one.trigger, "content": _opened(masked(one.content))}
-            for one in outcome.actions
+            {"trigger": one.trigger, "content": _opened(one.content)} for one in outcome.actions
         ]
     }
 

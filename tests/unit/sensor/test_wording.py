@@ -125,3 +125,37 @@ def test_a_deed_tells_what_goes_where() -> None:
     content = {"method": "PUT", "url": "http://a:b@x/", "body": "{}"}
     action = Action(key="k", sensor="s", trigger="t", kind="http", content=content)
     assert deed(action) == "send PUT http://a:***@x/ with 2 bytes"
+
+
+DEEDS = [
+    ("nats", {"subject": "a.b", "body": "x"}, "publish to a.b with 1 byte"),
+    (
+        "k8s",
+        {"operation": "create", "object": {"kind": "Pod", "metadata": {"generateName": "a-"}}},
+        "create Pod a-…",
+    ),
+    (
+        "argoWorkflow",
+        {
+            "operation": "submit",
+            "object": {"kind": "W", "metadata": {"name": "a", "namespace": "n"}},
+        },
+        "submit W n/a",
+    ),
+    ("k8s", {"operation": "delete", "source": {}}, "delete the object of its source"),
+    ("slack", {}, "do slack"),
+]
+
+
+@pytest.mark.parametrize(("kind", "content", "words"), DEEDS)
+def test_deeds_of_other_kinds(kind: str, content: dict[str, Any], words: str) -> None:
+    assert deed(Action(key="k", sensor="s", trigger="t", kind=kind, content=content)) == words
+
+
+def test_of_an_object_that_is_a_secret_the_keys_are_shown() -> None:
+    pod = {"kind": "Pod", "spec": {"env": [{"name": "n", "key": "k"}], "token": "t"}}
+    assert masked({"object": pod}) == {"object": pod}
+    made = {"kind": "Secret", "data": {"a": "eA=="}, "stringData": {"b": "x"}}
+    assert masked({"object": made}) == {
+        "object": {"kind": "Secret", "data": {"a": "***"}, "stringData": {"b": "***"}}
+    }
