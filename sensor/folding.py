@@ -129,8 +129,7 @@ class Folder:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keeper.clean(), name="bodies of events that have fired")
             await self._start()
-            if self._gathering:
-                group.create_task(self._tidy(), name="parts that nobody names")
+            group.create_task(self._tidy(), name="what an older replica left behind")
             await self._fold_on()
 
     async def _fold_on(self) -> None:
@@ -320,9 +319,10 @@ class Folder:
                 await self._settle(self._keeper.state, forgotten)
 
     async def _tidy(self) -> None:
-        """Delete what a crash left behind, once it is known that nobody needs it."""
+        """Do once more, a while later, what replicas of an older generation made undone."""
         with suppress(BusError):
             await self._keeper.sweep_parts()
+            await self._flush()
 
     async def _flush(self) -> None:
         """Fire what triggers hold that had `debounce` or `batch` before the Sensor was edited."""

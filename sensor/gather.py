@@ -111,6 +111,8 @@ class Gather:
 
     def due(self, held: Gathering) -> float:
         """Return when a gathering fires without any further event."""
+        if not is_of(self, held):
+            return 0.0
         return min(held.last + self.quiet, held.first + self.longest)
 
     def add(self, held: Gathering | None, one: Gathered, at: float) -> Gathering:
@@ -140,6 +142,11 @@ class Gather:
     def fits(self, held: Gathering, one: Gathered, room: int) -> bool:
         """Return whether there is room for one more event."""
         return not self.batch or held.size + one.size <= room
+
+
+def is_of(gather: Gather | None, held: Gathering) -> bool:
+    """Return whether events were gathered as a trigger does it now, and not before an edit."""
+    return gather is not None and gather.batch == held.batch
 
 
 def compile_gather(debounce: Debounce | None, batch: Batch | None) -> Gather | None:

@@ -75,6 +75,11 @@ def seal(gathering: Gathering, key: str) -> Gathering:
     return msgspec.structs.replace(gathering, loose=(), sealed=(*gathering.sealed, part))
 
 
+def apart(held: Gathering) -> list[Gathering]:
+    """Return each event by itself: its trigger no longer acts on them in the way it did."""
+    return [Gathering(False, 0.0, 0.0, 0, 1, one.size, (one,)) for one in held.events()]
+
+
 # ---------------------------------------------------------------------------- firing
 
 

@@ -12,8 +12,8 @@ from delivery.action import Action, action_key
 from sensor.decision import Decision, EventFault, TriggerVerdict
 from sensor.dependencies import Seen, is_json
 from sensor.firing import Firing
-from sensor.gather import NEVER, Gather, crowded, oldest
-from sensor.gathering import Gathered, Gathering, element, firing_of
+from sensor.gather import NEVER, Gather, crowded, is_of, oldest
+from sensor.gathering import Gathered, apart, element, firing_of
 from sensor.mark import Mark
 from sensor.plan import Plan, PlannedTrigger
 from sensor.resets import forget, is_late
@@ -159,39 +159,27 @@ class Triggering:
         """Fire what is due, and what a trigger holds that gathers no more."""
         for planned in self._plan.triggers.values():
             state, gather = self.decision.state.of(planned.name), planned.gather
-            if not state.gathered:
-                continue
-            if gather is None:
-                self._keep(planned, self._scatter(planned, state))
-                continue
-            due = [key for key, held in state.gathered.items() if gather.due(held) <= self._now]
+            due = [
+                key
+                for key, held in state.gathered.items()
+                if gather is None or gather.due(held) <= self._now
+            ]
             for key in due:
                 state = self._release(planned, state, key)
             if due:
                 self._keep(planned, state)
 
-    def _scatter(self, planned: PlannedTrigger, state: TriggerState) -> TriggerState:
-        """Fire each event that is held by itself: its trigger acts on single events by now."""
-        events = [one for held in state.gathered.values() for one in held.events()]
-        alone = {
-            f"{one.dependency}/{message_id(one.event)}": Gathering(False, 0.0, 0.0, 0, 1, 0, (one,))
-            for one in events
-        }
-        state = msgspec.structs.replace(state, gathered=alone)
-        for key in alone:
-            state = self._release(planned, state, key)
-        return state
-
     def _release(
         self, planned: PlannedTrigger, state: TriggerState, name: str, early: str = ""
     ) -> TriggerState:
         """Fire what is held for a key."""
-        held = state.gathered[name]
+        held, released = state.gathered[name], dict(state.released)
         gathered = {key: other for key, other in state.gathered.items() if key != name}
-        events, ids, newest = firing_of(held)
-        key = action_key(self._plan.name, planned.name, ids)
-        fired = self._fire(planned, newest, events, key, gathered=held.count, early=early)
-        released = {**state.released, key: held} if fired else state.released
+        for one in [held] if is_of(planned.gather, held) else apart(held):
+            events, ids, newest = firing_of(one)
+            key = action_key(self._plan.name, planned.name, ids)
+            if self._fire(planned, newest, events, key, gathered=one.count, early=early):
+                released[key] = one
         return msgspec.structs.replace(state, gathered=gathered, released=released)
 
     # ------------------------------------------------------------------------ firing

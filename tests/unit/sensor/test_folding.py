@@ -314,6 +314,19 @@ async def test_an_edit_that_takes_the_batch_away_fires_what_was_held(bus, target
     assert await bus.store(STATE).keys("s.t") == []
 
 
+async def test_an_older_replica_may_hold_events_for_a_while_after_an_edit(bus, target) -> None:
+    async with replica(bus, BATCH), replica(bus, holding("n")):
+        await asyncio.sleep(5)
+        for n in range(20):
+            await bus.publish(event(n))
+        await settled(bus)
+    async with replica(bus, holding("n")):
+        await asyncio.sleep(90)
+    each = [n for one in fired(target) for n in (one if isinstance(one, list) else [one])]
+    assert sorted(each) == list(range(20))
+    assert await bus.store(STATE).keys("s.t") == []
+
+
 async def test_what_cannot_be_made_of_a_batch_is_one_dead_letter(bus, target) -> None:
     broken, mended = holding("7.n", batch={"duration": "30s"}), holding(batch={"duration": "30s"})
     async with replica(bus, broken):

@@ -267,6 +267,16 @@ def test_what_a_trigger_holds_that_no_longer_gathers_fires() -> None:
     assert unfinished(holding(), decided.state)[0] == decided.actions
 
 
+def test_what_was_held_before_an_edit_is_not_mixed_with_what_comes_after() -> None:
+    stream = Stream(batch(count=9))
+    stream.come(0, number(1))
+    stream.come(1, number(2))
+    stream.plan = debounce()
+    assert stream.due < 0
+    assert stream.come(2, number(3)) == [{"n": 1}, {"n": 2}]
+    assert stream.wait(12) == [{"n": 3}]
+
+
 def test_a_false_if_drops_what_was_held() -> None:
     made = batch(count=1)
     (planned,) = made.triggers.values()
