@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from delivery.action import Action, action_key
+from delivery.dead import reason
 from sensor.decision import Decision, EventFault, TriggerVerdict
 from sensor.dependencies import Seen, is_json
 from sensor.firing import Firing
@@ -178,7 +179,12 @@ class Triggering:
         for one in [held] if is_of(planned.gather, held) else apart(held):
             events, ids, newest = firing_of(one)
             key = action_key(self._plan.name, planned.name, ids)
-            if self._fire(planned, newest, events, key, gathered=one.count, early=early):
+            try:
+                fired = self._fire(planned, newest, events, key, gathered=one.count, early=early)
+            except Exception as exc:  # noqa: BLE001 -- a bug met in one firing ends that one only
+                self._fault(planned, newest, events, key, exc)
+                fired = True
+            if fired:
                 released[key] = one
         return msgspec.structs.replace(state, gathered=gathered, released=released)
 
@@ -221,10 +227,11 @@ class Triggering:
         return True
 
     def _fault(
-        self, planned: PlannedTrigger, name: str, events: Firing, key: str, exc: ParameterError
+        self, planned: PlannedTrigger, name: str, events: Firing, key: str, exc: Exception
     ) -> None:
-        self.decision.faults.append(fault_of(planned, exc, key, events))
-        verdict = TriggerVerdict(planned.name, "Faulted", name, message=str(exc))
+        fault = fault_of(planned, exc, key, events)
+        self.decision.faults.append(fault)
+        verdict = TriggerVerdict(planned.name, "Faulted", name, message=fault.message)
         self.decision.triggers.append(verdict)
 
     def _keep(self, planned: PlannedTrigger, state: TriggerState) -> None:
@@ -250,10 +257,11 @@ def action_of(planned: PlannedTrigger, events: Firing, key: str) -> tuple[Action
     return msgspec.structs.replace(action, fallback=fallback), ""
 
 
-def fault_of(planned: PlannedTrigger, exc: ParameterError, key: str, events: Firing) -> EventFault:
+def fault_of(planned: PlannedTrigger, exc: Exception, key: str, events: Firing) -> EventFault:
     """Return what is said of a firing whose action cannot be made."""
+    code, text, _ = reason(exc)
     place = f"triggers.{planned.name}"
-    return EventFault(place, exc.code, str(exc), "", planned.name, dict(events), key)
+    return EventFault(place, code, text, "", planned.name, dict(events), key)
 
 
 def _events(saved: Mapping[str, Saved]) -> dict[str, Event]:

@@ -347,6 +347,29 @@ async def test_what_cannot_be_made_of_a_batch_is_one_dead_letter(bus, target) ->
     assert await dead(bus) == []
 
 
+async def test_a_bug_in_one_firing_stops_nothing_else(bus, target) -> None:
+    made = holding(batch={"count": 2, "duration": "30s"})
+    (planned,) = made.triggers.values()
+    right = planned.content
+
+    def content(events):
+        if b"13" in events["a"].data:
+            raise ZeroDivisionError("a bug")
+        return right(events)
+
+    object.__setattr__(planned, "content", content)
+    async with replica(bus, made):
+        await bus.publish(event(13))
+        await asyncio.sleep(60)
+        for n in (1, 2, 13, 14, 3, 4):
+            await bus.publish(event(n, data=b'{"n":%d,"again":1}' % n) if n != 13 else event(130))
+        await settled(bus)
+        await asyncio.sleep(60)
+    assert fired(target) == [[1, 2], [3, 4]]
+    letters = [entry.letter for entry in await dead(bus)]
+    assert [(one.code, one.message) for one in letters] == [("Bug", "ZeroDivisionError: a bug")] * 2
+
+
 async def test_many_events_are_stored_in_parts_and_leave_nothing(bus, target) -> None:
     made = holding(batch={"count": 1_000})
     async with replica(bus, made):
