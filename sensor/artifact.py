@@ -1,8 +1,8 @@
 """Where the object that a trigger makes is written down.
 
-`resource` and `inline` stand in the Sensor itself: they are read when it is planned. `configmap`
-and `file` are read whenever the action is done, so that a changed one counts at once. `url`,
-`s3` and `git` have their fields checked; fetching them comes with a later release.
+`resource` and `inline` stand in the Sensor itself: they are read when it is planned. `configmap`,
+`file` and `url` are read whenever the action is done, so that a changed one counts at once. `s3`
+and `git` have their fields checked; fetching them comes with a later release.
 
 A text is one document, YAML or JSON. It is read by the rules of YAML 1.1, as in Argo Events:
 `yes` is true, `012` is ten, and of several documents the first counts.
@@ -40,12 +40,12 @@ class FileArtifact(Model):
 
 
 class UrlArtifact(Model):
-    """A document behind a URL; fetching it comes with a later release."""
+    """A document behind a URL, up to 512 KiB; TOCSIN_EGRESS may name the hosts that are allowed."""
 
     path: Name
     """Its URL."""
-    verify_cert: Flag = False
-    """Whether the server must prove who it is."""
+    verify_cert: Flag = True
+    """Whether the server must prove who it is; Argo Events asks for that only where it is set."""
 
 
 class S3Bucket(Model):
@@ -136,7 +136,7 @@ class GitArtifact(Model):
         return path
 
 
-_LATER = ("s3", "url", "git")
+_LATER = ("s3", "git")
 _ORDER = ("s3", "inline", "file", "url", "git", "configmap", "resource")
 """Of several sources the first counts."""
 
@@ -153,7 +153,7 @@ class ArtifactLocation(Model):
     file: FileArtifact | None = None
     """File, read whenever the action is done."""
     url: UrlArtifact | None = None
-    """Document behind a URL; comes with a later release."""
+    """Document behind a URL, fetched whenever the action is done."""
     s3: S3Artifact | None = None
     """Object of S3; comes with a later release."""
     git: GitArtifact | None = None

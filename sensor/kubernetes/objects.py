@@ -9,6 +9,7 @@ import orjson
 
 from sensor.artifact import document_of
 from sensor.changes import put_changes
+from sensor.kubernetes.fetching import fetch
 from spine.errors import ConfigError, ParameterError, TriggerError
 from spine.kube import Kube, Resource
 from spine.secrets import ConfigMapRef, Secrets
@@ -39,18 +40,18 @@ async def target_of(
 
     Raises TriggerError for what cannot be read now, and ConfigError for a kind nobody serves.
     """
-    made = content["object"] if "object" in content else _fetched(content, secrets)
+    made = content["object"] if "object" in content else await _fetched(content, secrets)
     resource = await kube.discovery.kind(made.get("apiVersion", ""), made["kind"])
     metadata = made.get("metadata") or {}
     place = (metadata.get("namespace") or namespace) if resource.namespaced else ""
     return Target(made, resource, place, metadata.get("name") or "")
 
 
-def _fetched(content: Mapping[str, Any], secrets: Secrets) -> dict[str, Any]:
+async def _fetched(content: Mapping[str, Any], secrets: Secrets) -> dict[str, Any]:
     """Read the source of an object and put the settled values into it."""
     source = content["source"]
     try:
-        document = put_changes(_read(source, secrets), content.get("changes", ()))
+        document = put_changes(await _read(source, secrets), content.get("changes", ()))
         made = orjson.loads(document)
     except (ConfigError, ParameterError, orjson.JSONDecodeError) as exc:
         raise TriggerError(f"reading the object: {exc}") from exc
@@ -59,12 +60,17 @@ def _fetched(content: Mapping[str, Any], secrets: Secrets) -> dict[str, Any]:
     return made
 
 
-def _read(source: Mapping[str, Any], secrets: Secrets) -> bytes:
+async def _read(source: Mapping[str, Any], secrets: Secrets) -> bytes:
     if "configmap" in source:
         return document_of(secrets.config_map(ConfigMapRef(**source["configmap"])), "configmap")
-    path = source["file"]["path"]
+    if "url" in source:
+        verify = source["url"].get("verifyCert", True)
+        return document_of(await fetch(source["url"]["path"], verify=verify), "url")
+    return document_of(_file(source["file"]["path"]), "file")
+
+
+def _file(path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"reading source file {path}: {exc}") from exc
-    return document_of(text, "file")

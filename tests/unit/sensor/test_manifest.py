@@ -93,7 +93,6 @@ BAD = [
     ({"inline": ""}, "it is no map"),
     ({"resource": {"apiVersion": "v1"}}, "it has no kind"),
     ({"resource": {"kind": 5}}, "it has no kind"),
-    ({"url": {"path": "https://x"}}, "url: known but not built yet"),
     ({"s3": {"bucket": {"name": "b"}}}, "s3: known but not built yet"),
     ({"git": {"url": "u", "filePath": "a.yaml"}}, "git: known but not built yet"),
 ]
