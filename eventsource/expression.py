@@ -12,14 +12,15 @@ There, an event on which the expression fails is dropped without a trace. Here a
 needs a value which this payload does not have, as `body.pull_request.number > 3` of a push, does
 not pass, and its reason is told; payloads of several shapes at one endpoint are an everyday matter.
 Any other failure, such as a result that is no bool, says that expression and payload do not belong
-together: it raises EventError, and the event is set aside instead of lost.
+together: it raises FilterError, and the event is set aside instead of lost.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from eventsource import jsonpath
-from spine.errors import EventError
+from spine.errors import FilterError
 from spine.lang import EvaluationError, exprlang, gojson
 from spine.lang.exprlang.builtins import SIGNATURES
 from spine.lang.exprlang.json import compact, measure, read_json
@@ -35,9 +36,10 @@ class Refusal(NamedTuple):
 
 
 Check = Callable[[bytes], Refusal | None]
-"""Returns why a payload is not sent on, None if it is. Raises EventError."""
+"""Returns why a payload is not sent on, None if it is. Raises FilterError."""
 
 
+@lru_cache(maxsize=256)
 def compile_filter(expression: str) -> Check:
     """Compile the expression of a filter. Raises ConfigError for what can never work."""
     program = exprlang.compile(expression, "1.15", _functions(expression))
@@ -60,8 +62,8 @@ def compile_filter(expression: str) -> Check:
     return check
 
 
-def _fault(expression: str, why: str) -> EventError:
-    return EventError(
+def _fault(expression: str, why: str) -> FilterError:
+    return FilterError(
         f"filtering with {expression!r:.200}: {why}", hint="try it with: tocsin eval expr"
     )
 

@@ -19,9 +19,16 @@ from typing import NoReturn
 from delivery.dead import DeadLetter, dead_letter
 from delivery.lease import Lease
 from eventbus.bus import LEASES, STATE, Bus, Topic
-from eventsource.source import Emit, Origin, Payload, Source
+from eventsource.source import Emit, EventSourceFilter, Origin, Payload, Source
 from eventsource.spec import EventSourceSpec
-from spine.errors import BusError, ConfigError, ConflictError, EventError, RemoteError
+from spine.errors import (
+    BusError,
+    ConfigError,
+    ConflictError,
+    EventError,
+    FilterError,
+    RemoteError,
+)
 from spine.event import (
     ORIGIN_SOURCE,
     ORIGIN_SUBJECT,
@@ -160,17 +167,7 @@ def _emitter(bus: Bus, metrics: SourceMetrics, source: Source, env: Env) -> Emit
     name, event_name, kind = env.object, env.name, source.type
     extra = {"eventName": event_name, "eventSourceType": kind}
     debugging = partial(log.isEnabledFor, logging.DEBUG)
-
-    async def publish(event: Event) -> None:
-        if source.answers:
-            return await bus.publish(event)
-        for wait in PATIENCE.waits():
-            try:
-                return await bus.publish(event)
-            except BusError as exc:
-                log.debug("publishing again", extra={**extra, "error": str(exc)})
-            await asyncio.sleep(wait)
-        return await bus.publish(event)
+    judge = _gate(source, event_name, metrics)
 
     async def emit(
         payload: Payload,
@@ -180,17 +177,24 @@ def _emitter(bus: Bus, metrics: SourceMetrics, source: Source, env: Env) -> Emit
         origin: Origin | None = None,
     ) -> None:
         began = perf_counter()
+        data = payload.encode()
+        passes = judge is None or judge(data)
+        if passes is False:
+            return
         event = Event(
             id=id or new_id(),
             source=name,
             type=kind,
             subject=event_name,
             time=time or datetime.now(UTC),
-            data=payload.encode(),
+            data=data,
             extensions=_extensions(origin) if origin else {},
         )
+        if passes is not True:
+            await _set_aside(bus, event, passes)
+            return
         try:
-            await publish(event)
+            await _publish(bus, event, source, extra)
         except BusError as exc:
             metrics.send_failed(event_name)
             found = {**extra, "eventID": event.id, "error": str(exc)}
@@ -207,6 +211,31 @@ def _emitter(bus: Bus, metrics: SourceMetrics, source: Source, env: Env) -> Emit
             log.debug("Succeeded to publish an event", extra={**extra, "eventID": event.id})
 
     return emit
+
+
+async def _publish(bus: Bus, event: Event, source: Source, extra: dict[str, str]) -> None:
+    """Publish an event, with patience where nobody waits who could be told to come again."""
+    if source.answers:
+        return await bus.publish(event)
+    for wait in PATIENCE.waits():
+        try:
+            return await bus.publish(event)
+        except BusError as exc:
+            log.debug("publishing again", extra={**extra, "error": str(exc)})
+        await asyncio.sleep(wait)
+    return await bus.publish(event)
+
+
+def _gate(
+    source: Source, event: str, metrics: SourceMetrics
+) -> Callable[[bytes], bool | FilterError] | None:
+    """Return what judges the payloads of a source; some kinds have filters of their own shape."""
+    found = getattr(source, "filter", None)
+    if not isinstance(found, EventSourceFilter):
+        return None
+    from eventsource.gate import Gate
+
+    return Gate(event, found.expression, metrics).judge
 
 
 def _extensions(origin: Origin) -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import field_validator
 
+from spine.errors import ConfigError
 from spine.model import Model
 from spine.runtime import Env
 
@@ -57,18 +58,21 @@ class Emit(Protocol):
 class EventSourceFilter(Model):
     """Which events are sent on."""
 
-    expression: str = ""
-    """An expr-lang expression over the payload that gives a bool."""
+    expression: str
+    """An expr-lang expression over the payload that gives a bool, such as
+    `body.action == "opened"`; the event is sent on where it is true."""
 
     @field_validator("expression")
     @classmethod
-    def _not_built(cls, expression: str) -> str:
-        if expression:
-            msg = (
-                "filter expressions of event sources are known and not built yet"
-                " (filter in the Sensor: dependencies[].filters.data or exprs)"
-            )
-            raise ValueError(msg)
+    def _compiles(cls, expression: str) -> str:
+        from eventsource.expression import compile_filter
+
+        if not expression.strip():
+            raise ValueError("it is empty, and Argo Events sends no event on: leave filter away")
+        try:
+            compile_filter(expression)
+        except ConfigError as exc:
+            raise ValueError(str(exc)) from exc
         return expression
 
 

@@ -98,6 +98,11 @@ class SourceMetrics:
             "Requests that were refused, by HTTP status.",
             (*of_event, "status"),
         )
+        self._filtered = counter(
+            "tocsin_source_events_filtered_total",
+            "Events that the filter of the event source did not let pass: false or MissingValue.",
+            (*of_event, "reason"),
+        )
         self._duration = _Bound(
             Summary(
                 "argo_events_event_processing_duration_milliseconds",
@@ -138,6 +143,10 @@ class SourceMetrics:
     def processing_failed(self, event: str) -> None:
         """Count an event that failed before it came to the bus."""
         self._processing_failed[event].inc()
+
+    def filtered(self, event: str, reason: str) -> None:
+        """Count an event that the filter did not let pass."""
+        self._filtered[event, reason].inc()
 
     def rejected(self, event: str, status: int) -> None:
         """Count a refused request."""

@@ -204,28 +204,6 @@ def computed(compute: Callable[[Any, Any], Any]) -> Callable[[Code, Code], Code]
     return lambda left, right: lambda frame: compute(left(frame), right(frame))
 
 
-def greater(left: Code, right: Code) -> Code:
-    """Return `a > b`."""
-    less = operators.less
-
-    def run(frame: Frame) -> bool:
-        a, b = left(frame), right(frame)
-        return less(b, a)
-
-    return run
-
-
-def greater_or_equal(left: Code, right: Code) -> Code:
-    """Return `a >= b`."""
-    at_most = operators.less_or_equal
-
-    def run(frame: Frame) -> bool:
-        a, b = left(frame), right(frame)
-        return at_most(b, a)
-
-    return run
-
-
 BINARY: dict[str, Callable[[Code, Code], Code]] = {
     "and": both,
     "or": either,
@@ -239,8 +217,8 @@ BINARY: dict[str, Callable[[Code, Code], Code]] = {
     "**": computed(operators.power),
     "<": computed(operators.less),
     "<=": computed(operators.less_or_equal),
-    ">": greater,
-    ">=": greater_or_equal,
+    ">": computed(operators.greater),
+    ">=": computed(operators.greater_or_equal),
 }
 
 

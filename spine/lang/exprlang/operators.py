@@ -1,6 +1,7 @@
 """Operators between values that are only known when a program runs."""
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,10 +26,10 @@ from spine.lang.gotime import method
 _NUMBERS = frozenset([int, float, Byte, Int])
 
 
-def mismatch(operator: str, left: Any, right: Any) -> EvaluationError:
+def mismatch(name: str, left: Any, right: Any) -> EvaluationError:
     """Return what is wrong with two operands."""
     fault = MissingValue if left is None or right is None else EvaluationError
-    return fault(f"{shown(left)} {operator} {shown(right)} is not possible")
+    return fault(f"{shown(left)} {name} {shown(right)} is not possible")
 
 
 # ---------------------------------------------------------------------------- equality
@@ -94,27 +95,27 @@ def contained(item: Any, items: Any, equals: Callable[[Any, Any], bool]) -> bool
 # ---------------------------------------------------------------------------- order
 
 
-def less(left: Any, right: Any) -> bool:
-    """Return whether a value is less than another. Raises EvaluationError."""
-    a, b = left.__class__, right.__class__
-    if a in _NUMBERS and b in _NUMBERS:
-        return bool(float(left) < float(right)) if a is not b else bool(left < right)
-    if a is b and a in _ORDERED:
-        return bool(left < right)
-    raise mismatch("<", left, right)
-
-
 _ORDERED = frozenset([str, Time, Duration])
 
 
-def less_or_equal(left: Any, right: Any) -> bool:
-    """Return whether a value is at most another. Raises EvaluationError."""
-    a, b = left.__class__, right.__class__
-    if a in _NUMBERS and b in _NUMBERS:
-        return bool(float(left) <= float(right)) if a is not b else bool(left <= right)
-    if a is b and a in _ORDERED:
-        return bool(left <= right)
-    raise mismatch("<=", left, right)
+def _ordering(name: str, holds: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
+    """Return an operator on numbers, texts, times or durations. It raises EvaluationError."""
+
+    def run(left: Any, right: Any) -> bool:
+        a, b = left.__class__, right.__class__
+        if a is b and (a in _NUMBERS or a in _ORDERED):
+            return bool(holds(left, right))
+        if a in _NUMBERS and b in _NUMBERS:
+            return bool(holds(float(left), float(right)))
+        raise mismatch(name, left, right)
+
+    return run
+
+
+less = _ordering("<", operator.lt)
+less_or_equal = _ordering("<=", operator.le)
+greater = _ordering(">", operator.gt)
+greater_or_equal = _ordering(">=", operator.ge)
 
 
 # ---------------------------------------------------------------------------- arithmetic
@@ -171,9 +172,9 @@ def multiply(left: Any, right: Any) -> Any:
 _SCALED = frozenset([int, float, Byte, Int, Duration])
 
 
-def _floats(operator: str, left: Any, right: Any) -> tuple[float, float]:
+def _floats(name: str, left: Any, right: Any) -> tuple[float, float]:
     if left.__class__ not in _NUMBERS or right.__class__ not in _NUMBERS:
-        raise mismatch(operator, left, right)
+        raise mismatch(name, left, right)
     above: Any = left
     below: Any = right
     return float(above), float(below)

@@ -39,7 +39,7 @@ def read(**raw: Any) -> tuple[Calendar, list[str]]:
         ({"interval": "5s", "exclusionDates": ["EXDATE:20240315T103000Z,"]}, "'' is no date"),
         ({"interval": "5s", "exclusionDates": ["tomorrow"]}, "'tomorrow' is no date"),
         ({"interval": "5s", "persistence": {"catchup": {"maxDuration": "1d"}}}, "duration '1d'"),
-        ({"interval": "5s", "filter": {"expression": "true"}}, "known and not built yet"),
+        ({"interval": "5s", "filter": {"expression": "true &&"}}, "it ends too early"),
         ({"shedule": "0 0 * * *", "interval": "5s"}, "unknown field (did you mean schedule)"),
     ],
 )

@@ -108,10 +108,13 @@ def test_payload_size_must_be_positive():
 
 
 def test_filter():
-    assert hook(filter={})[1] == []
-    assert hook(filter={"expression": ""})[1] == []
-    with pytest.raises(InvalidModel, match="known and not built yet"):
-        hook(filter={"expression": "body.a == 1"})
+    assert hook(filter={"expression": "body.a == 1"})[1] == []
+    with pytest.raises(InvalidModel, match="required field is missing"):
+        hook(filter={})
+    with pytest.raises(InvalidModel, match="it is empty, and Argo Events sends no event on"):
+        hook(filter={"expression": " "})
+    with pytest.raises(InvalidModel, match=r"column 9: no function is called uper \(did you mean"):
+        hook(filter={"expression": "true && uper(body.a)"})
 
 
 # ---------------------------------------------------------------------------- payloads
