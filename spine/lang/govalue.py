@@ -29,6 +29,11 @@ class Strings(list[str]):
     __slots__ = ()
 
 
+NIL_LIST: list[object] = []
+NIL_STRINGS = Strings()
+"""Go's nil lists: those which functions give that found nothing. JSON writes them as null."""
+
+
 class Ints(list[int]):
     """Go's `[]int`."""
 

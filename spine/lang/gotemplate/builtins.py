@@ -162,7 +162,7 @@ _JS = {
 def _js_letter(letter: str) -> str:
     if letter in _JS:
         return _JS[letter]
-    if letter < " " or not letter.isprintable():
+    if letter < " " or not (letter.isprintable() or "\ud800" <= letter <= "\udfff"):
         code = ord(letter)
         return f"\\u{code:04X}"
     return letter

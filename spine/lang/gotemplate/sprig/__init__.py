@@ -18,13 +18,13 @@ from spine.lang.gotemplate.sprig import (
     numbers,
     patterns,
     places,
-    versions,
+    semver,
     words,
 )
 
 _AREAS = (
     *(words, cases, patterns, numbers, lists, maps),
-    *(defaults, dates, encodings, places, chance, versions),
+    *(defaults, dates, encodings, places, chance, semver),
 )
 
 _SHALLOW = frozenset(

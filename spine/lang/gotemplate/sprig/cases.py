@@ -73,19 +73,22 @@ def _swapcase(text: str) -> str:
 
 
 def _class(letter: str) -> str:
-    """Return U for a capital, l for a small letter, O for another letter, N, C, P."""
+    """Return what a letter is.
+
+    U is a capital, l a small letter, N a number, C or S what connects, P punctuation, O all else.
+    """
     if letter in _CONNECTORS:
-        return "C"
+        return "S" if letter == " " else "C"
     if letter.isupper() or letter.istitle():
         return "U"
     if letter.islower():
         return "l"
     category = unicodedata.category(letter)[0]
-    return "O" if category == "L" else "N" if category == "N" else "P"
+    return category if category in {"N", "P"} else "O"
 
 
 _WORDS = re.compile(
-    r"C|P+|N+l[lN]*?(?=N*(?:[^lN]|$))N*|U+(?=Ul)|U?l+|U+|O+|N+",
+    r"[CS]|P[PC]*|N+l[lN]*?(?=N*(?:[^lN]|$))N*|U+(?=Ul)|U?l+|U+|O+|N+",
 )
 
 
@@ -94,7 +97,15 @@ def _pieces(text: str) -> Iterator[tuple[str, str]]:
     classes = "".join(map(_class, text))
     for match in _WORDS.finditer(classes):
         found = match[0]
-        kind = found[0] if found[0] in "CP" else "N" if found.strip("N") == "" else "w"
+        kind = (
+            "C"
+            if found == "S"
+            else found[0]
+            if found[0] in "CP"
+            else "N"
+            if found.strip("N") == ""
+            else "w"
+        )
         yield text[match.start() : match.end()], kind
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from spine.lang import EvaluationError, gojson
 from spine.lang.gotime import RFC3339_NANO, Time
-from spine.lang.govalue import clean, decode, encode, type_name
+from spine.lang.govalue import NIL_LIST, NIL_STRINGS, clean, decode, encode, type_name
 
 # ---------------------------------------------------------------------------- JSON
 
@@ -21,12 +21,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return None if _is_nil(value) else [_plain(item) for item in value]
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, str):
         return clean(value)
     return int(value) if isinstance(value, int) else _written(value)
+
+
+def _is_nil(value: list[Any]) -> bool:
+    return value is NIL_LIST or value is NIL_STRINGS
 
 
 def _written(value: Any) -> str:
@@ -119,7 +123,7 @@ def _fault_64(data: bytes) -> int:
             if place == 2 and len(group) < 4:  # noqa: PLR2004 -- a group
                 return len(data)
             if place == 2 and group[3][1] != _PAD:  # noqa: PLR2004 -- a group
-                return at
+                return group[3][0] - 1
             return letters[start + 4][0]
         if len(group) < 4:  # noqa: PLR2004 -- a group
             return len(data) - len(group)
@@ -128,31 +132,31 @@ def _fault_64(data: bytes) -> int:
 
 def _b32dec(text: str) -> str:
     data = encode(text).translate(None, b"\r\n")
-    fault = _fault_32(data)
+    pad = data.find(_PAD)
+    end = len(data) if pad < 0 else pad - pad % 8 + 8
+    fault = _fault_32(data, end if pad >= 0 else 0)
     if fault >= 0:
         return f"illegal base32 data at input byte {fault}"
-    return decode(base64.b32decode(data))
+    return decode(base64.b32decode(data[:end]))
 
 
-def _fault_32(data: bytes) -> int:
-    """Return the offset that Go names for what is no base32, -1 if it is."""
-    for start in range(0, len(data), 8):
-        group = data[start : start + 8]
-        for place, byte in enumerate(group):
-            if byte in _LETTER_32:
-                continue
-            last = start + 8 >= len(data)
-            if byte != _PAD or place < 2 or not last:  # noqa: PLR2004 -- two letters make a byte
-                return start + place
-            if len(group) < 8:  # noqa: PLR2004 -- a group
-                return len(data)
-            wrong = next((i for i in range(place + 1, 8) if group[i] != _PAD), None)
-            if wrong is not None:
-                return start + wrong - 1
-            return start + place if place in {1, 3, 6} else -1
-        if len(group) < 8:  # noqa: PLR2004 -- a group
-            return start
-    return -1
+def _fault_32(data: bytes, end: int) -> int:
+    """Return the offset that Go names for what is no base32, -1 if it is.
+
+    `end` is the offset behind the group with the first padding, 0 where there is none.
+    """
+    at = next((at for at, byte in enumerate(data) if byte not in _LETTER_32), None)
+    if at is None:
+        return len(data) - len(data) % 8 if len(data) % 8 else -1
+    place, rest = at % 8, data[at + 1 :]
+    if data[at] != _PAD or place < 2 or len(rest) >= 8:  # noqa: PLR2004 -- two letters make a byte
+        return at
+    if len(data) < end:
+        return len(data)
+    wrong = next((i for i in range(at + 1, end) if data[i] != _PAD), None)
+    if wrong is not None:
+        return wrong - 1
+    return at if place in {3, 6} else -1
 
 
 def _digest(name: str) -> Callable[[str], str]:

@@ -6,7 +6,7 @@ from typing import Any
 from spine.lang import EvaluationError
 from spine.lang.gotemplate.runtime import bounded
 from spine.lang.gotemplate.sprig.numbers import to_whole
-from spine.lang.govalue import Lists, type_name
+from spine.lang.govalue import NIL_LIST, Lists, type_name
 
 
 def _listed(value: Any, what: str) -> list[Any]:
@@ -96,6 +96,12 @@ def _has(needle: Any, haystack: Any) -> bool:
     return any(equal(needle, item) for item in items)
 
 
+def _none(value: Any) -> list[Any]:
+    """Return what is left of a list without elements. Raises EvaluationError."""
+    _listed(value, "the rest")
+    return NIL_LIST
+
+
 def _slice(value: Any, *bounds: Any) -> Any:
     items = _listed(value, "slice")
     if not items:
@@ -112,7 +118,7 @@ def _concat(*lists: Any) -> list[Any]:
     for value in lists:
         out.extend(_listed(value, "concat"))
         bounded(len(out))
-    return out
+    return out or NIL_LIST
 
 
 def _compact(value: Any) -> list[Any]:
@@ -127,9 +133,13 @@ _PLAIN: list[tuple[str, str, Callable[..., Any]]] = [
     ("compact", "any", _compact),
     ("first", "any", _first),
     ("has", "any any", _has),
-    ("initial", "any", lambda value: list(_listed(value, "initial")[:-1])),
+    (
+        "initial",
+        "any",
+        lambda value: list(_listed(value, "initial")[:-1]) if value else _none(value),
+    ),
     ("last", "any", _last),
-    ("rest", "any", lambda value: list(_listed(value, "rest")[1:])),
+    ("rest", "any", lambda value: list(_listed(value, "rest")[1:]) if value else _none(value)),
     ("reverse", "any", lambda value: list(reversed(_listed(value, "reverse")))),
     ("slice", "any ...any", _slice),
     ("uniq", "any", _uniq),

@@ -121,13 +121,13 @@ _Operation = Callable[[Decimal, Decimal], Decimal]
 
 def _folded(operation: _Operation) -> Callable[..., float]:
     def fold(*values: Any) -> float:
-        return float(reduce(operation, map(_decimal, values)))
+        return float(reduce(operation, map(_decimal, values))) + 0.0  # no decimal is -0
 
     return fold
 
 
 def _addf(*values: Any) -> float:
-    return float(reduce(_CONTEXT.add, map(_decimal, values), Decimal(0)))
+    return float(reduce(_CONTEXT.add, map(_decimal, values), Decimal(0))) + 0.0
 
 
 def _whole_float(value: Any, rounded: Callable[[float], int]) -> float:
@@ -146,7 +146,8 @@ def _round(value: Any, places: int, *least: float) -> float:
     if not math.isfinite(digit):
         return math.nan if math.isinf(power) else digit / power
     up = math.modf(digit)[0] >= limit
-    return float(math.ceil(digit) if up else math.floor(digit)) / power
+    whole_digit = float(math.ceil(digit) if up else math.floor(digit))
+    return (whole_digit or math.copysign(0.0, digit)) / power
 
 
 # ---------------------------------------------------------------------------- ranges

@@ -6,12 +6,12 @@ from typing import Any
 
 from spine.errors import ConfigError
 from spine.lang import EvaluationError, regex
-from spine.lang.govalue import Strings, clean
+from spine.lang.govalue import NIL_STRINGS, Strings, clean
 
 
 def _compiled(pattern: str) -> regex.Pattern:
     try:
-        return regex.compile(clean(pattern))
+        return regex.compile(pattern)
     except ConfigError as exc:
         raise EvaluationError(str(exc)) from exc
 
@@ -34,7 +34,8 @@ def _find(pattern: str, text: str) -> str:
 
 def _find_all(pattern: str, text: str, count: int) -> Strings:
     matches = _compiled(pattern).matches(clean(text))
-    return Strings(m.groups[0] or "" for m in islice(matches, None if count < 0 else int(count)))
+    most = None if count < 0 else int(count)
+    return Strings(m.groups[0] or "" for m in islice(matches, most)) or NIL_STRINGS
 
 
 def _replace(pattern: str, text: str, by: str) -> str:
@@ -46,7 +47,7 @@ def _replace_literal(pattern: str, text: str, by: str) -> str:
 
 
 def _split(pattern: str, text: str, count: int) -> Strings:
-    return Strings(_compiled(pattern).split(clean(text), count))
+    return Strings(_compiled(pattern).split(clean(text), count)) or NIL_STRINGS
 
 
 _BOTH: list[tuple[str, str, Callable[..., Any]]] = [

@@ -51,7 +51,9 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
 _BAD_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_HOST = re.compile(r"(?:\[[^\]]*\]|[^\[\]]*?)(?::[0-9]*)?")
+_HOST = re.compile(r"(?:\[[^\]]*\]|(?:[^\[\]]*:)?[^\[\]:]*)(?::[0-9]*)?")
+_PORT = re.compile(r":[^\]:]*[^\]:0-9][^\]:]*$")
+_HOST_PERCENT = re.compile(r"%(?!25)[0-7]")
 _BAD_HOST = re.compile(r'[ "<>\\^`{|}\x00-\x1f]')
 _USERINFO = re.compile(r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*")
 _IN_PATH = "/$&+,:;=@-_.~!*'()"
@@ -103,8 +105,10 @@ def _authority(text: str) -> tuple[str, str]:
     if at and not _USERINFO.fullmatch(userinfo):
         raise ValueError("invalid userinfo")
     match = _HOST.fullmatch(host)
-    if match is None:
+    if match is None or _PORT.search(host):
         raise ValueError(f'invalid port or brackets in host "{host}"')
+    if _HOST_PERCENT.search(host):
+        raise ValueError("invalid URL escape in host name")
     bad = _BAD_HOST.search(host.replace("<", "").replace(">", "").replace('"', ""))
     if bad is not None:
         raise ValueError(f'invalid character "{bad[0]}" in host name')
@@ -172,7 +176,7 @@ def _url_join(given: dict[str, Any] | None) -> str:
 def _located(scheme: str, userinfo: str, host: str, path: str) -> str:
     text = ""
     if scheme or host or userinfo:
-        if host or path.startswith("//") or userinfo:
+        if host or path or userinfo:
             text = "//"
         if userinfo:
             text += userinfo + "@"

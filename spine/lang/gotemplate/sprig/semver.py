@@ -118,58 +118,60 @@ def _constraint(match: re.Match[str]) -> _Holds:
     """Return the check of one comparison; a prerelease passes only where it names one too."""
     operator = _NAMES.get(match["operator"], match["operator"])
     given = [match["major"], match["minor"], match["patch"]]
-    known = next((i for i, part in enumerate(given) if part is None or part in _WILD), 3)
-    rest = match["rest"]
-    wanted = Version(".".join([*map(str, given[:known]), *["0"] * (3 - known)]) + rest)
-    any_patch = known < 3  # noqa: PLR2004 -- major, minor, patch
+    known = next((i for i, part in enumerate(given) if part is None or part in _WILD), _PARTS)
+    wanted = Version(".".join([*given[:known], *["0"] * (_PARTS - known)]) + match["rest"])
     holds = _HOLDS[operator](wanted, known)
-
-    def check(version: Version) -> bool:
-        if version.prerelease and not wanted.prerelease:
-            return False
-        return holds(version)
-
-    return check if any_patch or not wanted.prerelease else holds
+    if wanted.prerelease or (operator == "!=" and known == _PARTS):
+        return holds
+    return lambda version: not version.prerelease and holds(version)
 
 
-def _below(version: Version, wanted: Version, known: int) -> bool:
-    """Say whether a version agrees with the parts that are given."""
+_PARTS = 3
+"""Major, minor, patch."""
+
+
+def _agrees(version: Version, wanted: Version, known: int) -> bool:
+    """Say whether a version has the parts that are given."""
     return version.numbers[:known] == wanted.numbers[:known]
 
 
 def _equal(wanted: Version, known: int) -> _Holds:
-    if known < 3:  # noqa: PLR2004 -- major, minor, patch
+    if known < _PARTS:
         return _tilde(wanted, known)
     return lambda version: version == wanted
 
 
 def _not_equal(wanted: Version, known: int) -> _Holds:
-    if known < 3:  # noqa: PLR2004 -- major, minor, patch
-        return lambda version: not _below(version, wanted, known)
+    if 0 < known < _PARTS:
+        return lambda version: not _agrees(version, wanted, known)
     return lambda version: version != wanted
 
 
 def _greater(wanted: Version, known: int) -> _Holds:
-    if known < 3:  # noqa: PLR2004 -- major, minor, patch
+    if 0 < known < _PARTS:
         return lambda version: version.numbers[:known] > wanted.numbers[:known]
     return lambda version: version > wanted
 
 
 def _at_most(wanted: Version, known: int) -> _Holds:
-    if known < 3:  # noqa: PLR2004 -- major, minor, patch
-        return lambda version: version.numbers[:known] <= wanted.numbers[:known]
-    return lambda version: version <= wanted
+    if known == _PARTS:
+        return lambda version: version <= wanted
+    parts = known or 2
+    return lambda version: version.numbers[:parts] <= wanted.numbers[:parts]
 
 
 def _tilde(wanted: Version, known: int) -> _Holds:
+    if known == _PARTS and not any(wanted.numbers):
+        return lambda version: version >= wanted
     agree = min(known, 2)
-    return lambda version: version >= wanted and _below(version, wanted, agree)
+    return lambda version: version >= wanted and _agrees(version, wanted, agree)
 
 
 def _caret(wanted: Version, known: int) -> _Holds:
     """Allow what leaves the first number that is not zero."""
-    agree = next((i + 1 for i in range(known) if wanted.numbers[i]), known)
-    return lambda version: version >= wanted and _below(version, wanted, agree)
+    given = known or _PARTS
+    agree = next((i + 1 for i in range(given) if wanted.numbers[i]), given)
+    return lambda version: version >= wanted and _agrees(version, wanted, agree)
 
 
 _HOLDS: dict[str, Callable[[Version, int], _Holds]] = {
