@@ -106,7 +106,8 @@ DECISIONS_KEPT = "TOCSIN_DECISIONS"
 """Environment variable that says which decisions are kept: `off`, `all`, or how many of each
 outcome in a second."""
 DECISIONS_PER_SECOND = 10
-"""The same where nothing is said: less than a thousandth of a processor, measured."""
+"""The same where nothing is said. Measured, an event that leaves none costs half a microsecond,
+and one that leaves one some fifty, most of it on its way to the bus."""
 
 
 class Sampling:

@@ -4,6 +4,7 @@ An event in a file may be a CloudEvent, a line of `tocsin tail -o json`, or just
 """
 
 import json
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventbus.bus import EVENTS, Bus, Message
+from sensor.globs import fits
 from sensor.plan import Plan
 from spine.errors import ConfigError, EventError
 from spine.event import Event, decode
@@ -120,7 +122,7 @@ def read_event(text: str, sensor: Read, given: Attributes) -> Event:
     dependency, equals, file = text.partition("=")
     if equals and dependency in sensor.plan.dependencies:
         topic = sensor.plan.dependencies[dependency].topic
-        given = given._replace(source=_concrete(topic.source), name=_concrete(topic.name))
+        given = given._replace(source=concrete(topic.source), name=concrete(topic.name))
     else:
         file = text
     return event_of(_content(file), sensor, given, what=file)
@@ -193,9 +195,10 @@ def _bare(data: bytes, sensor: Read, given: Attributes, what: str) -> Event:
 def _topic(plan: Plan, given: Attributes, what: str) -> tuple[str, str]:
     """Return whose event it is: as it is said, or that of the one dependency that may be meant."""
     topics = [
-        (_concrete(d.topic.source), _concrete(d.topic.name))
+        (given.source or concrete(d.topic.source), given.name or concrete(d.topic.name))
         for d in plan.dependencies.values()
-        if given.source in {"", d.topic.source} and given.name in {"", d.topic.name}
+        if (not given.source or fits(d.topic.source, given.source))
+        and (not given.name or fits(d.topic.name, given.name))
     ]
     if given.source and given.name:
         return given.source, given.name
@@ -209,8 +212,11 @@ def _topic(plan: Plan, given: Attributes, what: str) -> tuple[str, str]:
     )
 
 
-def _concrete(name: str) -> str:
-    return name.replace("*", "any")
+def concrete(pattern: str) -> str:
+    """Return a name that a pattern means: itself, where it is none."""
+    name = re.sub(r"\{([^{},]*)[^{}]*\}", r"\1", pattern)
+    name = re.sub(r"\[([^!\]])[^\]]*\]", r"\1", name)
+    return name.replace("?", "x").replace("*", "any")
 
 
 # ---------------------------------------------------------------------------- events of a bus

@@ -19,7 +19,7 @@ from spine.errors import ConfigError
 from spine.event import JSON, Event
 from spine.runtime import seconds
 from tocsin.cases import Case, File, GivenEvent, WantedAction
-from tocsin.explaining import Attributes, event_of
+from tocsin.explaining import Attributes, concrete, event_of
 from tocsin.report import plural
 
 TICKS = 1_000
@@ -87,9 +87,7 @@ def _event(file: File, given: GivenEvent, number: int, clock: float) -> Event:
                 hint=f"there are {names}",
             )
         topic = dependency.topic
-        attributes = attributes._replace(
-            source=topic.source.replace("*", "any"), name=topic.name.replace("*", "any")
-        )
+        attributes = attributes._replace(source=concrete(topic.source), name=concrete(topic.name))
     what = f"{number} of {file.path}"
     if given.file:
         try:

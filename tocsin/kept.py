@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import msgspec
 
+from delivery.dead import Entry, list_dead
 from delivery.report import Decided, Report
 from delivery.subjects import DECIDED, sensor_of, token
 from eventbus.bus import DECISIONS, EVENTS, Bus, ReaderInfo
@@ -146,7 +147,8 @@ def _nothing(question: Question, reader: ReaderInfo) -> str:
     text += "" if question.since == "all" else f" since {question.since} ago"
     waiting = reader.pending + reader.in_flight
     if waiting:
-        return f"{text}: {plural(waiting, 'event')} wait to be read: is it running?"
+        wait = "waits" if waiting == 1 else "wait"
+        return f"{text}: {plural(waiting, 'event')} {wait} to be read (is it running?)"
     return f"{text}: it has read all that there is"
 
 
@@ -158,6 +160,11 @@ async def _of_event(bus: Bus, question: Question, reader: ReaderInfo) -> bool:
     event, sequence = stored.event, stored.message.sequence
     if question.file:
         return await _again(question, stored)
+    if (dead := await _dead(bus, question.sensor, sequence)) is not None:
+        letter = dead.letter
+        place = f" {letter.place}" if letter.place else ""
+        click.echo(f"event {event.id} is dead letter {dead.sequence}:{place} {letter.message}")
+        return True
     name = f"{event.source}/{event.subject}"
     text = f"event {event.id} of {name} came at {_clock(stored.message.stored)}"
     if not _reads(reader.subjects, stored.message.subject):
@@ -171,6 +178,14 @@ async def _of_event(bus: Bus, question: Question, reader: ReaderInfo) -> bool:
         )
     click.echo(text, err=True)
     return False
+
+
+async def _dead(bus: Bus, sensor: str, sequence: int) -> Entry | None:
+    """Return the dead letter that a Sensor made of an event, None if it made none."""
+    async for entry in list_dead(bus, component="sensor", object=sensor):
+        if entry.letter.sequence == sequence:
+            return entry
+    return None
 
 
 def _reads(subjects: Sequence[str], subject: str) -> bool:

@@ -6,9 +6,21 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sensor.evaluate import evaluate
+from sensor.plan import compile_plan
+from sensor.replay import Told
+from sensor.spec import SensorSpec
+from sensor.state import EMPTY
+from sensor.wording import sentence
 from spine.errors import ConfigError
+from spine.event import Event
+from spine.manifest import read_text
+from spine.model import load
 from tocsin.cli import cli
+from tocsin.tree import Tree, as_json
 
 SENSOR = """\
 apiVersion: argoproj.io/v1alpha1
@@ -56,6 +68,11 @@ spec:
   triggers:
     - template: {name: join, conditions: a && b, log: {}}
 """
+
+
+PLAN = compile_plan(
+    "till", "ns", load(SensorSpec, read_text(SENSOR.encode(), "s").of("Sensor")[0].raw["spec"])
+)
 
 
 def explain(folder: Path, *words: str, sensor: str = SENSOR, stdin: str | None = None) -> Result:
@@ -207,3 +224,40 @@ def test_a_program_that_does_not_end_is_stopped(tmp_path: Path, monkeypatch) -> 
     result = explain(tmp_path, "-e", write(tmp_path, CLOUD), sensor=endless)
     assert result.exit_code == 1
     assert "did not fire: evaluating event '7'" in result.output.splitlines()[-1]
+
+
+def test_data_alone_takes_a_name_that_a_pattern_means(tmp_path: Path) -> None:
+    sensor = SENSOR.replace("eventName: orders", 'eventName: "order{s,ed}-*"')
+    result = explain(tmp_path, "-e", write(tmp_path, CLOUD["data"]), sensor=sensor)
+    assert "of shop/orders-any" in result.output
+    assert result.exit_code == 0, result.output
+    named = explain(tmp_path, "-e", write(tmp_path, {}), "--name", "ordered-7", sensor=sensor)
+    assert "of shop/ordered-7" in named.output
+    other = explain(
+        tmp_path, "-e", write(tmp_path, {}), "--source", "shop", "--name", "x", sensor=sensor
+    )
+    assert other.output.splitlines()[-1].endswith("(dependency order: eventName)")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["body", "total", "id", "vip"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+BODIES = st.none() | st.binary(max_size=20) | JSON.map(lambda value: json.dumps(value).encode())
+
+
+@given(BODIES, st.sampled_from(["orders", "other"]))
+def test_whatever_comes_the_tree_and_the_last_line_can_be_made(data, name: str) -> None:
+    event = Event(id="1", source="shop", type="webhook", subject=name, data=data)
+    decided = evaluate(PLAN, EMPTY, event, 0.0, trace=True)
+    told = Told(event, 0.0, decided)
+    assert all(Tree(PLAN).lines(told))
+    assert sentence(decided, event).startswith(("fired: ", "did not fire: "))
+    assert json.dumps(as_json(told))
+    plain = evaluate(PLAN, EMPTY, event, 0.0)
+    assert [d.passed for d in plain.dependencies] == [d.passed for d in decided.dependencies]
+    assert plain.actions == decided.actions
