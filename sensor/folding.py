@@ -97,7 +97,9 @@ class Folder:
         self._plan, self._decide, self._outlets, self._clock = plan, decide, outlets, clock
         self._keeper = Keeper(plan, store, outlets.floor)
         self._heads = frozenset(self._keeper.heads)
-        self._gathering = [name for name in self._heads if plan.triggers[name].gather is not None]
+        self._gathering = frozenset(
+            name for name in self._heads if plan.triggers[name].gather is not None
+        )
         self._done: dict[str, set[str]] = {name: set() for name in self._heads}
         """Firings that are on the bus, and still in the stored state."""
         self._queue: list[_Waiting] = []
@@ -139,7 +141,8 @@ class Folder:
             try:
                 if self._gathering and self._ticks.looks():
                     await self._look()
-                await self._round(batch)
+                if batch or any(self._done.values()) or self._due() <= self._ticks.now():
+                    await self._round(batch)
                 failures = 0
             except BusError as exc:
                 failures += 1
@@ -205,13 +208,12 @@ class Folder:
 
     async def _fold(self, batch: Sequence[_Waiting]) -> _Owed:
         """Evaluate events in order and what time brings, and store what they change."""
-        attempt = 0
+        attempt, ticked = 0, _Owed()
         while True:
             await self._keeper.load()
             self._elsewhere.clear()
             state, changed = self._finished()
             state, changed = await self._evaluate(batch, state, changed)
-            ticked = _Owed()
             if self._gathering and due(self._plan, state) <= (now := self._ticks.now()):
                 ticked.decision = tick(self._plan, state, now)
                 state, changed = ticked.decision.state, changed | ticked.decision.changed

@@ -123,6 +123,29 @@ async def test_nothing_is_written_while_nothing_happens(bus, target) -> None:
     assert writes == []
 
 
+async def test_a_replica_reads_little_of_what_another_one_holds(bus, target) -> None:
+    """Only a value in each look, and none of the events, while nothing is due."""
+    made = holding(batch={"count": 1_000})
+    async with replica(bus, made) as idle:
+        store, read = bus.store(STATE), []
+        get = store.get
+
+        async def counted(key):
+            read.append(key)
+            return await get(key)
+
+        idle._gate.close()  # it takes no events
+        async with replica(bus, made):
+            await asyncio.sleep(1)
+            store.get = counted
+            for n in range(600):
+                await bus.publish(event(n, data=b'{"n":%d,"x":"%s"}' % (n, b"x" * 300)))
+                await asyncio.sleep(0.1)
+    assert len([key for key in read if "part" in key]) == 0
+    assert len(read) < 60
+    assert fired(target) == []
+
+
 async def test_what_is_held_survives_a_restart(bus, target) -> None:
     async with replica(bus, BATCH):
         for n in range(3):
@@ -282,6 +305,41 @@ async def test_a_survivor_that_ran_all_the_time(bus, target) -> None:
         assert now() - began < 15
         await asyncio.sleep(20)
     assert fired(target) == [[1]]
+
+
+class Rival:
+    """A store in which somebody else writes one key just before every other write to it."""
+
+    def __init__(self, store, key: str) -> None:
+        self.store, self.key, self.times = store, key, 0
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    async def put(self, key, value, *, revision):
+        found = await self.store.get(key)
+        self.times += key == self.key
+        if key == self.key and found is not None and self.times % 2:
+            await self.store.put(key, found[0], revision=found[1])
+        return await self.store.put(key, value, revision=revision)
+
+
+@pytest.mark.parametrize("rival", ["s.t", "s.u"])
+async def test_triggers_that_are_due_at_once_do_not_lose_each_other(
+    bus, target, monkeypatch, rival
+) -> None:
+    """One of them is written, the other one must be decided again."""
+    use_targets(monkeypatch, {"t": target, "u": target})
+    entries = [trigger(name, batch={"duration": "30s"}) for name in "tu"]
+    right = bus.store
+    busy = Rival(right(STATE), rival)
+    bus.store = lambda name: busy if name == STATE else right(name)
+    async with replica(bus, plan([dependency("a")], entries)):
+        for n in range(6):
+            await bus.publish(event(n))
+            await asyncio.sleep(32)
+            assert len(target.done) == 2 * (n + 1)
+    assert busy.times > 12
 
 
 async def test_the_bus_is_away_when_something_is_due(bus, target, caplog) -> None:
