@@ -305,3 +305,56 @@ async def test_sources_that_are_read_when_it_is_done(scene, tmp_path):
     with pytest.raises(TriggerError, match="reading source file") as caught:
         await scene.sender.send(msgspec.structs.replace(made, content=content, key="k2"), 1)
     assert not caught.value.permanent
+
+
+async def test_what_admission_denies_is_refused_with_its_words(scene, cluster):
+    root = "/apis/admissionregistration.k8s.io/v1"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"]}
+    rule |= {"resources": ["configmaps"]}
+    policy = {
+        "metadata": {"name": "no-forbidden"},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [
+                {
+                    "expression": "!has(object.data) || !('forbidden' in object.data)",
+                    "message": "forbidden is not welcome",
+                }
+            ],
+        },
+    }
+    binding = {
+        "metadata": {"name": "no-forbidden"},
+        "spec": {"policyName": "no-forbidden", "validationActions": ["Deny"]},
+    }
+    cluster.call("POST", f"{root}/validatingadmissionpolicies", policy)
+    cluster.call("POST", f"{root}/validatingadmissionpolicybindings", binding)
+    try:
+        async with asyncio.timeout(30):  # a policy takes a moment to count
+            for number in range(1000):
+                try:
+                    await scene.do("create", config_map(f"n{number}", forbidden="1"), f"k{number}")
+                except TriggerError as exc:
+                    denied = exc
+                    break
+                await asyncio.sleep(0.1)
+    finally:
+        for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+            cluster.call("DELETE", f"{root}/{kind}/no-forbidden")
+    assert "forbidden is not welcome" in str(denied)
+    assert denied.permanent
+
+
+async def test_a_namespace_that_is_being_deleted(scene, cluster):
+    held = config_map("held")
+    held["metadata"]["finalizers"] = ["tocsin.test/held"]
+    await scene.do("create", held)
+    cluster.call("DELETE", f"/api/v1/namespaces/{scene.space}")
+    try:
+        with pytest.raises(TriggerError, match="is being terminated") as caught:
+            await scene.do("create", config_map("late"), "k2")
+        assert caught.value.permanent
+        assert (await scene.do("delete", config_map("none"), "k3")).startswith("found no")
+    finally:
+        maps = await scene.kube.discovery.kind("v1", "ConfigMap")
+        await scene.kube.patch(maps, "held", b'{"metadata":{"finalizers":null}}', scene.space)
