@@ -10,7 +10,6 @@ lowest first. Only one process may read the durable meanwhile; a lease sees to t
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from eventbus.bus import Bus, Handle, Message, Reader
 from spine.errors import BusError
@@ -44,7 +43,8 @@ class InOrder:
         begin: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus, self._handle, self._in_flight = bus, handle, in_flight
-        self._reader = replace(reader, ack_wait=ACK_WAIT)
+        self._reader = reader
+        """With an `ack_wait` of ACK_WAIT, as all who name this durable must say."""
         self._begin = begin
         """Called when nothing is in hand, before any message is."""
         self._number = 0

@@ -6,9 +6,10 @@ waits for the target when it is back.
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from delivery.action import Sender
+from delivery.inorder import ACK_WAIT
 from delivery.order import Chains
 from delivery.policy import Bucket, RateLimit, Retry
 from delivery.subjects import FALLBACK, pending_durable, pending_subject, token
@@ -62,6 +63,8 @@ class Lane:
         self.holding = 0
         """Pending actions that were taken from the bus and wait to begin."""
         self.reader = pending_reader(sensor, self.token)
+        if route.ordered:
+            self.reader = replace(self.reader, ack_wait=ACK_WAIT)
         self._in_a_row = 0
         self._back = asyncio.Event()
         self.storing = Chains()

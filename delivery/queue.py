@@ -210,6 +210,9 @@ class Dispatcher:
             group.create_task(self.reporter.run(), name="reports")
             group.create_task(self._find(), name="pending actions of other replicas")
             group.create_task(self._claims.sweep_on(self._durations), name="expired claims")
+            for lane in self._lanes.values():
+                if lane.route.ordered:  # whoever stores its actions may stop at any time
+                    self._want(lane)
             working: set[str] = set()
             while True:
                 self._changed.clear()

@@ -8,9 +8,11 @@ changed, and what is older does not count for it.
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 
+from delivery.inorder import ACK_WAIT
 from delivery.subjects import decision_subject, sensor_durable, token
 from eventbus.bus import DECISIONS, EVENTS, STATE, Bus, Reader, ReaderInfo
 from sensor.plan import Plan
@@ -33,12 +35,13 @@ _decode = msgspec.json.Decoder(dict[str, _Added]).decode
 
 def reader_of(plan: Plan, generation: int = 0) -> Reader:
     """Return the durable of a Sensor, shared by all its replicas."""
-    return Reader(
+    reader = Reader(
         durable=sensor_durable(plan.name),
         subjects=tuple(topic.subject for topic in plan.topics),
         start=plan.start(time.time()),
         metadata={GENERATION: str(generation), "fingerprint": plan.fingerprint},
     )
+    return replace(reader, ack_wait=ACK_WAIT) if plan.ordered else reader
 
 
 async def durable_of(plan: Plan, bus: Bus) -> ReaderInfo | None:

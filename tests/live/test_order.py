@@ -1,0 +1,218 @@
+"""Order within a key, on a real nats-server, whoever is killed."""
+
+import asyncio
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats_server import nats_server
+from sensor_kit import dependency, event, trigger
+from sensor_process import sensor_process
+from sink import Sink, sink
+
+from delivery.dead import list_dead
+from eventbus.bus import ACTIONS, EVENTS, STATE, Bus
+from eventbus.jetstream import Options, connect
+from spine.errors import BusError
+from spine.event import Event
+
+pytestmark = pytest.mark.timeout(300)
+
+KEYS = "abcdefgh"
+
+
+@pytest.fixture
+async def server(tmp_path: Path):
+    async with nats_server(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+async def bus(server):
+    async with connect(lambda: Options(servers=(server.url,))) as found:
+        yield found
+
+
+@pytest.fixture
+async def target():
+    async with sink() as found:
+        yield found
+
+
+def source(key: str) -> dict[str, Any]:
+    return {"dependencyName": "a", "dataKey": key}
+
+
+def spec(target: Sink, **more: Any) -> dict[str, Any]:
+    made = trigger("t", "a", f"{target.url}/t", **more)
+    made["template"]["http"]["payload"] = [
+        {"src": source("n"), "dest": "id"},
+        {"src": source("k"), "dest": "k"},
+    ]
+    return {"dependencies": [dependency("a")], "triggers": [made]}
+
+
+def keyed(number: int, key: str) -> Event:
+    return event(number, "a", b'{"n":%d,"k":"%b"}' % (number, key.encode()))
+
+
+async def accepted(bus: Bus, one: Event) -> None:
+    while True:
+        try:
+            await bus.publish(one)
+        except BusError:
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+async def load(bus: Bus, keys: list[str], gap: float = 0.0) -> None:
+    for number, key in enumerate(keys):
+        await accepted(bus, keyed(number, key))
+        if gap:
+            await asyncio.sleep(gap)
+
+
+async def settled(bus: Bus, seconds: float = 120.0) -> None:
+    async with asyncio.timeout(seconds):
+        while True:
+            infos = [*await bus.readers(EVENTS), *await bus.readers(ACTIONS)]
+            if not sum(info.pending + info.in_flight for info in infos):
+                return
+            await asyncio.sleep(0.1)
+
+
+def attempts(target: Sink) -> dict[str, list[int]]:
+    """Numbers of the events of each key, as they were tried."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for _, _, body in target.requests:
+        found[body["k"]].append(int(body["id"]))
+    return found
+
+
+def in_order(target: Sink, keys: list[str]) -> int:
+    """Check the order of effects; return how many were repeated."""
+    repeated = 0
+    found = attempts(target)
+    for key in set(keys):
+        wanted = [n for n, k in enumerate(keys) if k == key]
+        first = list(dict.fromkeys(found[key]))
+        assert first == wanted, (key, first, wanted)
+        assert found[key] == sorted(found[key]), "what is repeated comes before what follows it"
+        repeated += len(found[key]) - len(first)
+    return repeated
+
+
+async def test_two_replicas_and_kills(tmp_path, server, bus, target) -> None:
+    """The holder of the lease is killed under load, twice, and then its successor, too."""
+    target.seconds = 0.02
+    keys = random.Random(7).choices(KEYS, k=3_000)
+    job = (tmp_path, server.url, spec(target, orderBy=source("k")))
+    async with sensor_process(*job) as first, sensor_process(*job) as second:
+        loading = asyncio.create_task(load(bus, keys, gap=0.004))
+        for victim, least in ((first, 300), (second, 900)):
+            async with asyncio.timeout(60):
+                while len(target.requests) < least:
+                    await asyncio.sleep(0.05)
+            if victim is first:
+                await first.kill()
+        async with sensor_process(*job):
+            await second.kill()
+            await loading
+            await settled(bus)
+
+    repeated = in_order(target, keys)
+    assert repeated <= 2 * len(KEYS), "at most what was under way at a kill"
+    assert [e async for e in list_dead(bus)] == []
+
+
+async def test_server_is_killed(tmp_path, server, bus, target) -> None:
+    target.seconds = 0.01
+    keys = random.Random(3).choices(KEYS, k=2_000)
+    job = (tmp_path, server.url, spec(target, orderBy=source("k")))
+    async with sensor_process(*job), sensor_process(*job):
+        loading = asyncio.create_task(load(bus, keys, gap=0.004))
+        for least in (200, 800):
+            async with asyncio.timeout(60):
+                while len(target.requests) < least:
+                    await asyncio.sleep(0.05)
+            await server.kill()
+            await asyncio.sleep(0.5)
+            await server.start()
+        await loading
+        await settled(bus)
+
+    in_order(target, keys)
+
+
+async def test_a_failing_key_waits_alone_and_over_a_kill(tmp_path, server, bus, target) -> None:
+    ill = True
+    target.status = lambda _, body: 503 if ill and body["k"] == "a" else 200
+    keys = ["ab"[n % 2] for n in range(400)]
+    retry = {"duration": "1s", "factor": 1.0, "jitter": 0, "steps": 1000}
+    job = (tmp_path, server.url, spec(target, orderBy=source("k"), retryStrategy=retry))
+    async with sensor_process(*job) as first:
+        await load(bus, keys)
+        async with asyncio.timeout(30):
+            while len(target.seen("/t")) < 200:
+                await asyncio.sleep(0.1)
+        assert set(attempts(target)["a"]) == {0}
+        assert len(attempts(target)["a"]) < 30, "it waits between attempts"
+        await first.kill()
+    async with sensor_process(*job):
+        await asyncio.sleep(14)
+        notes = await bus.store(STATE).keys("tries/")
+        ill = False
+        await settled(bus)
+
+    assert len(notes) == 1
+    assert in_order(target, keys) == attempts(target)["a"].count(0) - 1
+    assert set(target.ids.values()) == {1}
+    assert await bus.store(STATE).keys("tries/") == []
+
+
+async def test_stopping_hands_over_at_once(tmp_path, server, bus, target) -> None:
+    target.seconds = 0.05
+    keys = [KEYS[n % 8] for n in range(1_200)]
+    job = (tmp_path, server.url, spec(target, orderBy=source("k")))
+    async with sensor_process(*job) as first, sensor_process(*job):
+        loading = asyncio.create_task(load(bus, keys))
+        async with asyncio.timeout(60):
+            while len(target.requests) < 200:
+                await asyncio.sleep(0.05)
+        await first.stop()
+        began, done = asyncio.get_running_loop().time(), len(target.requests)
+        async with asyncio.timeout(8):
+            while len(target.requests) < done + 20:
+                await asyncio.sleep(0.05)
+        print(f"handed over in {asyncio.get_running_loop().time() - began:.1f} s")
+        await loading
+        await settled(bus)
+
+    assert in_order(target, keys) == 0, "nothing twice"
+
+
+async def test_idempotency_keys_over_replicas_and_kills(tmp_path, server, bus, target) -> None:
+    """Of 20 events with a key one acts, and none is lost with who had claimed it."""
+    target.seconds = 0.02
+    keys = [f"k{n % 100}" for n in range(2_000)]
+    key = {"src": [source("k")], "duration": "1h"}
+    job = (tmp_path, server.url, spec(target, idempotencyKey=key))
+    async with sensor_process(*job) as first, sensor_process(*job):
+        loading = asyncio.create_task(load(bus, keys))
+        async with asyncio.timeout(60):
+            while len(target.requests) < 30:
+                await asyncio.sleep(0.01)
+        await first.kill()
+        await loading
+        await settled(bus)
+        claims = await bus.store(STATE).keys("claims/.s.t.")
+
+    found = attempts(target)
+    assert set(found) == set(keys)
+    for number, numbers in found.items():
+        assert len(set(numbers)) == 1, f"{number}: {numbers}"
+    assert sum(len(numbers) - 1 for numbers in found.values()) <= 256, "only what was in flight"
+    assert len(claims) == 100
