@@ -339,9 +339,10 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         "libjq and gojq",
-        "Patterns are Oniguruma's, as in jq itself (look-around, the flag x); integers that a"
-        " program computes are doubles, and the sign of a computed zero may be lost; a program that"
-        " does not compile is refused, also where events have no data.",
+        "Integers that a program computes are doubles, as in jq itself, also beyond 2^53, and the"
+        " sign of a computed zero may be lost; what is left to libjq has Oniguruma's patterns"
+        " (look-around, the flag x); a program that does not compile is refused, also where events"
+        " have no data.",
         ("transform_jq",),
         _libjq,
     ),
