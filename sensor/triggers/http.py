@@ -11,10 +11,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
+from pydantic import model_validator
 from typing_extensions import override
 
 from delivery.action import Action, Outcome, Sender
 from sensor import gourl
+from sensor.body import Whole, body_of
 from sensor.credentials import BasicAuth, SecureHeader, TlsConfig
 from sensor.fields import Integer, Name
 from sensor.http_client import HttpClient, Request, Response, open_client
@@ -48,8 +50,11 @@ class Http(Trigger):
     """HTTP method; POST where none is given."""
     payload: list[PayloadEntry] | None = None
     """What the body is built from; none is an empty body."""
+    body: Whole = ""
+    """Ours: the whole event as the body. `passthrough` is its data, byte for byte, with the content
+    type of the event; `cloudevent` is a CloudEvent in structured JSON. Of several the newest."""
     headers: dict[str, str] = {}
-    """Headers with fixed values. Content-Type is not set by itself."""
+    """Headers with fixed values. Content-Type is not set by itself, except for `body`."""
     secure_headers: list[SecureHeader] = []
     """Headers with values from Secrets or ConfigMaps, read when the request is sent."""
     dynamic_headers: list[Parameter] = []
@@ -64,6 +69,12 @@ class Http(Trigger):
     """TLS settings; none trusts the system's CA certificates."""
     parameters: list[Parameter] = []
     """Values from events put into these settings, such as into `url`."""
+
+    @model_validator(mode="after")
+    def _one_body(self) -> "Http":
+        if self.body and self.payload:
+            raise ValueError(f"body: {self.body} and payload are two bodies: leave one out")
+        return self
 
     @override
     def compile(self) -> Render:
@@ -100,6 +111,8 @@ def _compile(http: Http) -> Render:
     headers = _fixed_headers(http)
     add = _dynamic_headers(http)
     build = compile_payload(http.payload) if http.payload else None
+    whole = http.body
+    typed = any(n.lower() == "content-type" for n in (*headers, *_secure_names(http)))
 
     def render(events: Events) -> dict[str, Any]:
         content = static.copy()
@@ -110,9 +123,29 @@ def _compile(http: Http) -> Render:
             content["headers"] = headers
         if build is not None:
             content["body"] = build(events)
+        elif whole:
+            _put_whole(content, events, whole, typed=typed)
         return content
 
     return render
+
+
+def _secure_names(http: Http) -> list[str]:
+    return [header.name for header in http.secure_headers]
+
+
+def _put_whole(content: dict[str, Any], events: Events, whole: Whole, *, typed: bool) -> None:
+    """Put an event into the content of an action, with its type unless the trigger has one."""
+    data, content_type = body_of(events, whole)
+    try:
+        content["body"] = data.decode()
+    except UnicodeDecodeError:  # an action is JSON
+        content["body64"] = base64.b64encode(data).decode()
+    own = content.get("headers", {})
+    if not content_type or typed or any(name.lower() == "content-type" for name in own):
+        return
+    if not _bad_value(content_type):
+        content["headers"] = {**own, "Content-Type": content_type}
 
 
 def _static(http: Http) -> dict[str, Any]:
@@ -231,7 +264,7 @@ class HttpSender(Sender):
             url=url,
             headers=list(headers.items()),
             private=frozenset(private),
-            body=content.get("body", "").encode(errors="replace"),
+            body=_body(content),
             host=content.get("host", ""),
             tls=read_tls(content["tls"], self._secrets) if "tls" in content else None,
         )
@@ -250,6 +283,13 @@ class HttpSender(Sender):
 
     def _key(self, refs: Mapping[str, Any], name: str) -> str:
         return self._secrets.secret(SecretRef(**refs[name])) if name in refs else ""
+
+
+def _body(content: Mapping[str, Any]) -> bytes:
+    if "body64" in content:
+        return base64.b64decode(content["body64"])
+    text: str = content.get("body", "")
+    return text.encode(errors="replace")
 
 
 def _authorization(text: str) -> str:
