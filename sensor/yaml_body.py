@@ -103,11 +103,9 @@ def to_json(body: bytes) -> bytes:
 
 
 def _first(body: bytes) -> Any:
-    loader = _Loader(body)
-    try:
-        return loader.get_data() if loader.check_data() else None
-    finally:
-        loader.dispose()
+    for value in yaml.load_all(body, Loader=_Loader):
+        return value
+    return None
 
 
 def _count(value: Any, known: dict[int, int]) -> int:

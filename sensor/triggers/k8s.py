@@ -27,8 +27,8 @@ class K8s(Trigger):
     source: ArtifactLocation
     """Where the object is written down."""
     operation: Literal["", "create", "update", "patch", "apply", "delete"] = "create"
-    """What is done; empty is `create`. `update` and `patch` create what is not there. `apply`, which
-    is ours, applies on the server's side."""
+    """What is done; empty is `create`. `update` and `patch` create what is not there. `apply`,
+    which is ours, applies on the server's side."""
     parameters: list[Parameter] = []
     """Values from events put into the object, such as into `metadata.name`."""
     patch_strategy: Literal[
