@@ -20,7 +20,7 @@ from sensor.plan import Plan
 from sensor.state import Mark, State
 from sensor.trace import mismatches, trace_dependency, trace_trigger
 from sensor.triggering import Triggering, action_of, fault_of, owed
-from spine.errors import EventError
+from spine.errors import EventError, ParameterError
 from spine.event import Event, message_id
 from spine.lang.gjson import Document
 
@@ -112,7 +112,14 @@ def refire(plan: Plan, trigger: str, events: Mapping[str, Event]) -> Action:
     """
     ids = {name: message_id(event) for name, event in events.items()}
     planned = plan.triggers[trigger]
+    newest = max(events, key=lambda name: _moment(events[name]))
+    if planned.declines is not None and (why := planned.declines(events, newest)):
+        raise ParameterError(f"firing {trigger} again: {why}")
     return action_of(planned, Firing(events), action_key(plan.name, trigger, ids))[0]
+
+
+def _moment(event: Event) -> float:
+    return 0.0 if event.time is None else event.time.timestamp()
 
 
 class _Run:

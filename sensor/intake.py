@@ -34,7 +34,14 @@ from delivery.recent import Recent
 from delivery.report import Report, Thinned
 from eventbus.bus import Bus, Message, Topic
 from sensor import guarded
-from sensor.evaluate import Decision, DependencyVerdict, EventFault, evaluate, refire
+from sensor.evaluate import (
+    Decision,
+    DependencyVerdict,
+    EventFault,
+    TriggerVerdict,
+    evaluate,
+    refire,
+)
 from sensor.folding import Folder, Outlets
 from sensor.plan import Plan
 from sensor.record import outcome, record
@@ -216,6 +223,9 @@ class Intake:
             if not verdict.passed and verdict.reason is not None:
                 self._metrics.filtered(verdict.name, verdict.code)
                 self._tell_filtered(verdict, event)
+        for skipped in (one for one in decision.triggers if one.code == "Skipped"):
+            self._metrics.skipped(skipped.name)
+            self._tell_skipped(skipped, event)
         for fault in decision.faults:
             await self._bury_fault(fault, message)
         actions = decision.actions
@@ -237,6 +247,17 @@ class Intake:
                 verdict.detail,
                 extra={"eventSourceName": event.source, "eventName": event.subject}
                 | {"eventID": event.id},
+            )
+
+    def _tell_skipped(self, verdict: TriggerVerdict, event: Event) -> None:
+        """Say why a firing led to nothing, for the first few in each second."""
+        if self._lines.passes(f"skipped {verdict.name}"):
+            log.info(
+                "Trigger '%s' does not act: %s",
+                verdict.name,
+                verdict.message,
+                extra={"triggerName": verdict.name, "eventName": event.subject}
+                | {"eventSourceName": event.source, "eventID": event.id},
             )
 
     async def _deliver_all(self, actions: Sequence[Action], message: Message) -> None:

@@ -28,6 +28,7 @@ from sensor.templated import compile_changing, json_of, members
 from sensor.transforms import compile_transform
 from sensor.trigger import Events, Render, Trigger
 from sensor.unbuilt import UNBUILT, Unbuilt
+from sensor.when import Declines, compile_when
 from spine.errors import ConfigError
 from spine.model import InvalidModel, Path, Problem, load
 from spine.runtime import Backoff, seconds
@@ -61,8 +62,8 @@ class PlannedTrigger:
     """What `dlqTrigger` says."""
     content: Render
     """Makes the content of its actions."""
-    applies: Callable[[Events, str], bool] | None = None
-    """What `if` says of a firing and the dependency that completed it; raises ParameterError."""
+    declines: Declines | None = None
+    """What `if` says: why a firing is not acted on."""
     order: Key | None = None
     """What `orderBy` says: actions of equal texts are done one after another."""
     claim: Key | None = None
@@ -281,10 +282,18 @@ class _Planner:
             fallback=fallback,
             content=content,
             order=order,
+            declines=self._when(entry, path, conditions),
             claim=claim,
             claimed_for=0.0 if once is None else seconds(once.duration),
             gather=self._gather(entry, path, conditions),
             resets=self._resets(entry.template, (*path, "template", "conditionsReset"), conditions),
+        )
+
+    def _when(self, entry: SensorTrigger, path: Path, conditions: Conditions) -> Declines | None:
+        """Compile `if`."""
+        text = entry.if_
+        return (
+            self._try((*path, "if"), lambda: compile_when(text, conditions.names)) if text else None
         )
 
     def _gather(self, entry: SensorTrigger, path: Path, conditions: Conditions) -> Gather | None:

@@ -237,6 +237,10 @@ class SensorTrigger(Model):
 
     template: TriggerTemplate
     """What it does, and when."""
+    if_: Annotated[str, Field(alias="if")] = ""
+    """Ours: an expr-lang expression over `data` and `context` of the event that completed it, and
+    `events["dependency"].data`, such as `data.action == "opened"`; it acts only where that is
+    true. Empty: always."""
     parameters: list[Parameter] = []
     """Values from events put into the template, such as into `http.url`."""
     policy: Policy | None = None
@@ -271,6 +275,8 @@ class SensorTrigger(Model):
     @model_validator(mode="after")
     def _fallback_is_delivered(self) -> "SensorTrigger":
         if self.dlq_trigger is not None:
+            if self.dlq_trigger.if_:
+                raise ValueError("if has no meaning in dlqTrigger: it acts on what has failed")
             if self.dlq_trigger.order_by is not None:
                 raise ValueError("orderBy has no meaning in dlqTrigger: write it beside it")
             if self.dlq_trigger.idempotency_key is not None:

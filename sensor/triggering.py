@@ -205,9 +205,10 @@ class Triggering:
         if self.fired is not None:
             self.fired[planned.name, name] = events
         try:
-            if planned.applies is not None and not planned.applies(events, name):
-                why = TriggerVerdict(planned.name, "Skipped", name, message="its if is false")
-                self.decision.triggers.append(why)
+            if planned.declines is not None and (why := planned.declines(events, name)):
+                self.decision.triggers.append(
+                    TriggerVerdict(planned.name, "Skipped", name, message=why)
+                )
                 return False
             action, message = action_of(planned, events, key)
         except ParameterError as exc:

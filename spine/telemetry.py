@@ -221,6 +221,11 @@ class SensorMetrics:
             "Events that a dependency did not let pass.",
             (*of_sensor, "dependency_name", "reason"),
         )
+        self._skipped = counter(
+            "tocsin_triggers_skipped_total",
+            "Firings that were not acted on, as the trigger's if says.",
+            (*of_sensor, "trigger_name"),
+        )
         self._dead = counter(
             "tocsin_dead_letters_total", "What was set aside for good.", (*of_sensor, "reason")
         )
@@ -240,6 +245,10 @@ class SensorMetrics:
     def filtered(self, dependency: str, reason: str) -> None:
         """Count an event that a dependency did not let pass."""
         self._filtered[dependency, reason].inc()
+
+    def skipped(self, trigger: str) -> None:
+        """Count a firing that was not acted on because of `if`."""
+        self._skipped[trigger].inc()
 
     def triggered(self, trigger: str, seconds: float, latency: float = math.nan) -> None:
         """Count a successful attempt: its duration, and the time since the event."""

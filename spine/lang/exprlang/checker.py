@@ -35,6 +35,8 @@ from spine.lang.exprlang.nodes import (
 from spine.lang.exprlang.parser import PREDICATES_15, PREDICATES_17
 
 _NUMBERS = frozenset(["int", "float"])
+_NILS = frozenset(["null", "none", "None", "undefined", "NULL"])
+"""What other languages call nil."""
 _TEXT_OPERATORS = frozenset(["contains", "startsWith", "endsWith", "matches"])
 
 
@@ -74,8 +76,11 @@ class Checker:
         if name in self._words:
             return FUNC
         if self._names is not None and name not in self._names and name not in self._functions:
-            near = difflib.get_close_matches(name, [*self._names, *self._functions], n=1)
-            raise SyntaxFault(f"nothing is called {name}" + _meant(near), node.at)
+            known = [*self._names, *self._functions]
+            near = difflib.get_close_matches(name, known, n=1)
+            near = near or ["nil"] * (name in _NILS)
+            hint = _meant(near) or f" (there is {', '.join(sorted(known))})"
+            raise SyntaxFault(f"nothing is called {name}" + hint, node.at)
         return UNKNOWN
 
     def _pointer(self, node: nodes.Pointer) -> Kind:

@@ -26,7 +26,7 @@ _KINDS = {int: INT, float: FLOAT, str: STRING, bool: BOOL}
 
 def fold(node: Node) -> Node:
     """Return a part with what is literal in it computed. Raises SyntaxFault."""
-    for name in _PARTS.get(type(node), ()):
+    for name in nodes.PARTS.get(type(node), ()):
         part = getattr(node, name)
         if isinstance(part, list):
             setattr(node, name, [fold(one) for one in part])
@@ -79,19 +79,3 @@ def _logical(node: Node, left: Node, right: Node, *, neutral: bool) -> Node:
         if isinstance(one, nodes.Const) and one.value.__class__ is bool:
             return other if one.value is neutral else one
     return node
-
-
-_PARTS: dict[type, tuple[str, ...]] = {
-    nodes.Member: ("base", "key"),
-    nodes.Slice: ("base", "start", "stop"),
-    nodes.Chain: ("inner",),
-    nodes.Call: ("callee", "args"),
-    nodes.Builtin: ("args",),
-    nodes.Predicate: ("items", "body", "more"),
-    nodes.Unary: ("operand",),
-    nodes.Binary: ("left", "right"),
-    nodes.Conditional: ("test", "then", "other"),
-    nodes.Let: ("value", "body"),
-    nodes.Sequence: ("steps",),
-    nodes.Array: ("items",),
-}

@@ -1,5 +1,6 @@
 """The tree of an expression, and what a fault in it is."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -180,3 +181,33 @@ class Map(Node):
     """`{a: b}`."""
 
     pairs: list[tuple[Node, Node]]
+
+
+PARTS: dict[type, tuple[str, ...]] = {
+    Member: ("base", "key"),
+    Slice: ("base", "start", "stop"),
+    Chain: ("inner",),
+    Call: ("callee", "args"),
+    Builtin: ("args",),
+    Predicate: ("items", "body", "more"),
+    Unary: ("operand",),
+    Binary: ("left", "right"),
+    Conditional: ("test", "then", "other"),
+    Let: ("value", "body"),
+    Sequence: ("steps",),
+    Array: ("items",),
+}
+"""Names of the attributes of a node that are nodes, lists of them, or None."""
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield a node and all below it."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if isinstance(one, Map):
+            waiting += [part for pair in one.pairs for part in pair]
+        for name in PARTS.get(type(one), ()):
+            part = getattr(one, name)
+            waiting += part if isinstance(part, list) else [] if part is None else [part]

@@ -280,7 +280,7 @@ def test_what_was_held_before_an_edit_is_not_mixed_with_what_comes_after() -> No
 def test_a_false_if_drops_what_was_held() -> None:
     made = batch(count=1)
     (planned,) = made.triggers.values()
-    object.__setattr__(planned, "applies", lambda _events, _name: False)
+    object.__setattr__(planned, "declines", lambda _events, _name: "its if is false")
     stream = Stream(made)
     assert stream.come(0) == []
     assert stream.codes == ["Skipped"]
