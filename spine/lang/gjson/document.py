@@ -177,6 +177,8 @@ class Result:
     def _settle(self) -> None:
         """Find out whether keys are repeated, by walking along the decoded members."""
         self._settled = True
+        if self._is_filled():
+            return
         data, at = self.data, 1
         for key, value in (self._members or {}).items():
             size = len(value.data) if isinstance(value, Result) else len(bytes(value))
@@ -190,6 +192,12 @@ class Result:
         if data[end : end + 1] != b"}":
             self._rescan()
 
+    def _is_filled(self) -> bool:
+        """Whether the members take all of the text if written without spaces: none is missing."""
+        members = self._members or {}
+        size = sum(map(len, members)) + sum(map(_size, members.values()))
+        return size + 4 * len(members) + 1 == len(self.data) and "".join(members).isascii()
+
     def _rescan(self) -> None:
         """Read the members one by one; the first of a key is the one that counts."""
         self._settled = True
@@ -202,6 +210,10 @@ class Result:
         for key, value in pairs:
             self._members.setdefault(key, value)
         self._repeated = pairs if len(pairs) != len(self._members) else None
+
+
+def _size(value: "Result | msgspec.Raw") -> int:
+    return len(value.data) if isinstance(value, Result) else len(value)
 
 
 class Document:

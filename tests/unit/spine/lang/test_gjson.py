@@ -247,7 +247,9 @@ def test_every_place_is_found_by_its_plain_path(value: Any, ascii_only: bool, da
     assume(places)
     keys, wanted = data.draw(st.sampled_from(places))
     text = json.dumps(value, ensure_ascii=ascii_only, indent=data.draw(st.sampled_from([None, 2])))
-    found = gjson.compile(".".join(escaped(str(key)) for key in keys)).get(Document(text.encode()))
+    path = ".".join(escaped(str(key)) for key in keys)
+    assume(not path.startswith(".."))  # that begins JSON lines
+    found = gjson.compile(path).get(Document(text.encode()))
     assert found is not None
     assert json.loads(found.raw) == wanted
 
