@@ -58,6 +58,63 @@ def test_a_program_that_does_not_compile_is_refused_at_once() -> None:
         compiled("{a:")
 
 
+def scripted(script: str) -> Compiled:
+    made = compile_transform(Transform(script=script))
+    assert made is not None
+    return made
+
+
+def test_lua_changes_the_data_too() -> None:
+    before = event(data=b'{"b": 1, "a": "<"}', datacontenttype="text/json")
+    after = scripted("return {a = event.a, n = event.b + 1}").apply(before)
+    assert after.data == b'{"a":"\\u003c","n":2}'
+    assert (after.id, after.datacontenttype) == (before.id, "application/json")
+    assert scripted("return {event.b, 'x'}").apply(before).data == b'[1,"x"]'
+    nothing = event(data=None)
+    assert scripted("return {a = 1}").apply(nothing) is nothing
+    assert scripted("event.a = 1 return event").apply(event(data=b" null ")).data == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("script", "data", "problem"),
+    [
+        ("return event", b"[1]", "its data is no JSON object"),
+        ("return event", b"", "its data is no JSON object"),
+        ("return event", b'{"a":', "the data is not JSON"),
+        ("return 'x'", b"{}", "it returned a string, not a table"),
+        ("local x\nreturn event.a.b", b"{}", "line 2: attempt to index field 'a'"),
+        ("return {" + "1, " * 100 + "nil .. 1}", b"{}", "'return {1, 1, 1, 1, 1, 1, 1, 1, 1"),
+        ("while true do end", b"{}", "it took too many steps"),
+    ],
+)
+def test_what_lua_cannot_do_is_a_fault_of_the_event(
+    script: str, data: bytes, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_PROGRAM_SECONDS", "0.1")
+    monkeypatch.setattr("spine.lang.lua.engine._current", None)
+    with pytest.raises(TransformError) as caught:
+        scripted(script).apply(event(data=data, id="e7"))
+    assert problem in str(caught.value)
+    assert str(caught.value).startswith(f"running Lua program {script[:9]!r}"[:-1])
+    assert "on event 'e7': " in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+def test_lua_that_does_not_compile_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"compiling Lua program 'return \{': line 1"):
+        scripted("return {")
+    with pytest.raises(ConfigError, match=r"os\.execute is not available"):
+        scripted("os.execute('id') return event")
+
+
+def test_jq_wins_over_lua() -> None:
+    made = compile_transform(Transform(jq="{a: 1}", script="return {a = 2}"))
+    assert made is not None
+    assert made.apply(event()).data == b'{"a":1}'
+
+
 def test_programs_that_may_not_end_are_told_apart() -> None:
     assert compiled("{a: .b.c}").safe
     assert not compiled("def f: f; f").safe
+    assert scripted("return {a = event.b.c}").safe
+    assert not scripted("while true do end").safe
