@@ -90,7 +90,7 @@ def languages() -> dict[str, Callable[[], object]]:
     """Return what is evaluated most, compiled."""
     from sensor.expr_filter import ExprFilter, compile_exprs
     from sensor.filters import Filters, compile_filters
-    from sensor.parameters import ParameterSource, compile_source
+    from sensor.sources import ParameterSource, compile_source
     from spine.lang import gotemplate, paths
     from spine.lang.exprlang import compile as compile_expr
     from spine.lang.gjson import Document

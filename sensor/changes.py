@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sensor.parameters import Parameter, Put, compile_put, compile_source
+from sensor.parameters import Parameter, Put, compile_put
+from sensor.sources import compile_source
 from sensor.trigger import Events
 from spine.lang.gjson import Kind
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag, field_validator
 
-from sensor.parameters import ParameterSource, compile_source
+from sensor.sources import ParameterSource, compile_source
 from sensor.trigger import Events
 from spine.errors import ConfigError, ParameterError
 from spine.lang.gjson import Kind

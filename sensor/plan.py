@@ -21,8 +21,9 @@ from sensor.dependencies import ANY, PlannedDependency
 from sensor.filters import compile_filters
 from sensor.gather import ROOM, Gather, compile_gather
 from sensor.keys import Key, claim_of, compile_key, listed
-from sensor.parameters import ParameterSource, compile_parameters
+from sensor.parameters import compile_parameters
 from sensor.resets import Resets, compile_schedule
+from sensor.sources import ParameterSource
 from sensor.spec import Dependency, Policy, SensorSpec, SensorTrigger, TriggerTemplate
 from sensor.templated import compile_changing, json_of, members
 from sensor.transforms import compile_transform

@@ -17,9 +17,10 @@ from sensor.firing import Firing
 from sensor.globs import fits
 from sensor.hints import hints_of_body, hints_of_path, is_there
 from sensor.looks import compile_looks
-from sensor.parameters import Parameter, ParameterSource, PayloadEntry, explain_source
+from sensor.parameters import Parameter, PayloadEntry
 from sensor.plan import Plan, PlannedTrigger
 from sensor.reason import Finding
+from sensor.sources import ParameterSource, explain_source
 from sensor.spec import Dependency, SensorTrigger
 from sensor.state import TriggerState
 from spine.errors import EventError, ParameterError

@@ -25,8 +25,8 @@ from sensor.parameters import (
     PayloadEntry,
     compile_parameters,
     compile_payload,
-    compile_source,
 )
+from sensor.sources import compile_source
 from sensor.templated import compile_changing, json_of, members
 from sensor.tls import read_tls
 from sensor.trigger import Events, Render, Trigger

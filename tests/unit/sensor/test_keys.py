@@ -8,8 +8,8 @@ from plan_kit import dependency, event, spec, trigger
 
 from sensor.evaluate import evaluate
 from sensor.keys import SHOWN, claim_of, compile_key
-from sensor.parameters import ParameterSource
 from sensor.plan import compile_plan
+from sensor.sources import ParameterSource
 from sensor.spec import SensorSpec
 from sensor.state import EMPTY
 from spine.errors import ParameterError

@@ -12,14 +12,13 @@ from plan_kit import event
 from sensor.firing import Firing
 from sensor.parameters import (
     Parameter,
-    ParameterSource,
     PayloadEntry,
     _nested,
     compile_parameters,
     compile_payload,
-    compile_source,
     quoted,
 )
+from sensor.sources import ParameterSource, compile_source
 from spine.errors import ConfigError, ParameterError
 from spine.lang.gjson import Kind
 from spine.model import load

@@ -9,12 +9,11 @@ from vectors.outcome import Outcome, Vector
 
 from sensor.parameters import (
     Parameter,
-    ParameterSource,
     PayloadEntry,
     compile_parameters,
     compile_payload,
-    compile_source,
 )
+from sensor.sources import ParameterSource, compile_source
 from sensor.spec import SensorTrigger, TriggerTemplate
 from sensor.templated import json_of, members
 from sensor.triggers.k8s import K8s
