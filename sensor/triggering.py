@@ -54,7 +54,8 @@ class Triggering:
         counted = {d: c for d, c in state.counted.items() if d in names}
         if mark.sequence:
             counted[name] = known.add(mark)
-        state = msgspec.structs.replace(state, saved=saved, counted=counted)
+        rest = (state.firings, state.reset, state.gathered, state.released)
+        state = TriggerState(saved, counted, *rest)
         if planned.gather is not None:
             self._gather(planned, planned.gather, name, seen, state)
         else:
@@ -73,15 +74,16 @@ class Triggering:
         if mark.sequence and name in state.saved and state.saved[name].mark > mark:
             self._wait(planned, "Superseded", name, state)  # another replica was faster
             return
-        saved = {**state.saved, name: Saved(mark, event)}
+        saved, rest = state.saved, (state.reset, state.gathered, state.released)
+        saved[name] = Saved(mark, event)  # `count` made it: it is nobody else's
         if not planned.conditions.met(saved):
-            self._wait(planned, "Waiting", name, msgspec.structs.replace(state, saved=saved))
+            self._wait(planned, "Waiting", name, state)
             return
         ids = {d: message_id(s.event) for d, s in saved.items()}
         key = action_key(self._plan.name, planned.name, ids)
         fired = self._fire(planned, name, Firing(_events(saved)), key)
         firings = {**state.firings, key: saved} if fired else state.firings
-        self._keep(planned, msgspec.structs.replace(state, saved={}, firings=firings))
+        self._keep(planned, TriggerState({}, state.counted, firings, *rest))
 
     def _wait(self, planned: PlannedTrigger, code: str, name: str, state: TriggerState) -> None:
         """Keep a state that is not enough to fire."""
