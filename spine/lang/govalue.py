@@ -8,6 +8,8 @@ with bytes that are no UTF-8 has them as lone surrogates (`surrogateescape`).
 import re
 from collections.abc import Mapping
 
+from typing_extensions import override
+
 from spine.lang.gotime import Duration, Month, Time, Weekday
 
 
@@ -52,6 +54,63 @@ class StringMap(dict[str, str]):
     __slots__ = ()
 
 
+class Pairs(list[list[object]]):
+    """Go's `[][2]interface {}`."""
+
+    __slots__ = ()
+
+
+class Pair(list[object]):
+    """Go's `[2]interface {}`."""
+
+    __slots__ = ()
+
+
+class AnyMap(dict[object, object]):
+    """Go's `map[interface {}]interface {}`; keys are made by `key_of`."""
+
+    __slots__ = ()
+
+
+class Groups(dict[object, list[object]]):
+    """Go's `map[interface {}][]interface {}`; keys are made by `key_of`."""
+
+    __slots__ = ()
+
+
+class _Key:
+    """A key of a map that Python would take for another one: 1.0 or true beside 1."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Key)
+            and type(other.value) is type(self.value)
+            and other.value == self.value
+        )
+
+    @override
+    def __hash__(self) -> int:
+        return hash((type(self.value), self.value))
+
+
+def key_of(value: object) -> object:
+    """Return a value that can be hashed as a key of a map of any keys."""
+    if type(value) is Int:
+        return int(value)
+    return value if type(value) in {int, str, type(None)} else _Key(value)
+
+
+def value_of(key: object) -> object:
+    """Return the value that a key stands for."""
+    return key.value if isinstance(key, _Key) else key
+
+
 _NAMES: Mapping[type, tuple[str, str]] = {
     type(None): ("<nil>", "invalid"),
     bool: ("bool", "bool"),
@@ -69,6 +128,10 @@ _NAMES: Mapping[type, tuple[str, str]] = {
     Lists: ("[][]interface {}", "slice"),
     dict: ("map[string]interface {}", "map"),
     StringMap: ("map[string]string", "map"),
+    Pairs: ("[][2]interface {}", "slice"),
+    Pair: ("[2]interface {}", "array"),
+    AnyMap: ("map[interface {}]interface {}", "map"),
+    Groups: ("map[interface {}][]interface {}", "map"),
     Time: ("time.Time", "struct"),
     Duration: ("time.Duration", "int64"),
     Month: ("time.Month", "int"),

@@ -12,9 +12,19 @@ from typing import Any
 
 from typing_extensions import override
 
-from spine.lang import EvaluationError
+from spine.lang import EvaluationError, govalue
 from spine.lang.gotime import Duration, Month, Time, Weekday
-from spine.lang.govalue import Byte, Int, Ints, Strings
+from spine.lang.govalue import (
+    AnyMap,
+    Byte,
+    Groups,
+    Int,
+    Ints,
+    Pair,
+    Pairs,
+    Strings,
+    value_of,
+)
 
 STEPS = 1_000_000
 """Elements that closures and functions may look at in one run: about a second."""
@@ -31,30 +41,6 @@ class MissingValue(EvaluationError):
 
     Inputs of other shapes are an everyday matter, so callers may take it for `false`.
     """
-
-
-class Pairs(list[Any]):
-    """A [][2]interface {}."""
-
-    __slots__ = ()
-
-
-class Pair(list[Any]):
-    """A [2]interface {}."""
-
-    __slots__ = ()
-
-
-class Groups(dict[Any, Any]):
-    """A map[interface {}][]interface {}; keys are `Key`s where Python would mix them up."""
-
-    __slots__ = ()
-
-
-class AnyMap(dict[Any, Any]):
-    """A map[interface {}]interface {}; keys as in Groups."""
-
-    __slots__ = ()
 
 
 class Namespace(Mapping[str, Any]):
@@ -166,39 +152,25 @@ def shown(value: Any) -> str:
     return {"nil": "<nil>", "float": "float64", "uint": "uint8"}.get(name, name)
 
 
-class Key:
-    """A key of a map that Python would take for another one: 1.0, true or a time beside 1."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    @override
-    def __eq__(self, other: object) -> bool:
-        return (
-            type(other) is Key
-            and type(other.value) is type(self.value)
-            and bool(other.value == self.value)
-        )
-
-    @override
-    def __hash__(self) -> int:
-        return hash((type(self.value), self.value))
-
-
 def key_of(value: Any) -> Any:
     """Return a value as a key of Groups or AnyMap. Raises EvaluationError."""
     if isinstance(value, list | dict | bytes | Mapping):
         raise EvaluationError(f"{shown(value)} cannot be a key")
-    if type(value) is Int:
-        return int(value)
-    return value if type(value) in {int, str, type(None)} else Key(value)
+    return govalue.key_of(value)
 
 
-def value_of(key: Any) -> Any:
-    """Return the value that a key stands for."""
-    return key.value if type(key) is Key else key
-
-
-__all__ = ["Byte", "Duration", "Int", "Ints", "Month", "Strings", "Time", "Weekday"]
+__all__ = [
+    "AnyMap",
+    "Byte",
+    "Duration",
+    "Groups",
+    "Int",
+    "Ints",
+    "Month",
+    "Pair",
+    "Pairs",
+    "Strings",
+    "Time",
+    "Weekday",
+    "value_of",
+]

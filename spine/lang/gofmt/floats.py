@@ -14,7 +14,7 @@ def shortest(value: float) -> str:
     if text[-2:] == ".0" and len(text) <= 8:  # noqa: PLR2004 -- at most six digits
         return text[:-2]
     size = abs(value)
-    if size < 1e-4 or size >= 1e6:  # noqa: PLR2004 -- Go's limits
+    if not 1e-4 <= size < 1e6:  # noqa: PLR2004 -- Go's limits; also what is no number
         return _exponent(value)
     return text.removesuffix(".0")
 

@@ -11,7 +11,7 @@ from spine.lang import EvaluationError
 from spine.lang.gofmt.floats import written
 from spine.lang.gofmt.quoting import can_backquote, quote
 from spine.lang.gotime import Duration, Month, Time, Weekday
-from spine.lang.govalue import Byte, encode, type_name
+from spine.lang.govalue import Byte, encode, type_name, value_of
 
 _ADDRESS = "0xc000000000"
 """Printed for every address: there are none, and no two runs of Go agree."""
@@ -289,12 +289,22 @@ def _list(value: object, spec: Spec, depth: int) -> str:
 def _map(value: object, spec: Spec, depth: int) -> str:
     assert isinstance(value, dict)
     parts = [
-        f"{write(key, spec, depth + 1)}:{write(value[key], spec, depth + 1)}"
-        for key in sorted(value, key=str)
+        f"{write(value_of(key), spec, depth + 1)}:{write(value[key], spec, depth + 1)}"
+        for key in sorted(value, key=_order)
     ]
     if spec.source:
         return f"{type_name(value)}{{{', '.join(parts)}}}"
     return f"map[{' '.join(parts)}]"
+
+
+def _order(key: object) -> tuple[int, float, str]:
+    """Return what keys are sorted by: nil, bools, numbers, then texts."""
+    value = value_of(key)
+    if value is None or isinstance(value, bool):
+        return 0, -1 if value is None else value, ""
+    if isinstance(value, int | float):
+        return 1, value, ""
+    return 2, 0, str(value)
 
 
 def _other(value: object, spec: Spec, depth: int) -> str:

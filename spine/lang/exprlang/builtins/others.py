@@ -8,7 +8,7 @@ from spine.lang import EvaluationError, gofmt, govalue
 from spine.lang.exprlang.builtins.signature import TEXT, Signature, function, text, unfit
 from spine.lang.exprlang.json import indented, measure, read_json
 from spine.lang.exprlang.nodes import DURATION, STRING, TIME, UNKNOWN, ZONE
-from spine.lang.exprlang.values import AnyMap, Budget, Duration, Groups, type_name, value_of
+from spine.lang.exprlang.values import Budget, Duration, type_name
 from spine.lang.gotime import LAYOUTS, Time, Zone, parse_duration, parse_time, zone
 
 _FORMATS = [
@@ -25,18 +25,7 @@ _LAYOUT, _ZONE = 2, 3
 
 def _string(budget: Budget, value: Any) -> str:
     measure(value, budget)
-    return gofmt.verb_v(plain(value))
-
-
-def plain(value: Any) -> Any:
-    """Return a value with the keys of its maps as they are meant."""
-    if isinstance(value, Groups | AnyMap):
-        return {value_of(key): plain(item) for key, item in value.items()}
-    if value.__class__ is list:
-        return [plain(item) for item in value]
-    if value.__class__ is dict:
-        return {key: plain(item) for key, item in value.items()}
-    return value
+    return gofmt.verb_v(value)
 
 
 def _type(budget: Budget, value: Any) -> str:

@@ -44,9 +44,8 @@ def _cased(name: str, *, up: bool) -> Signature:
 
     def run(budget: Budget, value: Any) -> str:
         budget.read(text(name, value))
-        turned = str(value.upper() if up else value.lower())
-        if turned.isascii():
-            return turned
+        if value.isascii():
+            return str(value.upper() if up else value.lower())
         return "".join(_letter(letter, up=up) for letter in value)
 
     return function(run, TEXT, gives=STRING)
