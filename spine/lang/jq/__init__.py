@@ -3,12 +3,17 @@
     program = jq.compile("{name: .body.user, big: (.body.n > 10)}")
     program.run(b'{"body": {"user": "ann", "n": 12}}')  # {"big":true,"name":"ann"}
 
-What nearly all transforms are made of is compiled to Python closures, which take microseconds;
-the rest of the language runs in libjq. Either gives what gojq gives, which the peers run: numbers
-are doubles, keys are sorted, only the first output counts and it is an object.
+Programs are compiled to Python closures, which take microseconds, and give what gojq gives, which
+the peers run: numbers are doubles, keys are sorted, patterns are RE2, dates are in UTC, only the
+first output counts and it is an object. Nothing outside of the data can be reached.
 
-`Program.safe` says whether a program is known to be cheap on every input; one that is not belongs
-into a guard (spine.lang.guard).
+`Program.safe` says whether a program is known to be cheap on every input; one that is not has a
+budget of steps and of sizes, and belongs into a guard (spine.lang.guard).
+
+What is left to libjq, which knows another dialect: Bessel's functions (`j0`, `j1`, `y0`, `y1`) and
+functions of the program that call themselves deeper than Python goes (some 150 calls). What is not
+as in gojq: computed integers beyond 2^53 are doubles, an error behind `?//` does not try the next
+pattern once there was an output, and messages of faults in numbers, base64 and JSON differ.
 """
 
 import json
@@ -23,8 +28,8 @@ from typing_extensions import override
 from spine.errors import ConfigError
 from spine.lang import EvaluationError, gojson
 from spine.lang.jq import cost, engine, syntax
-from spine.lang.jq.code import Code, NotCovered
-from spine.lang.jq.compiler import compile_node
+from spine.lang.jq.code import BUDGET, Budget, Code, NotCovered, Scope, Variables, weigh
+from spine.lang.jq.compiler import NotDefined, compile_node
 from spine.lang.jq.values import JqError, doubles, kind, to_text
 
 _FLAT = bytes.maketrans(b"123456789E", b"000000000e")
@@ -79,12 +84,14 @@ def compile(text: str) -> Program:  # noqa: A001 -- as re.compile
     """Compile a program. Raises ConfigError."""
     try:
         parsed = syntax.parse(text)
+        safe = cost.is_safe(parsed.tree)
         try:
-            code = compile_node(parsed.tree, frozenset())
+            code = compile_node(parsed.tree, Scope(counted=not safe))
         except NotCovered:
             return Program(text, engine.compile_program(text, parsed), safe=False, covered=False)
-        return Program(text, _closure(code), safe=cost.is_safe(parsed.tree), covered=True)
-    except (syntax.SyntaxFault, engine.CompileFault, RecursionError) as exc:
+        run = _closure(code) if safe else _bounded(code, text, parsed)
+        return Program(text, run, safe=safe, covered=True)
+    except (syntax.SyntaxFault, NotDefined, engine.CompileFault, RecursionError) as exc:
         reason = "it is nested too deeply" if isinstance(exc, RecursionError) else exc
         raise ConfigError(
             f"compiling jq program {text!r}: {reason}", hint="try it with: jq -n PROGRAM"
@@ -93,16 +100,43 @@ def compile(text: str) -> Program:  # noqa: A001 -- as re.compile
 
 def _closure(code: Code) -> Run:
     def run(value: Any) -> Any:
-        try:
-            if code.one is not None:
-                return code.one(value, {})
-            for output in code.many(value, {}):
-                return output
-        except JqError as exc:
-            raise EvaluationError(to_text(exc.value)) from None
-        raise EvaluationError("gave no output")
+        return _first(code, value, {})
 
     return run
+
+
+def _bounded(code: Code, text: str, parsed: syntax.Program) -> Run:
+    """Return what runs a program that is not known to end, within a budget.
+
+    Functions that call themselves deeper than Python goes are left to libjq.
+    """
+    try:
+        fallback = engine.compile_program(text, parsed) if parsed.defines else None
+    except engine.CompileFault:
+        fallback = None
+
+    def run(value: Any) -> Any:
+        try:
+            made = _first(code, value, {BUDGET: Budget()})
+            weigh(made)
+        except RecursionError:
+            if fallback is None:
+                raise
+            return fallback(value)
+        return made
+
+    return run
+
+
+def _first(code: Code, value: Any, variables: Variables) -> Any:
+    try:
+        if code.one is not None:
+            return code.one(value, variables)
+        for output in code.many(value, variables):
+            return output
+    except JqError as exc:
+        raise EvaluationError(to_text(exc.value)) from None
+    raise EvaluationError("gave no output")
 
 
 def _named(value: Any) -> str:

@@ -1,55 +1,17 @@
-"""The built-in functions of jq that are covered: those whose work grows with their input only."""
+"""The built-in functions of jq that make a value of values."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
 import orjson
 
+from spine.lang import EvaluationError
 from spine.lang.gonumber import parse_float
-from spine.lang.jq import nodes as n
+from spine.lang.jq import dates, formats, matching, mathematics, places
 from spine.lang.jq import values as v
-from spine.lang.jq.code import Code, NotCovered, Variables, several, single
-from spine.lang.jq.compiler import Scope, compile_node
-
-Filter = Code
-
-
-def compile_call(node: n.Call, scope: Scope) -> Code:  # noqa: PLR0911 -- one for each shape
-    """Return the code of a function call. Raises NotCovered."""
-    name, arguments = node.name, node.arguments
-    if not arguments:
-        if name in _OF_INPUT:
-            function = _OF_INPUT[name]
-            return single(lambda value, _: function(value))
-        if name in _SELECTING:
-            kinds = _SELECTING[name]
-            return several(lambda value, _: iter([value] if v.kind(value) in kinds else []))
-        if name in _GENERATING:
-            return _GENERATING[name]
-    if len(arguments) == 1:
-        argument = compile_node(arguments[0], scope)
-        if name in _OF_ARGUMENT:
-            return _applied(_OF_ARGUMENT[name], argument)
-        if name in _OF_FILTER:
-            return _OF_FILTER[name](argument)
-        if name == "del":
-            from spine.lang.jq import updates
-
-            return updates.compile_delete(arguments[0], scope)
-    if len(arguments) == 2 and name in {"any", "all"}:  # noqa: PLR2004 -- generator and test
-        source, test = (compile_node(argument, scope) for argument in arguments)
-        return _quantified(source, test, wanted=name == "any")
-    raise NotCovered(f"{name}/{len(arguments)}")
-
-
-def _applied(function: Callable[[Any, Any], Any], argument: Code) -> Code:
-    if argument.one is not None:
-        one = argument.one
-        return single(lambda value, env: function(value, one(value, env)))
-    return several(lambda value, env: (function(value, a) for a in argument.many(value, env)))
-
+from spine.lang.jq.nodes import words
 
 # ---------------------------------------------------------------------------- of the input
 
@@ -83,10 +45,11 @@ def _string(value: Any, name: str) -> str:
 def _add(value: Any) -> Any:
     if not isinstance(value, list | dict):
         raise v.inapplicable("add", value)
-    return _sum(v.items(value))
+    return total(v.items(value))
 
 
-def _sum(items: list[Any]) -> Any:
+def total(items: list[Any]) -> Any:
+    """Return the sum of items, as `add` gives it. Raises JqError."""
     kinds = {type(item) for item in items} - {type(None)}
     if kinds == {str}:
         return "".join(item for item in items if item)
@@ -123,7 +86,8 @@ def _from_json(value: Any) -> Any:
         raise v.JqError(f"fromjson cannot be applied to {v.to_json(text)}: {exc}") from None
 
 
-def _to_entries(value: Any) -> list[Any]:
+def to_entries(value: Any) -> list[Any]:
+    """Return members as `{key, value}`. Raises JqError."""
     if isinstance(value, list):
         return [{"key": at, "value": item} for at, item in enumerate(value)]
     if not isinstance(value, dict):
@@ -131,7 +95,8 @@ def _to_entries(value: Any) -> list[Any]:
     return [{"key": key, "value": value[key]} for key in sorted(value)]
 
 
-def _from_entries(value: Any) -> dict[str, Any]:
+def from_entries(value: Any) -> dict[str, Any]:
+    """Return an object of such entries. Raises JqError."""
     made: dict[str, Any] = {}
     for entry in v.items(value):
         if not isinstance(entry, dict):
@@ -190,7 +155,86 @@ def _stripped(name: str, strip: Callable[[str], str]) -> Callable[[Any], str]:
 
 _SPACE = " \t\n\r\f\v\x85\xa0"
 
-_OF_INPUT: dict[str, Callable[[Any], Any]] = {
+
+def _refused(name: str, value: Any) -> Any:
+    raise v.inapplicable(name, value)
+
+
+def _halt(value: Any) -> Any:
+    raise EvaluationError(f"halt error: {v.to_json(value)}")
+
+
+def _implode(value: Any) -> str:
+    if not isinstance(value, list) or any(v.kind(code) != "number" for code in value):
+        raise v.inapplicable("implode", value)
+    return "".join(map(_letter, value))
+
+
+def _letter(code: float) -> str:
+    known = math.isfinite(code) and 0 <= code < _SURROGATES.start
+    known = known or (math.isfinite(code) and _SURROGATES.stop <= code <= _LAST_LETTER)
+    return chr(int(code)) if known else "\ufffd"
+
+
+_SURROGATES = range(0xD800, 0xE000)
+_LAST_LETTER = 0x10FFFF
+
+
+def _to_boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return bool(value == "true")
+    if isinstance(value, str):
+        raise v.JqError(f"toboolean cannot be applied to {v.preview(value)}: invalid boolean")
+    raise v.inapplicable("toboolean", value)
+
+
+def _transpose(value: Any) -> list[Any]:
+    if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
+        raise v.inapplicable("transpose", value)
+    width = max(map(len, value), default=0)
+    if width * len(value) > _MOST_CELLS:
+        raise EvaluationError(f"transpose makes more than {_MOST_CELLS} elements")
+    return [[row[at] if at < len(row) else None for row in value] for at in range(width)]
+
+
+_MOST_CELLS = 2_000_000
+
+
+def _distinct(items: list[Any]) -> list[Any]:
+    return [next(group) for _, group in groupby(items, key=v.sort_key)]
+
+
+NAMES = words(
+    "IN/1 IN/2 INDEX/1 INDEX/2 JOIN/2 JOIN/3 JOIN/4 abs/0 acos/0 acosh/0 add/0 add/1 all/0 "
+    "all/1 all/2 any/0 any/1 any/2 arrays/0 ascii_downcase/0 ascii_upcase/0 asin/0 asinh/0 "
+    "atan/0 atan2/2 atanh/0 booleans/0 bsearch/1 builtins/0 capture/1 capture/2 cbrt/0 "
+    "ceil/0 combinations/0 combinations/1 contains/1 copysign/2 cos/0 cosh/0 debug/1 del/1 "
+    "delpaths/1 drem/2 empty/0 endswith/1 env/0 erf/0 erfc/0 error/0 error/1 exp/0 exp10/0 "
+    "exp2/0 explode/0 expm1/0 fabs/0 fdim/2 finites/0 first/0 first/1 flatten/0 flatten/1 "
+    "floor/0 fma/3 fmax/2 fmin/2 fmod/2 format/1 frexp/0 from_entries/0 fromdate/0 "
+    "fromdateiso8601/0 fromjson/0 fromstream/1 gamma/0 getpath/1 gmtime/0 group_by/1 gsub/2 "
+    "gsub/3 halt/0 halt_error/0 halt_error/1 has/1 hypot/2 implode/0 in/1 index/1 indices/1 "
+    "infinite/0 input/0 inputs/0 inside/1 isempty/1 isfinite/0 isinfinite/0 isnan/0 "
+    "isnormal/0 iterables/0 j0/0 j1/0 jn/2 join/1 keys/0 last/0 last/1 ldexp/2 length/0 "
+    "lgamma/0 limit/2 localtime/0 log/0 log10/0 log1p/0 log2/0 logb/0 ltrim/0 ltrimstr/1 "
+    "map/1 map_values/1 match/1 match/2 max/0 max_by/1 min/0 min_by/1 mktime/0 modf/0 "
+    "modulemeta/0 nan/0 nearbyint/0 nextafter/2 nexttoward/2 normals/0 not/0 now/0 nth/1 "
+    "nth/2 nulls/0 numbers/0 objects/0 path/1 paths/0 paths/1 pick/1 pow/2 range/1 range/2 "
+    "range/3 recurse/0 recurse/1 recurse/2 remainder/2 repeat/1 reverse/0 rindex/1 rint/0 "
+    "round/0 rtrim/0 rtrimstr/1 scalars/0 scalb/2 scalbln/2 scan/1 scan/2 select/1 setpath/2 "
+    "significand/0 sin/0 sinh/0 skip/2 sort/0 sort_by/1 split/1 split/2 splits/1 splits/2 "
+    "sqrt/0 startswith/1 strflocaltime/1 strftime/1 strings/0 strptime/1 sub/2 sub/3 tan/0 "
+    "tanh/0 test/1 test/2 tgamma/0 to_entries/0 toboolean/0 todate/0 todateiso8601/0 "
+    "tojson/0 tonumber/0 tostream/0 tostring/0 transpose/0 trim/0 trimstr/1 trunc/0 "
+    "truncate_stream/1 type/0 unique/0 unique_by/1 until/2 utf8bytelength/0 values/0 walk/1 "
+    "while/2 with_entries/1 y0/0 y1/0 yn/2"
+)
+"""What `builtins` gives."""
+
+
+OF_INPUT: dict[str, Callable[[Any], Any]] = {
     "length": _length,
     "utf8bytelength": lambda value: len(_string(value, "utf8bytelength").encode()),
     "not": lambda value: not v.truthy(value),
@@ -211,8 +255,8 @@ _OF_INPUT: dict[str, Callable[[Any], Any]] = {
     "min": lambda value: min(_list(value, "min"), key=v.sort_key, default=None),
     "max": lambda value: max(reversed(_list(value, "max")), key=v.sort_key, default=None),
     "flatten": _flatten,
-    "to_entries": _to_entries,
-    "from_entries": _from_entries,
+    "to_entries": to_entries,
+    "from_entries": from_entries,
     "ascii_downcase": _case("ascii_downcase", "A", 32),
     "ascii_upcase": _case("ascii_upcase", "a", -32),
     "trim": _stripped("trim", lambda text: text.strip(_SPACE)),
@@ -225,33 +269,23 @@ _OF_INPUT: dict[str, Callable[[Any], Any]] = {
     "env": lambda _value: {},
     "nan": lambda _value: math.nan,
     "infinite": lambda _value: math.inf,
-}
-
-
-def _distinct(items: list[Any]) -> list[Any]:
-    return [next(group) for _, group in groupby(items, key=v.sort_key)]
-
-
-_SELECTING: dict[str, frozenset[str]] = {
-    "values": frozenset(["boolean", "number", "string", "array", "object"]),
-    "nulls": frozenset(["null"]),
-    "booleans": frozenset(["boolean"]),
-    "numbers": frozenset(["number"]),
-    "strings": frozenset(["string"]),
-    "arrays": frozenset(["array"]),
-    "objects": frozenset(["object"]),
-    "iterables": frozenset(["array", "object"]),
-    "scalars": frozenset(["null", "boolean", "number", "string"]),
-}
-
-
-def _error(value: Any, _variables: Variables) -> Any:
-    raise v.JqError(value)
-
-
-_GENERATING: dict[str, Code] = {
-    "empty": several(lambda _value, _variables: iter(())),
-    "error": single(_error),
+    "explode": lambda value: [ord(letter) for letter in _string(value, "explode")],
+    "implode": _implode,
+    "toboolean": _to_boolean,
+    "transpose": _transpose,
+    "builtins": lambda _value: sorted(NAMES),
+    "modulemeta": lambda value: _refused("modulemeta", value),
+    "halt": _halt,
+    "halt_error": _halt,
+    "gmtime": dates.gmtime,
+    "localtime": dates.gmtime,
+    "mktime": dates.mktime,
+    "todate": dates.to_date,
+    "todateiso8601": dates.to_date,
+    "fromdate": dates.from_date,
+    "fromdateiso8601": dates.from_date,
+    "now": dates.now,
+    **mathematics.OF_INPUT,
 }
 
 # ---------------------------------------------------------------------------- of one argument
@@ -284,7 +318,7 @@ def _join(value: Any, by: Any) -> str:
     if not isinstance(value, list | dict):
         raise v.inapplicable(f"join({v.preview(by)})", value)
     parts = [_joined(item) for item in v.items(value)]
-    if len(parts) > 1 and not isinstance(by, str):
+    if len(parts) > 1 and not isinstance(by, str | None):
         raise v.inapplicable(f"join({v.preview(by)})", value)
     return by.join(parts) if isinstance(by, str) else "".join(parts)
 
@@ -324,7 +358,71 @@ def _error_with(_value: Any, argument: Any) -> Any:
     raise v.JqError(argument)
 
 
-_OF_ARGUMENT: dict[str, Callable[[Any, Any], Any]] = {
+def _indices(value: Any, part: Any, name: str = "indices") -> Any:
+    if value is None:
+        return None
+    if isinstance(value, str) and isinstance(part, str):
+        return _found_in(value, part) if part else []
+    if isinstance(value, list):
+        return v.positions(value, part if isinstance(part, list) else [part]) or []
+    raise v.inapplicable(f"{name}({v.preview(part)})", value)
+
+
+def _found_in(text: str, part: str) -> list[int]:
+    found, at = list[int](), text.find(part)
+    while at >= 0:
+        found.append(at)
+        at = text.find(part, at + 1)
+    return found
+
+
+def _at_one(name: str, at: int) -> Callable[[Any, Any], Any]:
+    def find(value: Any, part: Any) -> Any:
+        found = _indices(value, part, name)
+        return found[at] if found else None
+
+    return find
+
+
+def _search(value: Any, wanted: Any) -> int:
+    """Return where something stands in an ordered list, or -1 less where it would have to."""
+    if not isinstance(value, list):
+        raise v.inapplicable(f"bsearch({v.preview(wanted)})", value)
+    low, high = 0, len(value)
+    while low < high:
+        middle = (low + high) // 2
+        if v.compare(value[middle], wanted) < 0:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(value) and v.equal(value[low], wanted) else -1 - low
+
+
+def _formatted(value: Any, name: Any) -> str:
+    if not isinstance(name, str):
+        raise v.inapplicable(f"format({v.preview(name)})", value)
+    return formats.find(name)(value)
+
+
+def _trim_text(text: str, part: str) -> str:
+    text = text.removeprefix(part)
+    return text.removesuffix(part)
+
+
+OF_ARGUMENT: dict[str, Callable[[Any, Any], Any]] = {
+    "trimstr": _affix("trimstr", _trim_text),
+    "indices": _indices,
+    "index": _at_one("index", 0),
+    "rindex": _at_one("rindex", -1),
+    "bsearch": _search,
+    "format": _formatted,
+    "test": lambda value, pattern: matching.test(value, pattern, None),
+    "getpath": places.get_path,
+    "delpaths": places.delete_paths,
+    "strftime": dates.strftime,
+    "strflocaltime": dates.strftime,
+    "strptime": dates.strptime,
+    "halt_error": lambda value, _code: _halt(value),
     "has": _has,
     "in": lambda value, container: _has(container, value),
     "contains": _contains,
@@ -339,109 +437,4 @@ _OF_ARGUMENT: dict[str, Callable[[Any, Any], Any]] = {
     "nth": v.index,
     "error": _error_with,
     "_plus": _plus,
-}
-
-# ---------------------------------------------------------------------------- of a filter
-
-
-def _map(body: Code) -> Code:
-    if body.one is not None:
-        one = body.one
-        return single(lambda value, env: [one(item, env) for item in v.items(value)])
-    return single(
-        lambda value, env: [out for item in v.items(value) for out in body.many(item, env)]
-    )
-
-
-def _select(test: Code) -> Code:
-    def many(value: Any, variables: Variables) -> Iterator[Any]:
-        for item in test.many(value, variables):
-            if v.truthy(item):
-                yield value
-
-    return several(many)
-
-
-def _with_entries(body: Code) -> Code:
-    mapped = _map(body).one
-    assert mapped is not None
-    entries = mapped
-    return single(lambda value, env: _from_entries(entries(_to_entries(value), env)))
-
-
-def _first(body: Code) -> Code:
-    def many(value: Any, variables: Variables) -> Iterator[Any]:
-        for item in body.many(value, variables):
-            yield item
-            return
-
-    return several(many)
-
-
-def _last(body: Code) -> Code:
-    def many(value: Any, variables: Variables) -> Iterator[Any]:
-        yield from list(body.many(value, variables))[-1:]
-
-    return several(many)
-
-
-def _quantified(source: Code, test: Code, *, wanted: bool) -> Code:
-    def one(value: Any, variables: Variables) -> bool:
-        for item in source.many(value, variables):
-            if any(v.truthy(out) is wanted for out in test.many(item, variables)):
-                return wanted
-        return not wanted
-
-    return single(one)
-
-
-_ELEMENTS = several(lambda value, _: iter(v.items(value)))
-
-
-def _by(name: str, use: Callable[[list[tuple[Any, Any]]], Any]) -> Callable[[Code], Code]:
-    """Return a function of elements with the key that a filter gives each."""
-
-    def compile_by(body: Code) -> Code:
-        def one(value: Any, variables: Variables) -> Any:
-            elements = v.items(value)
-            keys = [list(body.many(item, variables)) for item in elements]
-            if not isinstance(value, list):
-                raise v.inapplicable(f"{name}({v.preview(keys)})", value)
-            return use(list(zip(map(v.sort_key, keys), elements, strict=True)))
-
-        return single(one)
-
-    return compile_by
-
-
-def _key(pair: tuple[Any, Any]) -> Any:
-    return pair[0]
-
-
-def _groups(pairs: list[tuple[Any, Any]]) -> list[list[Any]]:
-    return [[item for _, item in group] for _, group in groupby(sorted(pairs, key=_key), _key)]
-
-
-def _lowest(pairs: list[tuple[Any, Any]]) -> Any:
-    return min(pairs, key=_key)[1] if pairs else None
-
-
-def _highest(pairs: list[tuple[Any, Any]]) -> Any:
-    return max(reversed(pairs), key=_key)[1] if pairs else None
-
-
-_OF_FILTER: dict[str, Callable[[Code], Code]] = {
-    "map": _map,
-    "select": _select,
-    "with_entries": _with_entries,
-    "first": _first,
-    "last": _last,
-    "add": lambda body: single(lambda value, env: _sum(list(body.many(value, env)))),
-    "any": lambda test: _quantified(_ELEMENTS, test, wanted=True),
-    "all": lambda test: _quantified(_ELEMENTS, test, wanted=False),
-    "sort_by": _by("sort_by", lambda pairs: [item for _, item in sorted(pairs, key=_key)]),
-    "group_by": _by("group_by", _groups),
-    "unique_by": _by("unique_by", lambda pairs: [group[0] for group in _groups(pairs)]),
-    "min_by": _by("min_by", _lowest),
-    "max_by": _by("max_by", _highest),
 }

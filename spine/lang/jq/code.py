@@ -1,12 +1,63 @@
-"""Compiled filters: closures over a value and the variables around it."""
+"""Compiled filters: closures over a value and the variables around it.
 
+Variables have run-time keys of their own, one for each place that binds one; what a function sees
+of its surroundings is therefore found in the variables of whoever calls it.
+"""
+
+import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+
+from spine.lang import EvaluationError
 
 Variables = Mapping[str, Any]
 One = Callable[[Any, Variables], Any]
 """A filter with exactly one output."""
 Many = Callable[[Any, Variables], Iterator[Any]]
+
+
+BUDGET = "#"
+"""Key of the budget among the variables of a program that is not safe."""
+_MOST_STEPS = 2_000_000
+_MOST_PARTS = 2_000_000
+
+
+class Budget:
+    """What a program that may not end is allowed: steps, and parts of a value that grows."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_STEPS
+
+    def step(self) -> None:
+        """Count a step. Raises EvaluationError, which no program can catch."""
+        self.left -= 1
+        if self.left < 0:
+            raise EvaluationError(f"it takes more than {_MOST_STEPS} steps")
+
+    def turn(self, number: int, value: Any) -> None:
+        """Count a turn of a loop, and weigh what it works on in the 1st, 2nd, 4th, 8th...
+
+        A value can double with every turn without taking memory, as its parts are shared.
+        """
+        self.step()
+        if number & (number - 1) == 0:
+            weigh(value)
+
+
+def weigh(value: Any) -> None:
+    """Raise EvaluationError for a value that would be too large to be written."""
+    left, waiting = _MOST_PARTS, [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            left -= len(one)
+            waiting += one if left > 0 else []
+        elif isinstance(one, dict):
+            left -= len(one)
+            waiting += one.values() if left > 0 else []
+        if left < 0:
+            raise EvaluationError(f"it makes a value of more than {_MOST_PARTS} parts")
 
 
 class NotCovered(Exception):
@@ -18,6 +69,48 @@ class Code(NamedTuple):
 
     one: One | None
     many: Many
+
+
+class Callee(NamedTuple):
+    """What a name with a number of arguments calls."""
+
+    call: Callable[[tuple[Any, ...], "Scope"], Code]
+    """Takes the arguments as nodes, and the scope of the call."""
+    paths: Callable[[tuple[Any, ...], "Scope"], Any]
+    """The same for the paths of what it gives."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is known where a filter stands."""
+
+    counted: bool = False
+    """Whether there is a budget: the program is not known to end."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Name -> key at run time."""
+    functions: Mapping[str, Callee] = field(default_factory=dict)
+    """Name/number of arguments -> what is called."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def fresh(self, name: str) -> str:
+        """Return a key that no other place has."""
+        return f"{name}#{next(self.numbers)}"
+
+    def bound(self, *names: str) -> "tuple[Scope, tuple[str, ...]]":
+        """Return the scope in which variables are bound, with their keys."""
+        keys = tuple(self.fresh(name) for name in names)
+        variables = {**self.variables, **dict(zip(names, keys, strict=True))}
+        return replace(self, variables=variables), keys
+
+    def with_function(self, name: str, callee: Callee) -> "Scope":
+        """Return the scope in which a function is defined."""
+        return replace(self, functions={**self.functions, name: callee})
+
+    def with_label(self, name: str) -> "tuple[Scope, str]":
+        """Return the scope in which a label is set, with its key."""
+        key = self.fresh(name)
+        return replace(self, labels={**self.labels, name: key}), key
 
 
 def single(one: One) -> Code:

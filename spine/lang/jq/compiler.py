@@ -1,7 +1,8 @@
 """Compiles the common part of jq to closures, many times faster than a call of libjq.
 
 Results are those of gojq, which the peers run: keys in order, numbers as doubles, its messages.
-What is not covered raises NotCovered and is left to libjq as a whole.
+What is not covered raises NotCovered and is left to libjq as a whole; a name that nobody knows
+raises NotDefined.
 """
 
 import math
@@ -12,10 +13,22 @@ from typing import Any
 from spine.lang.jq import formats
 from spine.lang.jq import nodes as n
 from spine.lang.jq import values as v
-from spine.lang.jq.code import Code, NotCovered, One, Variables, combined, constant, several, single
+from spine.lang.jq.code import (
+    BUDGET,
+    Code,
+    NotCovered,
+    One,
+    Scope,
+    Variables,
+    combined,
+    constant,
+    several,
+    single,
+)
 
-Scope = frozenset[str]
-"""The variables that are bound where a filter stands."""
+
+class NotDefined(Exception):
+    """A name that stands for nothing."""
 
 
 def compile_node(node: n.Node, scope: Scope) -> Code:
@@ -35,12 +48,12 @@ def _literal(node: n.Literal, _scope: Scope) -> Code:
 
 
 def _variable(node: n.Variable, scope: Scope) -> Code:
-    name = node.name
-    if name in scope:
-        return single(lambda _, variables: variables[name])
-    if name == "ENV":
+    key = scope.variables.get(node.name)
+    if key is not None:
+        return single(lambda _, variables: variables[key])
+    if node.name == "ENV":
         return constant({})
-    raise NotCovered(f"${name}")
+    raise NotDefined(f"variable not defined: ${node.name}")
 
 
 # ---------------------------------------------------------------------------- paths
@@ -128,7 +141,16 @@ def _array(node: n.Array, scope: Scope) -> Code:
     if node.body is None:
         return single(lambda _value, _variables: [])
     body = compile_node(node.body, scope)
+    if scope.counted and body.one is None:
+        return single(lambda value, variables: list(_counted(body, value, variables)))
     return single(lambda value, variables: list(body.many(value, variables)))
+
+
+def _counted(body: Code, value: Any, variables: Variables) -> Iterator[Any]:
+    step = variables[BUDGET].step
+    for item in body.many(value, variables):
+        step()
+        yield item
 
 
 def _object(node: n.Object, scope: Scope) -> Code:
@@ -209,17 +231,19 @@ def _negative(_nothing: None, value: Any) -> Any:
 
 
 def _pipe(node: n.Pipe, scope: Scope) -> Code:
-    return piped(compile_node(node.left, scope), compile_node(node.right, scope))
+    left, right = compile_node(node.left, scope), compile_node(node.right, scope)
+    return piped(left, right, counted=scope.counted)
 
 
-def piped(left: Code, right: Code) -> Code:
+def piped(left: Code, right: Code, *, counted: bool = False) -> Code:
     """Return `left | right`."""
     if left.one is not None and right.one is not None:
         first, second = left.one, right.one
         return single(lambda value, variables: second(first(value, variables), variables))
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
-        for item in left.many(value, variables):
+        outputs = _counted(left, value, variables) if counted else left.many(value, variables)
+        for item in outputs:
             yield from right.many(item, variables)
 
     return several(many)
@@ -375,27 +399,37 @@ def _try(node: n.Try, scope: Scope) -> Code:
 
 def _bind(node: n.Bind, scope: Scope) -> Code:
     if node.name is None:
-        raise NotCovered("patterns")
-    name = node.name
+        from spine.lang.jq import patterns
+
+        return patterns.compile_bind(node, scope)
     source = compile_node(node.source, scope)
-    body = compile_node(node.body, scope | {name})
+    inner, (key,) = scope.bound(node.name)
+    body = compile_node(node.body, inner)
     if source.one is not None and body.one is not None:
         first, second = source.one, body.one
         return single(
-            lambda value, variables: second(value, {**variables, name: first(value, variables)})
+            lambda value, variables: second(value, {**variables, key: first(value, variables)})
         )
+    counted = scope.counted
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
-        for item in source.many(value, variables):
-            yield from body.many(value, {**variables, name: item})
+        outputs = _counted(source, value, variables) if counted else source.many(value, variables)
+        for item in outputs:
+            yield from body.many(value, {**variables, key: item})
 
     return several(many)
 
 
 def _call(node: n.Call, scope: Scope) -> Code:
-    from spine.lang.jq import builtins
+    from spine.lang.jq import calls
 
-    return builtins.compile_call(node, scope)
+    return calls.compile_call(node, scope)
+
+
+def _control(node: n.Node, scope: Scope) -> Code:
+    from spine.lang.jq import control
+
+    return control.compile_node(node, scope)
 
 
 def _update(node: n.Update, scope: Scope) -> Code:
@@ -425,4 +459,10 @@ _COMPILERS: dict[type[n.Node], Callable[[Any, Scope], Code]] = {
     n.Bind: _bind,
     n.Call: _call,
     n.Update: _update,
+    n.Recurse: _control,
+    n.Reduce: _control,
+    n.Foreach: _control,
+    n.Label: _control,
+    n.Break: _control,
+    n.Define: _control,
 }

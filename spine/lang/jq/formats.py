@@ -2,23 +2,33 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from spine.lang.jq.code import NotCovered
 from spine.lang.jq.values import JqError, inapplicable, shown, to_json, to_text
 
 _HTML = {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;", ord("'"): "&apos;", 34: "&quot;"}
+_WRONG_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)
 _TSV = {ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r", ord("\\"): "\\\\"}
 
 
 def find(name: str) -> Callable[[Any], str]:
-    """Return what a format does. Raises NotCovered."""
-    convert = _FORMATS.get(name)
-    if convert is None:
-        raise NotCovered(f"@{name}")
-    return convert
+    """Return what a format does; one that nobody knows fails where it is used."""
+    return _FORMATS.get(name) or (lambda _value: _unknown(name))
+
+
+def _unknown(name: str) -> str:
+    raise JqError(f"format not defined: @{name}")
+
+
+def _unquoted(value: Any) -> str:
+    text = to_text(value)
+    if wrong := _WRONG_ESCAPE.search(text):
+        why = f"invalid URL escape {to_json(wrong[0])}"
+        raise JqError(f"@urid cannot be applied to {to_json(text)}: {why}")
+    return unquote(text)
 
 
 def _base64d(value: Any) -> str:
@@ -58,6 +68,7 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "json": to_json,
     "html": lambda value: to_text(value).translate(_HTML),
     "uri": lambda value: quote(to_text(value), safe="-_.~"),
+    "urid": _unquoted,
     "base64": lambda value: base64.b64encode(to_text(value).encode()).decode(),
     "base64d": _base64d,
     "csv": lambda value: _row(value, "csv", _quoted, ","),

@@ -162,12 +162,86 @@ class Variable(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class NamePattern(Node):
+    """`$name`: takes the whole value."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPattern(Node):
+    """`[pattern, ...]`."""
+
+    elements: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPattern(Node):
+    """`{key: pattern, $name, $name: pattern}`: key, name that it is bound to, pattern."""
+
+    members: tuple[tuple[Node, str | None, Node | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Bind(Node):
-    """`source as $name | body`; a pattern that takes values apart has no plain name."""
+    """`source as pattern ?// pattern ... | body`."""
 
     source: Node
-    name: str | None
+    patterns: tuple[Node, ...]
     body: Node
+
+    @property
+    def name(self) -> str | None:
+        """The variable's name where nothing is taken apart."""
+        first = self.patterns[0]
+        plain = len(self.patterns) == 1 and isinstance(first, NamePattern)
+        return first.name if plain and isinstance(first, NamePattern) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce(Node):
+    """`reduce source as pattern (start; update)`."""
+
+    source: Node
+    pattern: Node
+    start: Node
+    update: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Foreach(Node):
+    """`foreach source as pattern (start; update; extract)`."""
+
+    source: Node
+    pattern: Node
+    start: Node
+    update: Node
+    extract: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Label(Node):
+    """`label $name | body`."""
+
+    name: str
+    body: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Break(Node):
+    """`break $name`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Define(Node):
+    """`def name(parameter; ...): body; rest`; a parameter `$x` is a value, and a filter `x` too."""
+
+    name: str
+    parameters: tuple[str, ...]
+    body: Node
+    rest: Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +250,3 @@ class Call(Node):
 
     name: str
     arguments: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Special(Node):
-    """A construct that is only recognised: reduce, foreach, def, label, break."""
-
-    word: str

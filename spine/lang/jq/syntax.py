@@ -1,8 +1,4 @@
-"""Reads jq programs.
-
-The whole language is recognised; `reduce`, `foreach`, `def` and `label` without their contents,
-as they are run by libjq only.
-"""
+"""Reads jq programs: gojq's dialect without modules."""
 
 import json
 import re
@@ -53,6 +49,8 @@ class Program(NamedTuple):
     """Functions that it calls and does not define, as name/number of arguments."""
     variables: frozenset[str]
     """Names of the variables that it uses."""
+    defines: bool
+    """Whether it defines functions."""
 
 
 def parse(text: str) -> Program:
@@ -65,7 +63,7 @@ def parse(text: str) -> Program:
     except RecursionError:
         raise SyntaxFault("it is nested too deeply") from None
     calls = {call for call in parser.calls if call.partition("/")[0] not in parser.defined}
-    return Program(tree, frozenset(calls), frozenset(parser.variables))
+    return Program(tree, frozenset(calls), frozenset(parser.variables), bool(parser.defined))
 
 
 class _Parser:
@@ -116,9 +114,7 @@ class _Parser:
 
     def pipe(self) -> n.Node:
         if self._is("def"):
-            self._definition()
-            self.pipe()
-            return n.Special("def")
+            return self._definition()
         left = self._comma()
         if self._accept("|"):
             return n.Pipe(left, self.pipe())
@@ -294,8 +290,7 @@ class _Parser:
             case "label":
                 return self._label()
             case "break":
-                self._variable()
-                return n.Special("break")
+                return n.Break(self._variable())
             case "def" | "import" | "include" | "module" | "__loc__":
                 raise SyntaxFault(f"{word} is not possible here")
         return self._call(word)
@@ -392,85 +387,82 @@ class _Parser:
 
     def _binding(self, source: n.Node) -> n.Node:
         self._expect("as")
-        name = self._pattern()
+        patterns = [self._pattern()]
         while self._accept("?//"):
-            self._pattern()
-            name = None
+            patterns.append(self._pattern())
         self._expect("|")
-        return n.Bind(source, name, self.pipe())
+        return n.Bind(source, tuple(patterns), self.pipe())
 
-    def _pattern(self) -> str | None:
-        """Read a pattern; return its name if it is a plain variable."""
+    def _pattern(self) -> n.Node:
         if self.next.kind == "variable":
-            return self._variable()
+            return n.NamePattern(self._variable())
         if self._accept("["):
-            self._pattern()
+            elements = [self._pattern()]
             while self._accept(","):
-                self._pattern()
+                elements.append(self._pattern())
             self._expect("]")
-            return None
+            return n.ArrayPattern(tuple(elements))
         self._expect("{")
-        while True:
-            self._member_pattern()
-            if self._accept("}"):
-                return None
-            self._expect(",")
+        members = [self._member_pattern()]
+        while self._accept(","):
+            members.append(self._member_pattern())
+        self._expect("}")
+        return n.ObjectPattern(tuple(members))
 
-    def _member_pattern(self) -> None:
+    def _member_pattern(self) -> tuple[n.Node, str | None, n.Node | None]:
         if self.next.kind == "variable":
-            self._advance()
-            if self._accept(":"):
-                self._pattern()
-            return
+            name = self._variable()
+            return n.Literal(name), name, self._pattern() if self._accept(":") else None
         if self._accept("("):
-            self._enclosed()
+            key = self._enclosed()
             self._expect(")")
         elif self._is('"'):
-            self._string("")
+            key = self._string("")
         elif self.next.kind == "name":
-            self._advance()
+            key = n.Literal(self._advance().text)
         else:
             raise self.unexpected()
         self._expect(":")
-        self._pattern()
+        return key, None, self._pattern()
 
     def _fold(self, word: str) -> n.Node:
-        self._handled()
+        source = self._handled()
         self._expect("as")
-        self._pattern()
-        while self._accept("?//"):
-            self._pattern()
+        pattern = self._pattern()
         self._expect("(")
-        self._enclosed()
+        start = self._enclosed()
         self._expect(";")
-        self._enclosed()
-        if word == "foreach" and self._accept(";"):
-            self._enclosed()
+        update = self._enclosed()
+        extract = self._enclosed() if word == "foreach" and self._accept(";") else n.Identity()
         self._expect(")")
-        return n.Special(word)
+        if word == "reduce":
+            return n.Reduce(source, pattern, start, update)
+        return n.Foreach(source, pattern, start, update, extract)
 
     def _label(self) -> n.Node:
-        self._variable()
+        name = self._variable()
         self._expect("|")
-        self.pipe()
-        return n.Special("label")
+        return n.Label(name, self.pipe())
 
-    def _definition(self) -> None:
+    def _definition(self) -> n.Node:
         self._expect("def")
         if self.next.kind != "name" or self.next.text in _KEYWORDS:
             raise self.unexpected()
-        self.defined.add(self._advance().text)
+        name = self._advance().text
+        parameters: list[str] = []
         if self._accept("("):
             while True:
                 if self.next.kind not in {"name", "variable"}:
                     raise self.unexpected()
-                self.defined.add(self._advance().text)
+                parameters.append(self._advance().text)
                 if self._accept(")"):
                     break
                 self._expect(";")
         self._expect(":")
-        self._enclosed()
+        body = self._enclosed()
         self._expect(";")
+        self.defined |= {name, *(parameter.removeprefix("$") for parameter in parameters)}
+        return n.Define(name, tuple(parameters), body, self.pipe())
 
 
 def _optional(term: n.Node) -> n.Node:

@@ -15,6 +15,10 @@ EXACT = 1 << 53
 
 _MOST_TEXT = 1024 * 1024
 """Characters that repeating a string may give: a bound on what a small program can make."""
+MOST_TEXT = 16 * 1024 * 1024
+"""Characters of any text that a program makes."""
+_MOST_ELEMENTS = 4 * 1024 * 1024
+"""Elements of any array that a program makes."""
 _PREVIEW = 30
 
 
@@ -177,6 +181,9 @@ def doubles(value: Any) -> Any:
     return narrowed(value) if isinstance(value, int) else value
 
 
+_A = {str: "a text", list: "an array"}
+
+
 def _are_numbers(left: Any, right: Any) -> bool:
     return kind(left) == "number" and kind(right) == "number"
 
@@ -190,6 +197,9 @@ def add(left: Any, right: Any) -> Any:
     if _are_numbers(left, right):
         return narrowed(left + right)
     if isinstance(left, str | list) and type(left) is type(right):
+        most = MOST_TEXT if isinstance(left, str) else _MOST_ELEMENTS
+        if len(left) + len(right) > most:
+            raise EvaluationError(f"it makes {_A[type(left)]} of more than {most}")
         return left + right  # type: ignore[operator]  # of one type
     if isinstance(left, dict) and isinstance(right, dict):
         return {**left, **right}
@@ -212,15 +222,19 @@ def multiply(left: Any, right: Any) -> Any:
         return _signed(narrowed(left * right), left, right)
     if isinstance(left, dict) and isinstance(right, dict):
         return _merged(left, right)
-    if isinstance(right, str):
-        left, right = right, left
     if isinstance(left, str) and kind(right) == "number":
-        if right < 0 or math.isnan(right):
-            return None
-        if len(left) * right > _MOST_TEXT:
-            raise JqError("repeat string result too long")
-        return left * int(right)
+        return _repeated(left, right)
+    if isinstance(right, str) and kind(left) == "number":
+        return _repeated(right, left)
     raise JqError(f"cannot multiply: {shown(left)} and {shown(right)}")
+
+
+def _repeated(text: str, times: float) -> str | None:
+    if times < 0 or math.isnan(times):
+        return None
+    if len(text) * times > _MOST_TEXT:
+        raise JqError("repeat string result too long")
+    return text * int(times)
 
 
 def _signed(value: float, left: float, right: float) -> float:
@@ -288,7 +302,7 @@ def index(target: Any, key: Any) -> Any:
     if kind(key) == "number":
         return _element(target, key)
     if isinstance(key, dict) and isinstance(target, list | str | None):
-        raise JqError(f'expected "start" and "end" for slicing but got: {shown(key)}')
+        return cut(target, *limits(key))
     if isinstance(key, list) and isinstance(target, list):
         return positions(target, key)
     what = "an array" if isinstance(target, list) else "an object"
@@ -304,7 +318,7 @@ def _element(target: Any, key: float) -> Any:
         raise JqError(f"expected an array but got: {shown(target)}")
     if math.isnan(key) or math.isinf(key):
         return None
-    at = math.floor(key) if key < 0 and isinstance(key, float) else int(key)
+    at = int(key)
     return target[at] if -len(target) <= at < len(target) else None
 
 
@@ -325,6 +339,13 @@ def cut(target: Any, start: Any, end: Any) -> Any:
         raise JqError(f"expected an array but got: {shown(target)}")
     low, high = bounds(target, start, end)
     return target[low:high]
+
+
+def limits(key: dict[str, Any]) -> tuple[Any, Any]:
+    """Return start and end of a slice that is written as an object. Raises JqError."""
+    if "start" not in key or "end" not in key:
+        raise JqError(f'expected "start" and "end" for slicing but got: {shown(key)}')
+    return key["start"], key["end"]
 
 
 def bounds(target: Any, start: Any, end: Any) -> tuple[int, int]:
