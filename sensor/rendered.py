@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from spine.errors import ConfigError
-from spine.lang import EvaluationError, gotemplate
+from spine.lang import EvaluationError
 
 Rendering = Callable[[Any], str]
 """Gives the text for a value. Raises EvaluationError."""
@@ -18,6 +18,8 @@ Rendering = Callable[[Any], str]
 
 def compile_rendering(text: str) -> Rendering:
     """Compile a template. Raises ConfigError with line and column."""
+    from spine.lang import gotemplate
+
     render = gotemplate.compile(text).render
 
     def rendered(value: Any) -> str:
@@ -30,9 +32,12 @@ def compile_rendering(text: str) -> Rendering:
 
 
 def _checked(text: str) -> str:
+    if not text:
+        return text
+    from spine.lang import gotemplate
+
     try:
-        if text:
-            gotemplate.compile(text)
+        gotemplate.compile(text)
     except ConfigError as exc:
         raise ValueError(str(exc)) from exc
     return text

@@ -11,6 +11,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from spine.errors import ConfigError
 from spine.lang import EvaluationError
 from spine.lang.gotemplate.actions import Actions, Compiled, walk
 from spine.lang.gotemplate.builtins import BUILTINS
@@ -88,9 +89,12 @@ def _compiled(text: str) -> Template:
 
 
 def _compile(text: str, functions: Mapping[str, Function]) -> Template:
-    tree = parse(text, functions, lambda name: REFUSED.get(name, ""))
     expressions = Expressions(text, functions)
-    main = Actions(text, tree, expressions).main(tree.main)
+    try:
+        tree = parse(text, functions, lambda name: REFUSED.get(name, ""))
+        main = Actions(text, tree, expressions).main(tree.main)
+    except RecursionError:
+        raise ConfigError("compiling a template: it is nested too deeply") from None
     return Template(text, main, mutates=expressions.mutates)
 
 

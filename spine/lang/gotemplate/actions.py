@@ -8,7 +8,7 @@ from spine.lang import EvaluationError
 from spine.lang.gofmt import verb_v
 from spine.lang.gotemplate.expressions import Expressions, Get
 from spine.lang.gotemplate.lexer import fail
-from spine.lang.gotemplate.runtime import DEEPEST, MISSING, Frame, measured
+from spine.lang.gotemplate.runtime import CONTAINERS, DEEPEST, MISSING, Frame, measured
 from spine.lang.gotemplate.tree import Action, Body, Branch, Call, Leave, Node, Range, Text, Tree
 from spine.lang.govalue import Byte, Int, type_name
 
@@ -73,7 +73,7 @@ class Actions:
         def step(frame: Frame, dot: Any) -> None:
             value = get(frame, dot)
             if type(value) is not str:
-                if isinstance(value, list | dict):
+                if isinstance(value, CONTAINERS):
                     frame.run.charge(measured(value) >> 3)
                 value = show(value)
             frame.out.append(value)

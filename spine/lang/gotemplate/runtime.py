@@ -21,6 +21,10 @@ DEEPEST = 64
 """Templates within templates."""
 
 
+CONTAINERS = (list, dict)
+"""What has values in it."""
+
+
 class Missing:
     """The type of what is not there."""
 
@@ -74,7 +78,7 @@ def effort(values: Iterable[object], *, deep: bool) -> int:
     for value in values:
         if isinstance(value, str):
             steps += len(value) >> 8
-        elif isinstance(value, list | dict):
+        elif isinstance(value, CONTAINERS):
             steps += measured(value) >> 3 if deep else len(value) >> 2
     return steps
 

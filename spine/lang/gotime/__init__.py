@@ -2,7 +2,8 @@
 
 Templates and expressions were written for Go's `time`, so its spellings, leniency and limits are
 part of their meaning. An instant is a `Time` (nanoseconds, any year; zero is year 1), a length of
-time a `Duration` (nanoseconds). `METHODS` has what a program may call on each by its Go name.
+time a `Duration` (nanoseconds). `METHODS` has what a program may call on each by its Go name. The
+text of the present has no monotonic reading (`m=+0.1`), which says nothing to anybody.
 """
 
 from collections.abc import Callable, Mapping

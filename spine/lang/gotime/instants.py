@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from typing_extensions import override
 
 from spine.lang import EvaluationError
-from spine.lang.gotime.durations import SECOND, Duration, clamp
+from spine.lang.gotime.durations import SECOND, Duration, clamp, wrap
 from spine.lang.gotime.zones import LOCAL, UTC, Fixed, Zone
 
 DAY = 86400
@@ -232,7 +232,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "Unix": lambda when: when.unix,
     "UnixMilli": lambda when: when.unix_nano() // 1_000_000,
     "UnixMicro": lambda when: when.unix_nano() // 1_000,
-    "UnixNano": Time.unix_nano,
+    "UnixNano": lambda when: wrap(when.unix_nano()),
     "Year": lambda when: when.clock.year,
     "Month": lambda when: Month(when.clock.month),
     "Day": lambda when: when.clock.day,

@@ -1,4 +1,7 @@
-"""Words: texts cut, joined, padded and quoted."""
+"""Words: texts cut, joined, padded and quoted.
+
+`nospace` and `initials` keep letters whole, where sprig takes each byte of `é` for a letter.
+"""
 
 import random
 from collections.abc import Callable
