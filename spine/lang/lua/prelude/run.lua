@@ -109,8 +109,9 @@ return function(values, patterns, sprintf, translate)
     error(value, level == 0 and 0 or level + 1)
   end
 
-  function base.pcall(f, ...)
-    return passed(native.pcall(f, ...))
+  function base.pcall(...)
+    if select("#", ...) == 0 then bad(1, "pcall", "value", nil) end
+    return passed(native.pcall(...))
   end
 
   local function handled(handler, ok, ...)
@@ -181,8 +182,9 @@ return function(values, patterns, sprintf, translate)
   end
 
   function base.setmetatable(t, meta)
-    table_(t, 1, "setmetatable")
-    return setmetatable(t, meta)
+    if meta ~= nil then table_(meta, 2, "setmetatable") end
+    if type(t) ~= "table" and t ~= nil then return t end -- those of other types are not offered
+    return setmetatable(table_(t, 1, "setmetatable"), meta)
   end
 
   base.getmetatable = native.getmetatable
@@ -421,8 +423,20 @@ return function(values, patterns, sprintf, translate)
   -- ----------------------------------------------------------------------- the rest
 
   local math_ = {}
-  for name, value in next, math do math_[name] = value end
-  math_.mod = math.fmod
+  local TWO = { atan2 = 2, fmod = 2, ldexp = 2, pow = 2 }
+
+  for name, f in next, math do -- some of LuaJIT's would take what an earlier call left behind
+    local least = TWO[name] or 1
+    math_[name] = f
+    if type(f) == "function" then
+      math_[name] = function(...)
+        local count = select("#", ...)
+        if count < least then bad(count + 1, name, "number", nil) end
+        return f(...)
+      end
+    end
+  end
+  math_.mod = math_.fmod
   math_.huge = 1.7976931348623157e308
   function math_.random(from, to)
     if from == nil then return native.random() end

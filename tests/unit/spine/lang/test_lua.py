@@ -133,6 +133,9 @@ FAILS = [
     Case("local x\n\nreturn x.y", "^line 3: attempt to index local 'x'"),
     Case("string.rep()", "^line 1: bad argument #1 to rep"),
     Case("\nreturn ('x'):nosuch()", "^line 2: "),
+    Case("local a = 1 local b = math.floor()", "^line 1: bad argument #1 to floor"),
+    Case("math.pow(1)", "^line 1: bad argument #2 to pow"),
+    Case("pcall()", "^line 1: bad argument #1 to pcall"),
     Case("table.sort({1, 'a'})", "compare"),
     Case("error({code = 5})", "error object is a table"),
     Case("local x = 1", "returned nothing, not a table"),
@@ -267,6 +270,29 @@ def test_no_run_can_break_the_library_for_those_after_it() -> None:
         return {s:upper(), string.format('%d', 3), table.concat({1, 2})}
     """)
     assert after.run(b"{}") == b'["C","3","12"]'
+
+
+NATIVE = [
+    "rawequal rawget select type ipairs getmetatable coroutine.create coroutine.status os.clock",
+    "coroutine.running coroutine.yield os.difftime math.abs math.ceil math.exp math.fmod",
+    "math.frexp math.ldexp math.log math.max math.modf math.pow math.sqrt math.tan math.deg math.floor",
+]
+
+
+@pytest.mark.parametrize("name", " ".join(NATIVE).split())
+def test_functions_do_not_take_what_an_earlier_call_left_behind(name: str) -> None:
+    source = """
+        local function left(...) return ... end
+        local function call() left(VALUES) return (FUNCTION()) end
+        left(VALUES)
+        local ok, found = pcall(call)
+        return {type(found) == 'number', type(found)}
+    """
+    seen = {
+        lua.compile(source.replace("VALUES", values).replace("FUNCTION", name)).run(b"{}")
+        for values in ("4.5, 5.5, 6.5, 7.5", "{}, {}, {}, {}", "'a', 'b', 'c', 'd'", "nil")
+    }
+    assert len(seen) == 1
 
 
 def test_random_numbers_are_the_data_s() -> None:
