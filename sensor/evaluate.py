@@ -7,7 +7,7 @@ in the same way what follows from time alone. Neither has a clock or does I/O; w
 event is a fault in the decision, and the rest goes on.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
@@ -16,7 +16,7 @@ from sensor.decision import Decision, DependencyVerdict, EventFault, TriggerCode
 from sensor.dependencies import PlannedDependency, Seen, look
 from sensor.firing import Firing
 from sensor.gather import NEVER
-from sensor.plan import Plan
+from sensor.plan import Plan, PlannedTrigger
 from sensor.state import Mark, State
 from sensor.trace import mismatches, trace_dependency, trace_trigger
 from sensor.triggering import Triggering, action_of, fault_of, owed
@@ -62,14 +62,85 @@ def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held
     if not dependencies:
         others = mismatches(plan, event) if trace else []
         return Decision(state, plan.expects(event.source, event.subject), others=others)
-    run = _Run(plan, state, event, now, Mark(stored or now, sequence), trace=trace)
+    triggering = Triggering(plan, state, now, Mark(stored or now, sequence))
+    decision, document = triggering.decision, Document(event.data or b"")
+    seen: dict[str, Seen] = {}
+    waiting: dict[str, None] = {}
     for dependency in dependencies:
         if dependency.name not in skip:
-            run.look(dependency)
-    run.advance()
+            one = _look(dependency, event, document, decision)
+            if one is not None:
+                seen[dependency.name] = one
+                waiting.update(dict.fromkeys(dependency.triggers))
     if trace:
-        run.trace()
-    return run.decision
+        triggering.fired = {}
+    if waiting:
+        _advance([plan.triggers[name] for name in waiting], seen, triggering, message_id(event))
+    if trace:
+        _trace(plan, event, document, triggering)
+    return decision
+
+
+def _look(
+    dependency: PlannedDependency, event: Event, document: Document, decision: Decision
+) -> Seen | None:
+    """Look at an event as one dependency does; return it if it counts."""
+    name = dependency.name
+    try:
+        seen = look(dependency, event, document)
+    except EventError as exc:
+        place = f"dependencies.{name}"
+        decision.faults.append(EventFault(place, exc.code, str(exc), dependency=name))
+        decision.dependencies.append(DependencyVerdict(name, False, exc.code, None, str(exc)))
+        return None
+    reason = seen.reason
+    if reason is not None:
+        decision.dependencies.append(DependencyVerdict(name, False, reason.code, reason))
+        return None
+    decision.dependencies.append(DependencyVerdict(name, True, PASSED))
+    return seen
+
+
+def _advance(
+    waiting: Sequence[PlannedTrigger],
+    seen: Mapping[str, Seen],
+    triggering: Triggering,
+    identity: str,
+) -> None:
+    """Advance the triggers that wait for a dependency which passed."""
+    for planned in waiting:
+        for name in planned.conditions.names:
+            one = seen.get(name)
+            if one is None:
+                continue
+            if planned.stateful:
+                triggering.count(planned, name, one)
+            else:
+                triggering.at_once(planned, name, one, identity)
+
+
+def _trace(plan: Plan, event: Event, document: Document, triggering: Triggering) -> None:
+    """Put what was looked at into the verdicts."""
+    decision, fired = triggering.decision, triggering.fired or {}
+    decision.others = mismatches(plan, event)
+    decision.dependencies = [
+        msgspec.structs.replace(
+            one, trace=trace_dependency(plan, plan.dependencies[one.name], event, document)
+        )
+        for one in decision.dependencies
+    ]
+    decision.triggers = [
+        msgspec.structs.replace(
+            one,
+            trace=trace_trigger(
+                plan,
+                plan.triggers[one.name],
+                decision.state.of(one.name),
+                fired.get((one.name, one.dependency)),
+            ),
+        )
+        for one in decision.triggers
+    ]
 
 
 def tick(plan: Plan, state: State, now: float) -> Decision:
@@ -120,85 +191,3 @@ def refire(plan: Plan, trigger: str, events: Mapping[str, Event]) -> Action:
 
 def _moment(event: Event) -> float:
     return 0.0 if event.time is None else event.time.timestamp()
-
-
-class _Run:
-    """One call of `evaluate`."""
-
-    def __init__(
-        self, plan: Plan, state: State, event: Event, now: float, mark: Mark, *, trace: bool
-    ) -> None:
-        self._triggering = Triggering(plan, state, now, mark)
-        self.decision = self._triggering.decision
-        self._plan, self._event = plan, event
-        self._document = Document(event.data or b"")
-        self._seen: dict[str, Seen] = {}
-        self._waiting: dict[str, None] = {}
-        self._id = message_id(event)
-        self._fired: dict[tuple[str, str], Firing] = {}
-        """Events of firings by trigger and dependency; of a trace only."""
-        if trace:
-            self._triggering.fired = self._fired
-
-    # ------------------------------------------------------------------------ dependencies
-
-    def look(self, dependency: PlannedDependency) -> None:
-        """Look at the event as one dependency does."""
-        decision, name = self.decision, dependency.name
-        try:
-            seen = look(dependency, self._event, self._document)
-        except EventError as exc:
-            decision.faults.append(
-                EventFault(f"dependencies.{name}", exc.code, str(exc), dependency=name)
-            )
-            decision.dependencies.append(DependencyVerdict(name, False, exc.code, None, str(exc)))
-            return
-        reason = seen.reason
-        if reason is not None:
-            decision.dependencies.append(DependencyVerdict(name, False, reason.code, reason))
-            return
-        decision.dependencies.append(DependencyVerdict(name, True, PASSED))
-        self._seen[name] = seen
-        self._waiting.update(dict.fromkeys(dependency.triggers))
-
-    def trace(self) -> None:
-        """Put what was looked at into the verdicts."""
-        plan, decision = self._plan, self.decision
-        decision.others = mismatches(plan, self._event)
-        decision.dependencies = [
-            msgspec.structs.replace(
-                one,
-                trace=trace_dependency(
-                    plan, plan.dependencies[one.name], self._event, self._document
-                ),
-            )
-            for one in decision.dependencies
-        ]
-        decision.triggers = [
-            msgspec.structs.replace(
-                one,
-                trace=trace_trigger(
-                    plan,
-                    plan.triggers[one.name],
-                    decision.state.of(one.name),
-                    self._fired.get((one.name, one.dependency)),
-                ),
-            )
-            for one in decision.triggers
-        ]
-
-    # ------------------------------------------------------------------------ triggers
-
-    def advance(self) -> None:
-        """Advance the triggers that wait for a dependency which passed."""
-        triggering = self._triggering
-        for trigger in self._waiting:
-            planned = self._plan.triggers[trigger]
-            for name in planned.conditions.names:
-                seen = self._seen.get(name)
-                if seen is None:
-                    continue
-                if planned.stateful:
-                    triggering.count(planned, name, seen)
-                else:
-                    triggering.at_once(planned, name, seen, self._id)

@@ -26,6 +26,8 @@ from spine.event import Event, message_id
 class Triggering:
     """One decision on triggers. `mark` says where in the stream the event stands."""
 
+    __slots__ = ("_mark", "_now", "_plan", "decision", "fired")
+
     def __init__(self, plan: Plan, state: State, now: float, mark: Mark) -> None:
         self.decision = Decision(state)
         self._plan, self._now, self._mark = plan, now, mark
