@@ -61,14 +61,13 @@ return function(values)
   -- A whole number in 64 bits, as Go converts: what does not fit is the lowest.
   local function whole(n)
     if n ~= n or n >= 2 ^ 63 or n < -2 ^ 63 then return -2 ^ 63 end
-    return n < 0 and -floor(-n) or floor(n)
+    return (n < 0 and -floor(-n) or floor(n)) + 0
   end
 
   local BASES = { b = 2, o = 8, x = 16, X = 16 }
 
   local function digits(n, base)
     if base == 10 then return format("%.0f", n) end
-    if n == 0 then return "0" end
     local out = ""
     while n > 0 do
       local digit = n % base
@@ -86,9 +85,10 @@ return function(values)
 
   local function integer(n, verb, flags, width, precision)
     n = whole(n)
+    if n == 0 and precision == 0 then return rep(" ", width or 0) end
     local negative = n < 0
     if negative then n = -n end
-    local text = digits(n, BASES[verb] or 10)
+    local text = n == 0 and "0" or digits(n, BASES[verb] or 10)
     if verb == "X" then text = string.upper(text) end
     if precision and #text < precision then text = rep("0", precision - #text) .. text end
     if find(flags, "#", 1, true) then
@@ -142,7 +142,11 @@ return function(values)
       if not tonumber(text) then return integer(0, "d", flags, width, precision) end
       verb = "s"
     end
-    if verb == "q" then return padded(quoted(cut(text, precision)), flags, width) end
+    if verb == "q" then
+      text = cut(text, precision)
+      local raw = find(flags, "#", 1, true) and not find(text, "[%c`\128-\255]")
+      return padded(raw and "`" .. text .. "`" or quoted(text), flags, width)
+    end
     if verb == "s" or verb == "v" then return padded(cut(text, precision), flags, width) end
     if verb == "x" or verb == "X" then
       local space = find(flags, " ", 1, true) and " " or ""
@@ -173,12 +177,14 @@ return function(values)
     return unknown(verb, "float64", floating(n, "g", flags, width, precision))
   end
 
+  local SHOWN = { s = true, v = true, q = true, x = true, X = true }
+
   local function of_other(value, verb, flags, width, precision)
-    if verb == "s" or verb == "v" or verb == "q" or (verb == "t" and type(value) == "boolean") then
-      return of_text(tostring(value), verb == "t" and "s" or verb, flags, width, precision)
-    end
-    if type(value) == "boolean" then return unknown(verb, "lua.LBool", tostring(value)) end
-    error("bad argument to format (a " .. type(value) .. " as %" .. verb .. ")", 3)
+    local kind = type(value)
+    if SHOWN[verb] then return of_text(tostring(value), verb, flags, width, precision) end
+    if kind ~= "boolean" then error("bad argument to format (a " .. kind .. " as %" .. verb .. ")", 3) end
+    local text = padded(tostring(value), flags, width)
+    return verb == "t" and text or unknown(verb, "lua.LBool", text)
   end
 
   local function one(value, verb, flags, width, precision)
@@ -188,8 +194,22 @@ return function(values)
     return of_other(value, verb, flags, width, precision)
   end
 
+  local KINDS = { number = "lua.LNumber", string = "lua.LString", boolean = "lua.LBool" }
+
+  -- What was given and not asked for.
+  local function extra(given, from, to)
+    local out = {}
+    for n = from, to do
+      local value = given[n]
+      out[#out + 1] = (KINDS[type(value)] or "lua") .. "=" .. one(value, "v", "")
+    end
+    return "%!(EXTRA " .. concat(out, ", ") .. ")"
+  end
+
   return function(pattern, ...)
-    local count, at, out, used = select("#", ...), 1, {}, 0
+    local _, marks = gsub(pattern, "%%", "")
+    local _, doubled = gsub(pattern, "%%%%", "")
+    local count, at, out, used = math.min(select("#", ...), marks - doubled), 1, {}, 0
     local given = { ... }
     while true do
       local mark = find(pattern, "%", at, true)
@@ -217,6 +237,7 @@ return function(values)
       end
     end
     out[#out + 1] = sub(pattern, at)
+    if used < count then out[#out + 1] = extra(given, used + 1, count) end
     return concat(out)
   end
 end
