@@ -101,10 +101,10 @@ def _look_at_expr(one: ExprFilter, number: int) -> Look:
 
 def _look_at_script(script: str) -> Look:
     check = compile_script(script).check
-    first = next((line.strip() for line in script.splitlines() if line.strip()), "")
+    shown = shortened(" ".join(script.split()))
 
     def look(event: Event, document: Document) -> Finding:
-        return asked(check, event, document, Finding("script", True, 0, shortened(first), "true"))
+        return asked(check, event, document, Finding("script", True, 0, shown, "true"))
 
     return look
 

@@ -6,13 +6,14 @@ run nothing of this is called.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from pydantic import BaseModel
 
-from sensor.dependencies import ANY, PlannedDependency
+from sensor.dependencies import PlannedDependency
 from sensor.firing import Firing
 from sensor.globs import fits
 from sensor.hints import hints_of_body, hints_of_path, is_there
@@ -84,7 +85,7 @@ def _differing(dependency: PlannedDependency, event: Event) -> tuple[str, ...]:
 
 def _likeness(one: Mismatch, event: Event) -> float:
     pairs = ((one.source, event.source), (one.event, event.subject))
-    return sum(1.0 if a == ANY else difflib.SequenceMatcher(None, a, b).ratio() for a, b in pairs)
+    return sum(1.0 if fits(a, b) else difflib.SequenceMatcher(None, a, b).ratio() for a, b in pairs)
 
 
 def trace_dependency(
@@ -202,7 +203,22 @@ def trace_trigger(
     names = [d.name for d in plan.spec.dependencies]
     taken = [_parameter(path, one, events, names) for path, one in _entries(entry, ())]
     present = [Present(name, event.id) for name, event in events.items()]
-    return TriggerTrace(text, tuple(present), tuple(taken))
+    return TriggerTrace(text, tuple(present), tuple(taken), _of_when(entry.if_, events))
+
+
+_DATA = re.compile(r"\bdata((?:\??\.[A-Za-z_]\w*)+)")
+"""A path into the data of an event, in an `if`."""
+
+
+def _of_when(text: str, events: Mapping[str, Event]) -> tuple[str, ...]:
+    """Guess where a value is that an `if` asks for in vain."""
+    documents = [Document(event.data or b"") for event in events.values()]
+    for match in _DATA.finditer(text):
+        path = match[1].replace("?", "").removeprefix(".")
+        if not any(is_there(path, document) for document in documents):
+            found = [hint for document in documents for hint in hints_of_path(path, document)]
+            return tuple(f"data has no {path}: {hint}" for hint in found[:1])
+    return ()
 
 
 def _of_conditions(entry: SensorTrigger, planned: PlannedTrigger) -> tuple[str, ...]:
@@ -242,8 +258,14 @@ def _parameter(
         return msgspec.structs.replace(trace, note=note)
     taken = {"value": "the default", "event": "the whole event"}.get(origin.field, origin.field)
     note = f"{taken}, as {'; '.join(origin.notes)}" if origin.notes else ""
-    hints = _of_source(src, events) if origin.notes else ()
+    hints = _of_source(src, events) if origin.notes else _of_text(origin.value.text)
     return msgspec.structs.replace(trace, value=origin.value.text, note=note, hints=hints)
+
+
+def _of_text(text: str) -> tuple[str, ...]:
+    if "<no value>" in text:
+        return ("a template prints <no value> for a key that is not there: see default",)
+    return ()
 
 
 def _of_source(src: ParameterSource, events: Mapping[str, Event]) -> tuple[str, ...]:

@@ -126,6 +126,8 @@ def _trigger(verdict: TriggerVerdict, decision: Decision) -> str:
         return _waiting(verdict, decision)
     if verdict.code == "Faulted" and verdict.trace is not None:
         return _fault(verdict.trace.parameters) or verdict.message
+    if verdict.code == "Skipped" and verdict.trace is not None:
+        return _hinted(verdict.detail, next(iter(verdict.trace.hints), ""))
     if verdict.code == "Gathered":
         until = f" until {clock(verdict.due)}" if verdict.due else ""
         return f"{verdict.detail}{until}, and fires then"

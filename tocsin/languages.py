@@ -361,6 +361,9 @@ FIELDS = (
         Field("Sensor", f"spec.triggers[].template.http.payload[].{path}", name)
         for path, name in _SOURCE
     ),
+    Field("Sensor", "spec.triggers[].if", "expr"),
+    Field("Sensor", "spec.triggers[].debounce.duration", "duration"),
+    Field("Sensor", "spec.triggers[].batch.duration", "duration"),
     Field("Sensor", "spec.triggers[].retryStrategy.duration", "duration"),
     Field("Sensor", "spec.startFrom", "duration"),
     Field("EventSource", "spec.webhook.*.filter.expression", "expr-1.15"),

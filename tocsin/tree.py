@@ -95,7 +95,8 @@ class Tree:
 
     def _trigger(self, verdict: TriggerVerdict, told: Told) -> Iterator[str]:
         fired = verdict.code in {"Fired", "Repeated"}
-        yield f"{_mark(fired)} trigger {verdict.name}  {_outcome(verdict)}"
+        mark = _mark(None if verdict.code == "Gathered" else fired)
+        yield f"{mark} trigger {verdict.name}  {_outcome(verdict)}"
         planned, trace = self._plan.triggers[verdict.name], verdict.trace
         if planned.stateful and planned.gather is None and trace is not None:
             yield f"    conditions {trace.conditions.replace('&&', ' && ').replace('||', ' || ')}"
@@ -109,6 +110,8 @@ class Tree:
         parameters = trace.parameters if trace is not None else ()
         if verdict.message and not fired and not any(one.fault for one in parameters):
             yield f"    {_mark(False)} {verdict.message}"
+            if trace is not None and verdict.code == "Skipped":
+                yield from (f"        {_hint(hint)}" for hint in trace.hints)
         for parameter in parameters:
             yield f"    {self._parameter(parameter)}"
             yield from (f"        {_hint(hint)}" for hint in parameter.hints)
@@ -180,7 +183,9 @@ def _request(content: Mapping[str, Any], whole: bool) -> Iterator[str]:
         yield f"{name}: {value}"
     for header in content.get("secureHeaders", ()):
         yield f"{header['name']}: {header['valueFrom']}"
-    shown = {"method", "url", "headers", "secureHeaders", "body", "timeout"}
+    if "allow" in content:
+        yield f"success is a status of {', '.join(map(str, content['allow']))}"
+    shown = {"method", "url", "headers", "secureHeaders", "body", "timeout", "allow"}
     for key, value in content.items():
         if key not in shown:
             yield _member(key, value, whole)

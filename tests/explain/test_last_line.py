@@ -67,6 +67,11 @@ CASES = [
         "did not fire: dependency order: expr filter: data has no total (it has body.total)",
     ),
     Case(
+        "if-without-body",
+        'did not fire: trigger notify: its if is false: data.action == "opened" '
+        "(data has no action: it has body.action)",
+    ),
+    Case(
         "jq-no-object",
         "did not fire: dependency order: running jq program '.body.items' on event "
         "'jq-no-object.json': gave an array, not an object (wrap it: {value: .})",
