@@ -205,7 +205,7 @@ def _signed(value: float, verb: str, precision: int | None, spec: Spec) -> str:
 def _pointed(text: str, verb: str, precision: int | None) -> str:
     """Return a number with a decimal point and, for `%#g`, with all its zeros."""
     wanted = 0
-    if verb in "gGxX":
+    if verb in "gGx":
         wanted = 6 if precision is None else precision
     mark = {"x": "p", "X": "P"}.get(verb, "e" if verb.islower() else "E")
     body, found, tail = text.partition(mark)

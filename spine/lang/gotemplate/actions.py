@@ -195,7 +195,7 @@ def _elements(value: Any, *, pair: bool) -> Iterable[tuple[Any, Any]]:
             items = [Byte(item) for item in value] if isinstance(value, bytes) else value
             return ((Int(index), item) for index, item in enumerate(items))
         case dict():
-            return ((key, value[key]) for key in sorted(value))
+            return [(key, value[key]) for key in sorted(value)]  # what a loop changes is not met
         case bool():
             pass
         case Int() | int():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from spine.lang import EvaluationError, gotime
-from spine.lang.gotemplate.functions import Function
+from spine.lang.gotemplate.functions import Function, acceptor
 from spine.lang.gotemplate.runtime import MISSING
 from spine.lang.govalue import Int, type_name
 
@@ -73,8 +73,6 @@ def member_with(value: Any, name: str, args: Sequence[Any]) -> Any:
 
 def call_method(value: Any, method: Function, args: Sequence[Any]) -> Any:
     """Call a method of a value. Raises EvaluationError."""
-    from spine.lang.gotemplate.functions import acceptor
-
     why = method.takes(len(args))
     if why:
         raise EvaluationError(why)

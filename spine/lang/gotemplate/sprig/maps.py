@@ -81,7 +81,7 @@ def _checked(keys: list[Any], default: Any) -> Any:
 
 
 def _merged(into: Map, given: Map, *, overwrite: bool) -> None:
-    for key, value in given.items():
+    for key, value in list(given.items()):  # one may be part of the other
         there = into.get(key)
         if isinstance(there, dict) and isinstance(value, dict) and (there or overwrite):
             _merged(there, value, overwrite=overwrite)

@@ -34,7 +34,7 @@ def to_whole(value: Any) -> int:
 
 def _parsed(text: str) -> int:
     head, point, zeros = text.rpartition(".")
-    number = whole(head if point and not zeros.strip("0") else text)
+    number = whole(head if point and zeros and not zeros.strip("0") else text)
     return number if number is not None and SMALLEST <= number <= LARGEST else 0
 
 

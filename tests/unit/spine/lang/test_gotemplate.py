@@ -198,6 +198,14 @@ def test_what_is_given_stays_as_it_is() -> None:
     assert before == DATA
 
 
+def test_maps_may_change_while_they_are_walked() -> None:
+    for text in (
+        '{{ range $k, $v := .map }}{{ $_ := unset $.map "b" }}{{ $k }}={{ $v }} {{ end }}',
+        '{{ $d := dict "a" (dict "a" (dict "x" 1)) }}{{ $d = merge $d $d.a }}a=map[c:deep] b=2 ',
+    ):
+        assert "a=map[c:deep] b=2 " in gotemplate.compile(text).render(DATA)
+
+
 def test_own_functions_and_values() -> None:
     root: dict[str, Any] = {
         "when": parse_time("2006-01-02", "2024-02-29"),
