@@ -114,7 +114,8 @@ def _near(word: str, known: list[str]) -> str:
 
 
 def _list(output: str) -> None:
-    from tocsin.languages import FIELDS, LANGUAGES
+    from tocsin.languages import LANGUAGES
+    from tocsin.spoken import FIELDS
 
     if output == "json":
         for field in FIELDS:

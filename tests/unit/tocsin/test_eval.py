@@ -11,7 +11,8 @@ from sensor.spec import SensorSpec
 from spine.errors import ConfigError
 from spine.model import Model
 from tocsin.cli import cli
-from tocsin.languages import FIELDS, LANGUAGES, Field
+from tocsin.languages import LANGUAGES
+from tocsin.spoken import FIELDS, Field
 
 DATA = '{"header":{},"body":{"total":25,"s":"paid","items":[{"id":1.0e2}]}}'
 
