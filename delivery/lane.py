@@ -6,6 +6,7 @@ waits for the target when it is back.
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from delivery.action import Sender
@@ -71,7 +72,13 @@ class Lane:
         """Actions that bear a key, on their way to the bus."""
         self.fallback: Lane | None = None
         if route.fallback is not None:
-            self.fallback = Lane(sensor, trigger, route.fallback, FALLBACK)
+            self.fallback = Lane(sensor, trigger, route.fallback, end + FALLBACK)
+
+    def with_fallbacks(self) -> Iterator["Lane"]:
+        """Yield this lane and those of its dlqTrigger, which may have one, too."""
+        yield self
+        if self.fallback is not None:
+            yield from self.fallback.with_fallbacks()
 
     @property
     def pulls(self) -> int:

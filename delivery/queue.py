@@ -72,10 +72,8 @@ class Dispatcher:
         self._by_trigger: dict[str, Lane] = {}
         self._lanes: dict[str, Lane] = {}
         for trigger, route in routes.items():
-            lane = Lane(sensor, trigger, route)
-            self._by_trigger[trigger] = self._lanes[lane.token] = lane
-            if lane.fallback is not None:
-                self._lanes[lane.fallback.token] = lane.fallback
+            self._by_trigger[trigger] = lane = Lane(sensor, trigger, route)
+            self._lanes |= {one.token: one for one in lane.with_fallbacks()}
         leases = bus.store(LEASES)
         self._leases = {
             token: Lease(leases, lease_key(sensor, token))
