@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from spine.lang import EvaluationError
 from spine.lang.gotemplate.runtime import MISSING, effort
-from spine.lang.gotime import Duration, Fixed, Time
+from spine.lang.gotime import Duration, Time
 from spine.lang.govalue import Int, type_name
 
 _GO = {
@@ -63,12 +63,12 @@ def _accept(kind: str) -> Accept:
 
 
 def _accept_zone(value: Any) -> Any:
-    if isinstance(value, Fixed) or hasattr(value, "at"):
+    if hasattr(value, "at"):  # whatever says what clocks show
         return value
     raise mismatch("zone", value)
 
 
-_ACCEPT: dict[str, Accept] = {kind: _accept(kind) for kind in (*_TYPES, "any", "version")}
+_ACCEPT: dict[str, Accept] = {kind: _accept(kind) for kind in (*_TYPES, "any")}
 _ACCEPT["zone"] = _accept_zone
 
 
