@@ -119,7 +119,8 @@ class Checker:
     def _slice(self, node: nodes.Slice) -> Kind:
         base = self.check(node.base)
         for bound in (node.start, node.stop):
-            if bound is not None and self.check(bound).name not in {"int", "unknown"}:
+            fits = bound is None or self.check(bound).name in {"int", "unknown"}
+            if bound is not None and not fits and base is not UNKNOWN:
                 raise SyntaxFault(f"a slice begins and ends at an int, not {bound.kind}", node.at)
         if base.name not in {"array", "string", "bytes", "unknown"}:
             raise SyntaxFault(f"{base} has no slices", node.at)

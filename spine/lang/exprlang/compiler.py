@@ -138,12 +138,12 @@ class Compiler:
         return [self.compile(arg) for arg in node.args]
 
     def _builtin(self, node: nodes.Builtin) -> Code:
-        run = self._signatures[node.name].run
+        compute = self._signatures[node.name].run
         args = [self.compile(arg) for arg in node.args]
         if len(args) == 1:
             only = args[0]
-            return lambda frame: run(frame[BUDGET], only(frame))
-        return lambda frame: run(frame[BUDGET], *[arg(frame) for arg in args])
+            return lambda frame: _weighed(compute(frame[BUDGET], only(frame)), frame)
+        return lambda frame: _weighed(compute(frame[BUDGET], *[arg(frame) for arg in args]), frame)
 
     def _predicate(self, node: nodes.Predicate) -> Code:
         items = self.compile(node.items)
@@ -310,3 +310,10 @@ class Compiler:
             return made
 
         return run
+
+
+def _weighed(made: Any, frame: Frame) -> Any:
+    """Use the steps of a text that was made."""
+    if made.__class__ is str:
+        frame[BUDGET].make(len(made))
+    return made

@@ -16,6 +16,8 @@ from spine.lang.exprlang.values import (
     Int,
     Ints,
     MissingValue,
+    Pair,
+    Pairs,
     Time,
     key_of,
     shown,
@@ -44,11 +46,13 @@ def equal(left: Any, right: Any) -> bool:
         return float(left) == float(right) if float in {a, b} else int(left) == int(right)
     if a is str or b is str or left is None or right is None:
         return False
-    if isinstance(left, list | bytes) and isinstance(right, list | bytes):
+    if isinstance(left, list | bytes) and isinstance(right, list | bytes) and not {a, b} & _ARRAYS:
         return len(left) == len(right) and all(map(equal, left, right))
     return same(left, right)
 
 
+_ARRAYS = frozenset([Pair, Pairs])
+"""Lists that are compared type for type."""
 _SIMPLE = frozenset([int, str, bool, float, type(None)])
 
 

@@ -261,7 +261,10 @@ class _Parser:
             return self._postfix(self._pointer())
         if self._later and word.is_("::"):
             self._next()
-            return self._named(self._next())
+            word = self._next()
+            if word.kind != IDENTIFIER or not self._take("("):
+                raise self._unexpected("a call is missing after ::")
+            return self._postfix(self._call(word, str(word.value), []))
         return self._simple()
 
     def _pointer(self) -> Node:

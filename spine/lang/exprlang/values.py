@@ -30,7 +30,7 @@ STEPS = 1_000_000
 """Elements that closures and functions may look at in one run: about a second."""
 MEMORY = 1_000_000
 """Elements of lists and maps that may be made in one run, as in the peer."""
-LONGEST = 16 * 1024 * 1024
+LONGEST = 4 * 1024 * 1024
 """Characters of a text that may be made."""
 _PAGE = 256
 """Characters that cost a step where a text is copied or searched."""
