@@ -12,7 +12,8 @@ from typing import Any
 from spine.lang.gotime import durations, instants
 from spine.lang.gotime.durations import Duration, parse_duration
 from spine.lang.gotime.instants import ZERO, Month, Time, Weekday, instant
-from spine.lang.gotime.layouts import LAYOUTS, RFC3339, RFC3339_NANO, format_time, parse_time
+from spine.lang.gotime.layouts import LAYOUTS, RFC3339, RFC3339_NANO, format_time
+from spine.lang.gotime.reading import parse_time
 from spine.lang.gotime.zones import LOCAL, UTC, Fixed, Zone, zone
 
 __all__ = [
