@@ -146,8 +146,14 @@ def _sprig() -> exprlang.Namespace:
 
 def _typed(function: Callable[..., Any]) -> Callable[..., Any]:
     """Tell a function that whole numbers of a program are Go's `int`."""
+    return lambda *args: function(*map(_go, args))
 
-    def run(*args: Any) -> Any:
-        return function(*(Int(arg) if arg.__class__ is int else arg for arg in args))
 
-    return run
+def _go(value: Any) -> Any:
+    if value.__class__ is int:
+        return Int(value)
+    if value.__class__ is list:
+        return [_go(item) for item in value]
+    if value.__class__ is dict:
+        return {key: _go(item) for key, item in value.items()}
+    return value
