@@ -1,11 +1,15 @@
 """`if` on a trigger: what it sees, and what follows from it."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import sensor_kit
+from delivery_kit import Target, dead, until
 from plan_kit import NOON, dependency, event, plan, spec, trigger
 
+from eventbus.memory import MemoryBus
 from sensor.evaluate import evaluate, refire
 from sensor.plan import Plan
 from sensor.spec import SensorSpec
@@ -146,3 +150,29 @@ def test_a_retried_fault_is_asked_again() -> None:
 
 def _with(one: Event, data: bytes) -> Event:
     return event(data=data, id=one.id)
+
+
+# ---------------------------------------------------------------------------- a running sensor
+
+
+@pytest.mark.looptime
+async def test_a_running_sensor_says_that_it_does_not_act(monkeypatch, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    target = Target()
+    sensor_kit.use_targets(monkeypatch, {"t": target})
+    entry = sensor_kit.trigger("t", payload=["a"]) | {"if": "data.n > 1"}
+    made = sensor_kit.plan([sensor_kit.dependency("a")], [entry])
+    bus = MemoryBus()
+
+    async with sensor_kit.running(bus, made) as runner:
+        for number in (1, 2):
+            await bus.publish(sensor_kit.event(number))
+        await until(lambda: len(target.done) == 1)
+
+    assert len(target.done) == 1
+    assert await dead(bus) == []
+    told = [record.getMessage() for record in caplog.records if "does not act" in record.msg]
+    assert told == ["Trigger 't' does not act: its if is false: data.n > 1"]
+    labels = {"namespace": "ns", "sensor_name": "s", "trigger_name": "t"}
+    counted = runner.metrics.registry.get_sample_value("tocsin_triggers_skipped_total", labels)
+    assert counted == 1
