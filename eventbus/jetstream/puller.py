@@ -42,6 +42,10 @@ TICK_SECONDS = 1.0
 PULL_BYTES = 32 * 1024 * 1024
 HELD_BYTES = 64 * 1024 * 1024
 """Above so many bytes in hand no more is asked for."""
+STRETCHED = 3
+"""Times as much is taken in the end where nothing in hand moves: it may wait for what is not."""
+STILL_SECONDS = 5.0
+"""Without a message finished for so long, half as much again is taken."""
 BUG_SECONDS = 30.0
 """Wait before a message whose handler has a bug comes again."""
 RETRY_SECONDS = 1.0
@@ -95,6 +99,9 @@ class Puller:
         self._place = Place()
         self._held: dict[int, _Held] = {}
         self._held_bytes = 0
+        self._room = HELD_BYTES
+        self._moved = 0.0
+        """When a message was finished, or more room was given."""
         self._strays: set[asyncio.Task[None]] = set()
         """Handlers whose messages are gone from the bus; nobody waits for their answers."""
         self._waiting: list[_Held] = []
@@ -156,7 +163,8 @@ class Puller:
         now = self._loop.time()
         if now < self._pause or self._heal or not self._worth_asking():
             return
-        if self._held_bytes > HELD_BYTES:
+        if self._held_bytes > self._room:
+            self._stretch(now)
             return
         size, number = self._free, str(next(self._pull_ids))
         body = {
@@ -171,6 +179,11 @@ class Puller:
         self._asked += size
         with suppress(NatsError, OSError, RemoteError):  # on_up begins anew
             await self._connection.send(self._next, orjson.dumps(body), self._inbox + number)
+
+    def _stretch(self, now: float) -> None:
+        if now - self._moved > STILL_SECONDS and self._room < STRETCHED * HELD_BYTES:
+            self._room += HELD_BYTES // 2
+            self._moved = now
 
     def _drop_lost(self) -> None:
         """Forget pulls that the server must have forgotten."""
@@ -280,6 +293,7 @@ class Puller:
             self._freed()
 
     def _freed(self) -> None:
+        self._room, self._moved = HELD_BYTES, self._loop.time()
         if self._waiting and not self._stopping:
             self._start(self._waiting.pop(0))
         elif self._worth_asking():

@@ -13,7 +13,8 @@ from sensor_process import sensor_process
 from sink import Sink, sink
 
 from delivery.dead import list_dead
-from eventbus.bus import ACTIONS, EVENTS, STATE, Bus
+from delivery.inorder import ACK_WAIT, InOrder
+from eventbus.bus import ACTIONS, EVENTS, STATE, Bus, Message, Reader, Topic
 from eventbus.jetstream import Options, connect
 from spine.errors import BusError
 from spine.event import Event
@@ -216,3 +217,36 @@ async def test_idempotency_keys_over_replicas_and_kills(tmp_path, server, bus, t
         assert len(set(numbers)) == 1, f"{number}: {numbers}"
     assert sum(len(numbers) - 1 for numbers in found.values()) <= 256, "only what was in flight"
     assert len(claims) == 100
+
+
+async def test_more_is_outstanding_than_is_taken_at_a_time(bus) -> None:
+    """A predecessor held 100 MB, and all of it has to be in hand before the first goes on."""
+    reader = Reader("d", (Topic("src", "a").subject,), ack_wait=ACK_WAIT)
+    await bus.ensure(reader)
+    for number in range(100):
+        await accepted(bus, event(number, "a", b"x" * 750_000))
+    taken: set[int] = set()
+
+    async def give_back(message: Message) -> None:
+        taken.add(message.sequence)
+        raise BusError("not now", retry_after=6.0)
+
+    first = asyncio.create_task(bus.consume(reader, give_back, in_flight=100))
+    async with asyncio.timeout(30):
+        while len(taken) < 100:
+            await asyncio.sleep(0.05)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    begun: list[int] = []
+
+    async def note(message: Message) -> None:
+        begun.append(message.sequence)
+
+    reading = asyncio.create_task(InOrder(bus, reader, note, in_flight=256).run())
+    async with asyncio.timeout(60):
+        while len(begun) < 100:
+            await asyncio.sleep(0.05)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+    assert begun == list(range(1, 101))
