@@ -7,7 +7,6 @@ are under way are finished before `run` returns.
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,13 +17,13 @@ from typing import NoReturn
 
 from delivery.dead import DeadLetter, dead_letter
 from delivery.lease import Lease
-from eventbus.bus import LEASES, STATE, Bus, Topic
+from eventbus.bus import LEASES, Bus, Topic
+from eventbus.kept import Kept, key_token
 from eventsource.source import Emit, EventSourceFilter, Origin, Payload, Source
 from eventsource.spec import EventSourceSpec
 from spine.errors import (
     BusError,
     ConfigError,
-    ConflictError,
     EventError,
     FilterError,
     RemoteError,
@@ -103,7 +102,7 @@ class Runner:
             host=self.host,
             port_offset=self.port_offset,
             rejected=partial(self.metrics.rejected, event),
-            memory=_Kept(self.bus, f"{source.type}.{_key(self.name)}.{_key(event)}"),
+            memory=Kept(self.bus, f"{source.type}.{key_token(self.name)}.{key_token(event)}"),
         )
 
     async def _keep(self, event: str, source: Source, env: Env) -> None:
@@ -137,7 +136,7 @@ class Runner:
         if not source.single:
             await source.run(env, emit)
             return
-        key = f"source.{_key(self.name)}.{_key(env.name)}"
+        key = f"source.{key_token(self.name)}.{key_token(env.name)}"
         await Lease(self.bus.store(LEASES), key).run(lambda: source.run(env, emit))
 
     def _up(self, event: str, heard: list[float], clock: Callable[[], float]) -> None:
@@ -264,35 +263,3 @@ async def _set_aside(bus: Bus, event: Event, error: EventError) -> None:
     await dead_letter(bus, letter)
     extra = {"eventName": event.subject, "eventID": event.id, "error": str(error)}
     log.error("set an event aside that can never pass", extra=extra)
-
-
-# ---------------------------------------------------------------------------- memory
-
-
-class _Kept:
-    """A source's memory: one key of the bus's store. The last writer wins."""
-
-    def __init__(self, bus: Bus, key: str) -> None:
-        self._bus, self._key = bus, key
-
-    def part(self, name: str) -> "_Kept":
-        return _Kept(self._bus, f"{self._key}.{_key(name)}")
-
-    async def get(self) -> bytes | None:
-        found = await self._bus.store(STATE).get(self._key)
-        return found[0] if found else None
-
-    async def put(self, value: bytes) -> None:
-        store = self._bus.store(STATE)
-        while True:
-            found = await store.get(self._key)
-            try:
-                await store.put(self._key, value, revision=found[1] if found else None)
-            except ConflictError:
-                continue  # a replica was faster
-            return
-
-
-def _key(name: str) -> str:
-    """Return a name as a token of a key, whatever characters it has."""
-    return re.sub(rb"[^A-Za-z0-9_-]", lambda found: b"=%02X" % found[0][0], name.encode()).decode()

@@ -22,6 +22,7 @@ from delivery.policy import Retry
 from delivery.queue import Dispatcher, Route
 from delivery.subjects import EVENTS_LANE, REDRIVE, lease_key
 from eventbus.bus import LEASES, STATE, Bus, Handle, Message, Reader
+from eventbus.kept import Kept, key_token
 from sensor import guarded
 from sensor.folding import Folder
 from sensor.intake import Intake
@@ -138,6 +139,7 @@ class Runner:
             shared=shared,
             host=self.host,
             port_offset=self.port_offset,
+            memory=Kept(self.bus, f"trigger.{key_token(plan.name)}"),
         )
         sender = await stack.enter_async_context(planned.trigger.open(env))
         fallback = None

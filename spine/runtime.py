@@ -74,6 +74,10 @@ class Memory(Protocol):
         """Replace the value. Raises BusError."""
         ...
 
+    async def edit(self, change: Callable[[bytes | None], bytes]) -> None:
+        """Replace the value by what is made of it, once more if somebody else was faster."""
+        ...
+
     def part(self, name: str) -> "Memory":
         """Return a value of its own beside this one, for what is kept in pieces."""
         ...

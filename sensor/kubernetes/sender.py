@@ -17,12 +17,13 @@ from typing_extensions import override
 from delivery.action import Action, Outcome, Sender
 from sensor.changes import put_changes
 from sensor.kubernetes.awaiting import await_policy
+from sensor.kubernetes.graves import Graves
 from sensor.kubernetes.marks import Mark, made_name, mark_of, marked
 from sensor.kubernetes.merging import merged
 from sensor.kubernetes.objects import Target, target_of
 from spine.errors import ConfigError, KubeError, TriggerError
 from spine.kube import Kube, open_kube
-from spine.runtime import Env
+from spine.runtime import Env, Memory
 from spine.secrets import Secrets
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ Done = tuple[str, dict[str, Any]]
 async def open_kubernetes(env: Env) -> AsyncIterator[Sender]:
     """Yield what acts on the cluster that the process belongs to."""
     kube: Kube = await env.shared.get("kube", open_kube)
-    yield KubernetesSender(kube, env.namespace, env.secrets)
+    yield KubernetesSender(kube, env.namespace, env.secrets, env.memory)
 
 
 def refused(exc: KubeError, what: str) -> TriggerError:
@@ -58,8 +59,11 @@ def refused(exc: KubeError, what: str) -> TriggerError:
 class KubernetesSender(Sender):
     """Does what an action of kind `k8s` holds."""
 
-    def __init__(self, kube: Kube, namespace: str, secrets: Secrets) -> None:
+    def __init__(
+        self, kube: Kube, namespace: str, secrets: Secrets, memory: Memory | None = None
+    ) -> None:
         self._kube, self._namespace, self._secrets = kube, namespace, secrets
+        self._graves = Graves(memory)
         self._operations: dict[str, Callable[[Target, Action], Awaitable[Done]]] = {
             "create": self.create,
             "update": self._update,
@@ -94,6 +98,8 @@ class KubernetesSender(Sender):
         if not target.name:
             prefix = made["metadata"].pop("generateName")
             made["metadata"]["name"] = made_name(prefix, action)
+        elif await self._graves.after(target.shown, action.event_time):
+            return "left out, as a newer event deleted it:", {"metadata": {"name": target.name}}
         name = made["metadata"]["name"]
         try:
             raw = await self._kube.create(target.resource, orjson.dumps(made), target.namespace)
@@ -101,7 +107,14 @@ class KubernetesSender(Sender):
             if exc.reason != "AlreadyExists":
                 raise
             return await self._existing(target, action, name, made, exc)
-        return "created", orjson.loads(raw)
+        return await self._made("created", target, action, orjson.loads(raw))
+
+    async def _made(self, word: str, target: Target, action: Action, live: dict[str, Any]) -> Done:
+        """Take an object away again that a newer event deleted while it was made."""
+        if not target.name or not await self._graves.after(target.shown, action.event_time):
+            return word, live
+        await self._remove(target, live)
+        return "took away, as a newer event deleted it:", live
 
     async def _existing(
         self, target: Target, action: Action, name: str, made: dict[str, Any], exc: KubeError
@@ -184,25 +197,31 @@ class KubernetesSender(Sender):
         live = await self._get(target, target.name)
         if live is not None and (late := _late(live, action)) is not None:
             return late
+        if live is None and await self._graves.after(target.shown, action.event_time):
+            return "left out, as a newer event deleted it:", {"metadata": {"name": target.name}}
         body = orjson.dumps(marked(target.made, action, labels=True))
         raw = await self._kube.apply(target.resource, target.name, body, target.namespace)
-        return "applied", orjson.loads(raw)
+        return await self._made("applied", target, action, orjson.loads(raw))
 
     async def _delete(self, target: Target, action: Action) -> Done:
+        await self._graves.dig(target.shown, action.event_time)  # first: who creates looks there
         live = await self._get(target, target.name)
         if live is None:
             return "found no", {}
         mark = mark_of(live)
         if mark is not None and mark.same_maker(Mark.of(action)) and mark.time > action.event_time:
             return "left as a newer event made it:", live
+        await self._remove(target, live)
+        return "deleted", {}
+
+    async def _remove(self, target: Target, live: Mapping[str, Any]) -> None:
+        """Delete an object as it was seen; no error where it is gone."""
+        uid = live["metadata"]["uid"]
         try:
-            await self._kube.delete(
-                target.resource, target.name, target.namespace, uid=live["metadata"]["uid"]
-            )
+            await self._kube.delete(target.resource, target.name, target.namespace, uid=uid)
         except KubeError as exc:
             if exc.status != 404:  # noqa: PLR2004 -- gone meanwhile
                 raise
-        return "deleted", {}
 
     async def _get(self, target: Target, name: str) -> dict[str, Any] | None:
         try:

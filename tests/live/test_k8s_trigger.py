@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from delivery.action import Action
+from eventbus.kept import Kept
+from eventbus.memory import MemoryBus
 from sensor.kubernetes.marks import FIRED_BY
 from sensor.kubernetes.sender import open_kubernetes
 from spine.errors import KubeError, TriggerError
@@ -65,7 +67,8 @@ async def scene(cluster, request, monkeypatch):
     space = cluster.namespace(request.node.name)
     monkeypatch.setenv("KUBECONFIG", cluster.kubeconfig)
     async with Shared() as shared, open_kube(cluster.kubeconfig) as kube:
-        env = Env("sn", "make it", space, GivenSecrets(), shared)
+        memory = Kept(MemoryBus(), "trigger.sn")
+        env = Env("sn", "make it", space, GivenSecrets(), shared, memory=memory)
         async with open_kubernetes(env) as sender:
             yield Scene(kube, space, sender)
 
@@ -358,3 +361,23 @@ async def test_a_namespace_that_is_being_deleted(scene, cluster):
     finally:
         maps = await scene.kube.discovery.kind("v1", "ConfigMap")
         await scene.kube.patch(maps, "held", b'{"metadata":{"finalizers":null}}', scene.space)
+
+
+async def test_what_a_newer_event_deleted_stays_deleted(scene):
+    for operation in ("create", "update", "apply", "patch"):
+        await scene.do("delete", config_map(operation), f"d-{operation}", 5.0)
+        late = await scene.do(operation, config_map(operation, a="1"), f"l-{operation}", 4.0)
+        assert "as a newer event deleted it" in late
+        assert await scene.get(operation) is None
+        newer = await scene.do(operation, config_map(operation, a="1"), f"n-{operation}", 6.0)
+        assert await scene.get(operation) is not None, newer
+
+
+async def test_deletes_and_late_creates_side_by_side_leave_nothing(scene):
+    for turn in range(20):
+        name, at = f"n{turn}", float(turn * 10)
+        await asyncio.gather(
+            scene.do("delete", config_map(name), f"d{turn}", at + 2),
+            scene.do("create", config_map(name), f"c{turn}", at + 1),
+        )
+    assert await scene.names() == []
