@@ -5,7 +5,7 @@ refuses never evaluates there, so it is refused here as well, and an unknown fun
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from spine.errors import ConfigError
@@ -17,14 +17,11 @@ from spine.lang.exprlang.nodes import (
     ANY_MAP,
     BOOL,
     BYTES,
-    DURATION,
     FLOAT,
     FUNC,
     INT,
     MAP,
     NIL,
-    STRING,
-    TIME,
     UNKNOWN,
     Dialect,
     Kind,
@@ -32,12 +29,11 @@ from spine.lang.exprlang.nodes import (
     SyntaxFault,
     array,
 )
+from spine.lang.exprlang.operands import FITS, NUMBERS, numeric_kinds, ordered
 from spine.lang.exprlang.parser import PREDICATES_15, PREDICATES_17
 
-_NUMBERS = frozenset(["int", "float"])
 _NILS = frozenset(["null", "none", "None", "undefined", "NULL"])
 """What other languages call nil."""
-_TEXT_OPERATORS = frozenset(["contains", "startsWith", "endsWith", "matches"])
 
 
 class Checker:
@@ -224,7 +220,7 @@ class Checker:
 
     def _unary(self, node: nodes.Unary) -> Kind:
         kind = self.check(node.operand)
-        wanted = {"bool"} if node.operator == "not" else _with_durations(self._later)
+        wanted = {"bool"} if node.operator == "not" else numeric_kinds(self._later)
         if kind is not UNKNOWN and kind.name not in wanted:
             raise SyntaxFault(f"{node.operator} {kind} is not possible", node.at)
         return BOOL if node.operator == "not" else kind
@@ -250,13 +246,13 @@ class Checker:
             return BOOL if self._comparable(left, right) else None
         if operator == "in":
             return BOOL if self._contained(left, right, node) else None
-        fits = _FITS.get(operator, _ordered)
+        fits = FITS.get(operator, ordered)
         return fits(left, right, self._later)
 
     def _comparable(self, left: Kind, right: Kind) -> bool:
         if {left.name, right.name} & {"unknown", "nil"} or left.name == right.name:
             return True
-        numbers = _NUMBERS if self._later else _NUMBERS | {"duration", "month", "weekday"}
+        numbers = NUMBERS if self._later else NUMBERS | {"duration", "month", "weekday"}
         maps = {"map", "any-map", "groups"}
         if not self._later and left.name in maps and right.name in maps:
             return True
@@ -355,119 +351,6 @@ def _common(kinds: list[Kind]) -> Kind:
     """Return the kind that all have, unknown where they differ."""
     first = kinds[0] if kinds else UNKNOWN
     return first if all(kind == first for kind in kinds) and first is not NIL else UNKNOWN
-
-
-# ---------------------------------------------------------------------------- operands that fit
-
-
-def _unknowns(left: Kind, right: Kind, wanted: frozenset[str]) -> bool:
-    """Whether one side is unknown and the other would do."""
-    return (left is UNKNOWN and (right is UNKNOWN or right.name in wanted)) or (
-        right is UNKNOWN and left.name in wanted
-    )
-
-
-def _numeric(left: Kind, right: Kind) -> bool:
-    return left.name in _NUMBERS and right.name in _NUMBERS
-
-
-def _with_durations(later: bool) -> frozenset[str]:
-    """Return what counts as a number for a kind check: durations do in 1.15, and fail later."""
-    return _NUMBERS if later else _NUMBERS | {"duration"}
-
-
-def _sum(left: Kind, right: Kind, later: bool) -> Kind | None:
-    names = {left.name, right.name}
-    if _unknowns(left, right, _NUMBERS | {"string", "time", "duration"}):
-        return UNKNOWN
-    if _numeric(left, right):
-        return _wider(left, right)
-    if names == {"string"}:
-        return STRING
-    if names == {"time", "duration"}:
-        return TIME
-    if names == {"duration"}:
-        return DURATION
-    return UNKNOWN if names <= _with_durations(later) else None
-
-
-def _difference(left: Kind, right: Kind, later: bool) -> Kind | None:
-    names = (left.name, right.name)
-    if _unknowns(left, right, _NUMBERS | {"time", "duration"}):
-        return UNKNOWN
-    if _numeric(left, right):
-        return _wider(left, right)
-    if names in {("time", "time"), ("duration", "duration")}:
-        return DURATION
-    if names == ("time", "duration"):
-        return TIME
-    return UNKNOWN if set(names) <= _with_durations(later) else None
-
-
-def _product(left: Kind, right: Kind, later: bool) -> Kind | None:
-    del later
-    if _unknowns(left, right, _NUMBERS | {"duration"}):
-        return UNKNOWN
-    if _numeric(left, right):
-        return _wider(left, right)
-    names = {left.name, right.name}
-    if names <= _NUMBERS | {"duration"}:
-        return DURATION
-    return None
-
-
-def _quotient(left: Kind, right: Kind, later: bool) -> Kind | None:
-    wanted = _with_durations(later)
-    if _unknowns(left, right, wanted):
-        return FLOAT
-    return FLOAT if {left.name, right.name} <= wanted else None
-
-
-def _remainder(left: Kind, right: Kind, later: bool) -> Kind | None:
-    wanted = _with_durations(later) - {"float"}
-    if _unknowns(left, right, wanted):
-        return INT if later else UNKNOWN
-    return INT if {left.name, right.name} <= wanted else None
-
-
-def _range(left: Kind, right: Kind, later: bool) -> Kind | None:
-    return None if _remainder(left, right, later) is None else array(INT)
-
-
-def _ordered(left: Kind, right: Kind, later: bool) -> Kind | None:
-    if _unknowns(left, right, _NUMBERS | {"string", "time", "duration"}):
-        return BOOL
-    if left == right and left.name in {"string", "time", "duration"}:
-        return BOOL
-    return BOOL if {left.name, right.name} <= _with_durations(later) else None
-
-
-def _logical(left: Kind, right: Kind, later: bool) -> Kind | None:
-    del later
-    return BOOL if {left.name, right.name} <= {"bool", "unknown"} else None
-
-
-def _textual(left: Kind, right: Kind, later: bool) -> Kind | None:
-    del later
-    return BOOL if {left.name, right.name} <= {"string", "unknown"} else None
-
-
-def _wider(left: Kind, right: Kind) -> Kind:
-    return FLOAT if FLOAT in {left, right} else INT
-
-
-_FITS: dict[str, Callable[[Kind, Kind, bool], Kind | None]] = {
-    "+": _sum,
-    "-": _difference,
-    "*": _product,
-    "/": _quotient,
-    "%": _remainder,
-    "**": _quotient,
-    "..": _range,
-    "and": _logical,
-    "or": _logical,
-    **dict.fromkeys(_TEXT_OPERATORS, _textual),
-}
 
 
 # ---------------------------------------------------------------------------- functions
