@@ -211,6 +211,22 @@ def _bad_expression(vector: Vector, outcome: Outcome) -> bool:
     return refused and (odd or vector["family"] == "sensor_validation")
 
 
+# ---------------------------------------------------------------------------- expr-lang
+
+_NEGATED = re.compile(r"[-+*/%^!=<>].*\snot\s+(in|contains|startsWith|endsWith|matches)\b")
+
+
+def _misled(vector: Vector, outcome: Outcome) -> bool:
+    """A `not` behind an operator, which was dropped, or a function that nobody can call."""
+    given = vector["input"]
+    text = given.get("text") or (given.get("filter") or {}).get("expression", "")
+    wanted = vector["expect"].get("result")
+    if wanted is True and re.search("no function is called|has no function", outcome.error):
+        return True
+    dropped = _NEGATED.search(text) and isinstance(outcome.told.get("result"), bool)
+    return bool(dropped) and wanted is not outcome.told["result"]
+
+
 # ---------------------------------------------------------------------------- jq
 
 _OTHER_DIALECT = re.compile(r"\?//|\b[jy][01]\b")
@@ -337,6 +353,14 @@ DEVIATIONS: tuple[Deviation, ...] = (
         " nothing of ours is named by a user's free text.",
         ("spec_normalise",),
         lambda _, o: o.stage == "untold",
+    ),
+    Deviation(
+        "a filter expression says what it means",
+        "expr 1.15 drops the `not` of `a + b not in c`, so that the filter lets pass what it should"
+        " not; and a function that does not exist, or asks the network, is refused when the filter"
+        " is compiled, also where it would not be reached.",
+        ("es_filter",),
+        _misled,
     ),
     Deviation(
         "libjq and gojq",
