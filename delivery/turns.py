@@ -5,6 +5,15 @@ a dead letter; while it waits for another attempt its key waits with it, and no 
 So the attempts happen here, with the message in hand, and what came of them is noted in the bus's
 store: whoever takes over goes on counting. One replica at a time does this, under a lease.
 
+Promised, over replicas, restarts, kills and a bus that goes away: of two actions with one key, that
+of the later event begins only after the other has ended. Events are taken by one replica at a
+time and in the order of the stream (`delivery.inorder`), and their actions are stored in it
+(`Dispatcher.deliver`). A process that dies may have attempts repeated that were under way, one
+for each key, and before anything later of that key; whoever follows begins ten seconds after.
+Not promised: the place of what comes back from the dead letters (it comes when it is retried), an
+order of firings of conditions other than that in which they were met, and anything of a process
+that stalls between its look at the lease and its request for longer than the lease's margin.
+
 In hand are at most WINDOW actions. Were they all behind keys that wait, other keys would wait too.
 """
 

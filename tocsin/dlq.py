@@ -98,53 +98,49 @@ def show(ctx: click.Context, number: int, folder: Path, bus: str, bus_name: str)
     ctx.exit(_with_bus(folder, bus, bus_name, work))
 
 
-@command.command("retry")
-@click.argument("numbers", nargs=-1, type=int, metavar="NUMBER...")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@bus_options
-@click.pass_context
-def retry(
-    ctx: click.Context,
-    numbers: tuple[int, ...],
-    everything: bool,
-    folder: Path,
-    bus: str,
-    bus_name: str,
-) -> None:
-    """Put dead letters back on their way: an action begins anew, an event is evaluated again."""
-
-    async def again(found: Bus, number: int) -> str:
-        from delivery.dead import retry as put_back
-
-        return f"{number}: back to {await put_back(found, number)}"
-
-    _require_choice(numbers, everything)
-    ctx.exit(_with_bus(folder, bus, bus_name, lambda found: _each(found, numbers, again)))
+Work = Callable[[Bus, int], Awaitable[str]]
+"""Does something with a letter, by its number, and returns what to tell of it."""
 
 
-@command.command("drop")
-@click.argument("numbers", nargs=-1, type=int, metavar="NUMBER...")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@bus_options
-@click.pass_context
-def drop(
-    ctx: click.Context,
-    numbers: tuple[int, ...],
-    everything: bool,
-    folder: Path,
-    bus: str,
-    bus_name: str,
-) -> None:
-    """Remove dead letters for good."""
+def _with_each(name: str, work: Work, about: str) -> None:
+    """Add a command that does something with the letters of these numbers, or with all."""
 
-    async def away(found: Bus, number: int) -> str:
-        from delivery.dead import drop as remove
+    @command.command(name, help=about)
+    @click.argument("numbers", nargs=-1, type=int, metavar="NUMBER...")
+    @click.option("--all", "everything", is_flag=True, help="All of them.")
+    @bus_options
+    @click.pass_context
+    def run(
+        ctx: click.Context,
+        numbers: tuple[int, ...],
+        everything: bool,
+        folder: Path,
+        bus: str,
+        bus_name: str,
+    ) -> None:
+        _require_choice(numbers, everything)
+        ctx.exit(_with_bus(folder, bus, bus_name, lambda found: _each(found, numbers, work)))
 
-        await remove(found, number)
-        return f"{number}: dropped"
 
-    _require_choice(numbers, everything)
-    ctx.exit(_with_bus(folder, bus, bus_name, lambda found: _each(found, numbers, away)))
+async def _retry(found: Bus, number: int) -> str:
+    from delivery.dead import retry
+
+    return f"{number}: back to {await retry(found, number)}"
+
+
+async def _drop(found: Bus, number: int) -> str:
+    from delivery.dead import drop
+
+    await drop(found, number)
+    return f"{number}: dropped"
+
+
+_with_each(
+    "retry",
+    _retry,
+    "Put dead letters back on their way: an action begins anew, an event is evaluated again.",
+)
+_with_each("drop", _drop, "Remove dead letters for good.")
 
 
 def _require_choice(numbers: tuple[int, ...], everything: bool) -> None:
@@ -155,9 +151,7 @@ def _require_choice(numbers: tuple[int, ...], everything: bool) -> None:
         )
 
 
-async def _each(
-    bus: Bus, numbers: tuple[int, ...], work: Callable[[Bus, int], Awaitable[str]]
-) -> int:
+async def _each(bus: Bus, numbers: tuple[int, ...], work: Work) -> int:
     """Do something with each of the letters, or with all; return 1 if it failed for any."""
     from delivery.dead import list_dead
 

@@ -2,6 +2,7 @@
 
 from plan_kit import dependency, event, trigger
 
+from delivery.subjects import claim_key, tries_key
 from eventbus.bus import EVENTS, STATE
 from eventbus.memory import MemoryBus
 from sensor.plan import compile_plan
@@ -48,3 +49,18 @@ async def test_one_that_comes_back_begins_a_new_grace_period():
     await retire(bus, {"x"}, DAY)
     assert await retire(bus, (), 2 * DAY) == [Missing("x", 0, forgotten=False)]
     assert await durables(bus) == {"sensor-x"}
+
+
+async def test_what_its_orders_and_keys_left_behind_goes_with_it():
+    bus = MemoryBus()
+    store = bus.store(STATE)
+    for name in ("stays", "goes.away"):
+        await prepare(plan(name), bus)
+        for key in (claim_key(name, "t", "k"), tries_key(name, "t", "k")):
+            await store.put(key, b"1", revision=None)
+
+    await retire(bus, {"stays"}, 0.0)
+    assert len(await store.keys("claims/")) == 2
+    await retire(bus, {"stays"}, DAY + 1)
+    assert await store.keys("claims/") == [claim_key("stays", "t", "k")]
+    assert await store.keys("tries/") == [tries_key("stays", "t", "k")]
