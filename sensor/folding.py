@@ -25,7 +25,7 @@ from sensor.evaluate import due, tick, unfinished
 from sensor.gather import NEVER
 from sensor.keeping import Keeper, every
 from sensor.plan import Plan
-from sensor.state import State
+from sensor.state import State, TriggerState
 from sensor.ticking import PATIENCE, Ticks
 from spine.errors import BusError
 from spine.event import Event, encode
@@ -308,12 +308,10 @@ class Folder:
     async def _look(self) -> None:
         """See what other replicas have stored: one that died may have left something due."""
         for trigger in self._gathering:
-            state = await self._keeper.glance(trigger)
-            if state is None:
-                state = self._keeper.state.of(trigger)
-            else:
-                self._elsewhere[trigger] = due(self._plan, State({trigger: state}))
-            released = frozenset(state.released) - self._done[trigger]
+            gathered, released = await self._keeper.glance(trigger)
+            there = State({trigger: TriggerState(gathered=gathered)})
+            self._elsewhere[trigger] = due(self._plan, there)
+            released -= self._done[trigger]
             forgotten = released & self._owed.get(trigger, frozenset())
             self._owed[trigger] = released
             if forgotten:  # whoever wrote them down would have put them on the bus by now

@@ -97,30 +97,36 @@ class Keeper:
 
     async def _read(self, head: str, trigger: str) -> _Kept:
         found = await self._store.get(head)
-        if found is None:
-            return _Kept()
-        value, revision = found
-        named, known = body_keys(value), self._parts.get(trigger, {})
+        while found is not None:
+            value, revision = found
+            named = body_keys(value)
+            read = await self._bodies(head, trigger, named)
+            if len(read) < len(named):  # somebody may have fired and deleted them meanwhile
+                found = await self._store.get(head)
+                if found is None or found[1] != revision:
+                    continue
+                log.error("%d events of trigger %s are gone", len(named) - len(read), trigger)
+            return _Kept(join(value, read), revision, frozenset(read))
+        return _Kept()
+
+    async def _bodies(self, head: str, trigger: str, named: frozenset[str]) -> dict[str, bytes]:
+        known = self._parts.get(trigger, {})
         keys = sorted(named - known.keys())
         bodies = await every([self._store.get(f"{head}.{key}") for key in keys])
         read = {key: body[0] for key, body in zip(keys, bodies, strict=True) if body is not None}
-        read |= {key: known[key] for key in named & known.keys()}
-        if len(read) < len(named):
-            log.error("%d events of trigger %s are gone", len(named) - len(read), trigger)
-        return _Kept(join(value, read), revision, frozenset(read))
+        return read | {key: known[key] for key in named & known.keys()}
 
-    async def glance(self, trigger: str) -> TriggerState | None:
-        """Return what others have stored since, without its events; None where nobody has.
+    async def glance(self, trigger: str) -> tuple[dict[str, Gathering], frozenset[str]]:
+        """Return what is gathered, without its events, and which firings are unfinished.
 
-        Then the state is no longer known. Raises BusError.
+        Where others have stored something since, the state is no longer known. Raises BusError.
         """
         kept = self._kept.get(trigger)
         found = await self._store.get(self.heads[trigger])
-        if (None if found is None else found[1]) == (kept.revision if kept else -1):
-            return None
-        if self._kept.get(trigger) is kept:
-            self.doubt(trigger)
-        return glance(found[0]) if found is not None else TriggerState()
+        if kept is not None and kept.revision == (None if found is None else found[1]):
+            return kept.state.gathered, frozenset(kept.state.released)
+        self.doubt(trigger)
+        return glance(found[0]) if found is not None else ({}, frozenset())
 
     # ------------------------------------------------------------------------ writing
 

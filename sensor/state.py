@@ -190,7 +190,10 @@ def body_keys(value: bytes) -> frozenset[str]:
 
 
 def join(value: bytes, bodies: Mapping[str, bytes]) -> TriggerState:
-    """Return what `split` took apart. Events whose body is missing are left out."""
+    """Return what `split` took apart.
+
+    Events whose body is missing are left out, and so are firings that are not whole.
+    """
     head = _decode_head(value)
     bodies = {**bodies, **{key: bytes(raw) for key, raw in head.bodies.items()}}
     firings = {key: _saved(marks, bodies) for key, marks in head.firings.items()}
@@ -200,13 +203,22 @@ def join(value: bytes, bodies: Mapping[str, bytes]) -> TriggerState:
         firings={k: f for k, f in firings.items() if f.keys() == head.firings[k].keys()},
         reset=head.reset,
         gathered={key: _gathering(held, bodies) for key, held in head.gathered.items()},
-        released={key: _gathering(held, bodies) for key, held in head.released.items()},
+        released={
+            key: _gathering(held, bodies)
+            for key, held in head.released.items()
+            if bodies.keys() >= set(held.parts)
+        },
     )
 
 
-def glance(value: bytes) -> TriggerState:
-    """Return what a stored value says without a body: since when something is gathered."""
-    return join(value, {})
+def glance(value: bytes) -> tuple[dict[str, Gathering], frozenset[str]]:
+    """Return what a stored value says without any body.
+
+    That is since when events are gathered, by key, and which of their firings are unfinished.
+    """
+    head = _decode_head(value)
+    gathered = {key: _gathering(held, {}) for key, held in head.gathered.items()}
+    return gathered, frozenset(head.released)
 
 
 def _gathering(held: _Held, bodies: Mapping[str, bytes]) -> Gathering:

@@ -385,13 +385,22 @@ def test_what_is_held_is_stored_in_parts_and_read_again() -> None:
     assert body_keys(value) == bodies.keys() == {held.sealed[0].key}
     assert len(value) < 500
     assert join(value, bodies) == state
-    assert glance(value).gathered[""].first == NOON
+    assert glance(value)[0][""].first == NOON
+    assert join(value, {}).gathered[""].events() == []
     assert compact(state, 500) == state
 
     stream.state = State({"t": state})
     for n in range(10, 100):
         fired = stream.come(n, number(n))
     assert [one["n"] for one in fired[0]] == list(range(100))
+
+
+def test_a_firing_that_is_not_whole_is_left_out() -> None:
+    first = evaluate(batch(count=1), EMPTY, event("a", number(1)), NOON)
+    value, bodies = split(compact(first.state.of("t"), 0))
+    assert join(value, bodies).released
+    assert join(value, {}).released == {}
+    assert glance(value)[1] == {first.actions[0].key}
 
 
 def test_a_debounce_of_large_events_keeps_one() -> None:
