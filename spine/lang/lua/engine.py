@@ -60,6 +60,7 @@ class Machine:
         from lupa import luajit21
 
         self._limits = limits
+        self._lock = threading.Lock()
         self._memory_error = luajit21.LuaMemoryError
         self._lua = lua = luajit21.LuaRuntime(
             register_eval=False,
@@ -91,7 +92,9 @@ class Machine:
         facts = job.facts
         made = self._api["compile"](job.code)
         if isinstance(made, tuple):
-            raise SyntaxFault(1, str(made[1]))
+            text = str(made[1])
+            place = _PLACE.match(text)
+            raise SyntaxFault(int(place[1]) if place else 1, _PLACE.sub("", text, count=1))
         if not self._has_letters and (facts.dynamic or "upper" in job.code or "lower" in job.code):
             self._api["letters"](*letters())
             self._has_letters = True
@@ -104,7 +107,12 @@ class Machine:
         `size` is the length of the data that the event was made of. Raises EvaluationError, or
         Ended: the machine is not to be used again.
         """
-        job, program = runner.job, self.prepare(runner)
+        with self._lock:
+            return self._run_alone(runner.job, self.prepare(runner), event, size, seed)
+
+    def _run_alone(
+        self, job: Job, program: tuple[Any, Any], event: Any, size: int, seed: int | None
+    ) -> Any:
         lua, limits = self._lua, self._limits
         table = lua.table_from(event, recursive=True)
         memory = limits.memory_bytes // _SHARE

@@ -46,9 +46,13 @@ class Expressions(Reader, ABC):
         """Translate statements up to the end of their block, in which `names` are local."""
 
     def _expressions(self) -> str:
-        out = self._expression().text
-        while self._word.kind == ",":
-            out += self._take() + self._expression().text
+        return ",".join(self._listed())
+
+    def _listed(self) -> list[str]:
+        """Translate expressions with commas between them."""
+        out = [self._expression().text]
+        while comma := self._accept(","):
+            out.append(comma.replace(",", "") + self._expression().text)
         return out
 
     def _expression(self, limit: int = 0) -> Expression:

@@ -69,8 +69,8 @@ class _Statements(Expressions):
         while self._word.kind not in _BLOCK_ENDS:
             last = self._word.kind in {"return", "break"}
             out += self._statement()
-            while self._accept(";"):
-                pass
+            while more := self._accept(";"):
+                out += more.replace(";", "")
             if last:
                 break
         if self._word.kind not in _BLOCK_ENDS:
@@ -191,26 +191,27 @@ class _Statements(Expressions):
         first = self._suffixed()
         if first.kind == "call":
             return first.text
-        targets = [first]
-        while self._accept(","):
+        targets, breaks = [first], ""
+        while more := self._accept(","):
+            breaks += more.replace(",", "")
             targets.append(self._suffixed())
         for target in targets:
             if target.kind not in {"name", "index"}:
                 raise SyntaxFault(line, "it has no effect: neither a call nor an assignment")
-        self._expect("=")
-        return self._set(targets, self._expressions())
+        breaks += self._expect("=").replace("=", "")
+        return breaks + self._set(targets, *self._listed())
 
-    def _set(self, targets: list[Expression], values: str) -> str:
+    def _set(self, targets: list[Expression], *values: str) -> str:
         for target in targets:
             if target.path:
                 self.facts.assigned.add(target.path[0])
             elif target.kind == "name":
                 self.facts.assigned.add(target.value)
         if not self._ordered or all(target.kind == "name" for target in targets):
-            return ",".join(target.text for target in targets) + " =" + values
-        if len(targets) == 1:
-            return f" {self._ours('A')}({','.join(targets[0].parts)},({values}))"
-        return self._set_several(targets, values)
+            return ",".join(target.text for target in targets) + " =" + ",".join(values)
+        if len(targets) == len(values) == 1:
+            return f" {self._ours('A')}({','.join(targets[0].parts)},({values[0]}))"
+        return self._set_several(targets, ",".join(values))
 
     def _set_several(self, targets: list[Expression], values: str) -> str:
         """Evaluate all, then assign from the right, as Lua does."""

@@ -72,6 +72,8 @@ GIVES = [
     Case("local a, t = 1, {} a, t[a] = 2, 3 for k, v in pairs(t) do t.k = k end return {a, t[1]}",
          "[2,3]"),
     Case("return {'b', [1] = 'a'}", '["b"]'),
+    Case("local t = {} t.a, t.b = 1, 2, pairs t.c = 3, 4 t.d, t.e = 5 return t",
+         '{"a":1,"b":2,"c":3,"d":5}'),
     Case("local t = {{k = 2, n = 'a'}, {k = 1, n = 'b'}, {k = 2, n = 'c'}} "
          "table.sort(t, function(a, b) return a.k < b.k end) return {t[1].n .. t[2].n .. t[3].n}",
          '["bac"]'),
@@ -349,6 +351,20 @@ def test_lines_are_those_of_the_source() -> None:
     )
     with pytest.raises(EvaluationError, match="line 14: here"):
         lua.compile(source).run(b"{}")
+
+
+def test_lines_are_those_of_the_source_wherever_words_stand() -> None:
+    source = "local a,\nb\n=\n1,\n2\n;\n;\na,\nb\n=\nb\n,\na\nerror(\n'here')"
+    with pytest.raises(EvaluationError, match="line 14: here"):
+        lua.compile(source).run(b"{}")
+
+
+def test_what_only_the_engine_refuses_is_told_with_its_line() -> None:
+    source = "\n\n" + "".join(f"local a{n} = 1\n" for n in range(210))
+    with pytest.raises(
+        ConfigError, match=r"': line \d+: function at line 1 has more than 200 local"
+    ):
+        lua.compile(source)
 
 
 def test_an_object_goes_through_as_it_is() -> None:
