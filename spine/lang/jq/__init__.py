@@ -76,7 +76,9 @@ class Program:
         try:
             return self._run(value)
         except RecursionError:
-            raise EvaluationError("the data is nested too deeply") from None
+            raise EvaluationError(
+                "the data, or the program's calls, are nested too deeply"
+            ) from None
 
 
 @lru_cache(maxsize=1024)

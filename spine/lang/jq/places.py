@@ -148,7 +148,8 @@ _GONE = object()
 def without(value: Any, paths: Sequence[Path]) -> Any:
     """Delete what is at paths from a value, which is changed; return it. Raises JqError."""
     lists: dict[int, list[Any]] = {}
-    for path in sorted(paths, key=len, reverse=True):  # inner ones while outer ones still exist
+    longest = paths if len(paths) < 2 else sorted(paths, key=len, reverse=True)  # noqa: PLR2004 -- one needs no order
+    for path in longest:  # inner ones while outer ones still exist
         if not path:
             return None
         _delete(value, path, lists)
@@ -158,6 +159,10 @@ def without(value: Any, paths: Sequence[Path]) -> Any:
 
 
 def _delete(value: Any, path: Path, lists: dict[int, list[Any]]) -> None:
+    last = path[-1]
+    if len(path) == 1 and value.__class__ is dict and last.__class__ is str:  # most are that plain
+        value.pop(last, None)
+        return
     for holder, key in _holders(value, path):
         if isinstance(holder, dict) and isinstance(key, str):
             holder.pop(key, None)

@@ -302,7 +302,7 @@ def index(target: Any, key: Any) -> Any:
     if kind(key) == "number":
         return _element(target, key)
     if isinstance(key, dict) and isinstance(target, list | str | None):
-        return cut(target, *limits(key))
+        return None if target is None else cut(target, *limits(key))
     if isinstance(key, list) and isinstance(target, list):
         return positions(target, key)
     what = "an array" if isinstance(target, list) else "an object"

@@ -122,28 +122,28 @@ CASES = [
     Case("comments", "{v: 1} # a comment\n", '{"v":1}'),
     Case("keywords as keys", "{if: .null, and: 2} | {v: .and}", '{"v":2}'),
     Case("the environment is empty", "{v: $ENV, w: env}", '{"v":{},"w":{}}'),
-    Case("libjq: reduce", "{v: (reduce .items[] as $i (0; . + $i.id))}", '{"v":6}'),
+    Case("reduce", "{v: (reduce .items[] as $i (0; . + $i.id))}", '{"v":6}'),
     Case(
-        "libjq: recursion", "def f: if . > 2 then . else (. + 1 | f) end; {v: (1 | f)}", '{"v":3}'
+        "recursion", "def f: if . > 2 then . else (. + 1 | f) end; {v: (1 | f)}", '{"v":3}'
     ),
     Case(
-        "libjq: regular expressions",
+        "regular expressions",
         '{v: (.text | gsub("[,;]"; "")), w: (.text | test("B"; "i"))}',
         '{"v":"abc","w":true}',
     ),
     Case(
-        "libjq: patterns",
+        "patterns",
         ". as {user: {name: $n}, items: [$first]} | {v: [$n, $first.id]}",
         '{"v":["Ann \\u003ca\\u003e",1]}',
     ),
-    Case("libjq: paths", "{v: [paths] | length}", '{"v":21}'),
+    Case("paths", "{v: [paths] | length}", '{"v":21}'),
     Case(
-        "libjq: doubles",
+        "doubles",
         '{v: ([.user.id, .f] | map(tojson) | reduce .[] as $x (""; . + $x))}',
         '{"v":"123456789012345681.5"}',
     ),
     Case(
-        "libjq: dates",
+        "dates",
         '{v: (0 | todate), w: (0 | strftime("%Z"))}',
         '{"v":"1970-01-01T00:00:00Z","w":"UTC"}',
     ),
