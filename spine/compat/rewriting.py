@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from spine.compat.row import NEVER, Row
+from spine.compat.row import NEVER, Row, steps
 from spine.model import Path, Problem, dotted
 
 
@@ -41,7 +41,7 @@ def rewrite(raw: dict[str, Any], rows: Iterable[Row]) -> Modern:
 
 
 def _old(row: Row, raw: dict[str, Any]) -> list[tuple[Path, Any]]:
-    matches = _matches(raw, tuple(row.at.split(".")), ())
+    matches = _matches(raw, steps(row.at), ())
     return [(path, value) for path, value in matches if row.when is None or row.when(value)]
 
 
@@ -94,8 +94,8 @@ def _apply(row: Row, path: Path, value: Any, modern: Modern) -> None:
 
 def _fill(to: str, at: str, path: Path) -> Path:
     """Put what the stars of `at` matched into the stars of `to`."""
-    found = iter([step for step, part in zip(path, at.split("."), strict=True) if part == "*"])
-    return tuple(next(found) if part == "*" else part for part in to.split("."))
+    found = iter([step for step, part in zip(path, steps(at), strict=True) if part == "*"])
+    return tuple(next(found) if part == "*" else part for part in steps(to))
 
 
 def _parent(raw: Any, path: Path, *, create: bool = False) -> Any:

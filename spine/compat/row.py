@@ -1,5 +1,6 @@
 """One row of the table: an old shape, and how it is written today."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ NEVER = "never"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One old shape. `*` in a path stands for any key or index."""
+    r"""One old shape. In a path `*` stands for any key or index, and `\.` for a dot in a key."""
 
     kind: str
     at: str
@@ -31,6 +32,11 @@ class Row:
     convert: Callable[[Any], Any] | None = None
     key: str = ""
     """Part of the value that the complaint is about."""
+
+
+def steps(path: str) -> tuple[str, ...]:
+    """Return the steps of a path of the table."""
+    return tuple(step.replace("\\.", ".") for step in re.split(r"(?<!\\)\.", path))
 
 
 def file_ref(path: Any) -> Any:

@@ -7,6 +7,10 @@ from spine.compat import pod, trigger
 from spine.compat.row import SENSOR, Row, dropped
 
 MIDNIGHT = "00:00:00"
+LABELS = (
+    r"sensors\.argoproj\.io/sensor-controller-instanceid",
+    "argo-events-sensor-version",
+)
 
 
 def _gateway_pair(value: Any) -> bool:
@@ -73,6 +77,10 @@ def rows() -> Iterator[Row]:
     yield from pod.rows(SENSOR)
     say = "events come over the EventBus: leave it out"
     yield from dropped(SENSOR, "spec", "v0.16", say, "eventProtocol", "subscription")
+    say = "nothing connects to a Sensor: leave it out"
+    yield from dropped(SENSOR, "spec", "v0.16", say, "serviceLabels", "serviceAnnotations")
+    say = "leave it out: every Sensor of the cluster is served"
+    yield from dropped(SENSOR, "metadata.labels", "v0.13", say, *LABELS)
     for name in ("circuit", "dependencyGroups"):
         yield Row(SENSOR, f"spec.{name}", None, "v1.4", _say_circuit, refuse=True)
     yield from _dependencies("spec.dependencies.*")
