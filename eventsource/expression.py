@@ -64,7 +64,7 @@ def compile_filter(expression: str) -> Check:
 
 def _fault(expression: str, why: str) -> FilterError:
     return FilterError(
-        f"filtering with {expression!r:.200}: {why}", hint="try it with: tocsin eval expr"
+        f"filtering with {expression!r:.200}: {why}", hint="try it with: tocsin eval expr-1.15"
     )
 
 
