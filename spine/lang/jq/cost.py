@@ -6,6 +6,7 @@ multiple of its input, and on their number. What could grow faster, or is not kn
 product of two iterations, the whole input used once for each element, recursion.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from math import inf, prod
 from typing import Any, NamedTuple
@@ -206,11 +207,15 @@ _PLAIN = words(
     "length utf8bytelength not type tonumber fromjson add any all first last reverse "
     "sort unique min max flatten from_entries ascii_downcase ascii_upcase trim ltrim "
     "rtrim floor ceil round abs env nan infinite error values nulls booleans numbers "
-    "strings arrays objects iterables scalars empty"
+    "strings arrays objects iterables scalars empty finites normals implode toboolean gmtime "
+    "mktime todate todateiso8601 fromdate fromdateiso8601 now isnan isinfinite isfinite isnormal "
+    "trunc sqrt rint nearbyint fabs log log2 log10 exp"
 )
-_GROWING = {"tostring": 2.0, "tojson": 6.0, "keys": 4.0, "to_entries": 4.0}
-_WITH_ARGUMENT = words("has in startswith endswith ltrimstr rtrimstr split nth error")
-_WITH_LITERAL = words("contains inside join flatten")
+_GROWING = {"tostring": 2.0, "tojson": 6.0, "keys": 4.0, "to_entries": 4.0, "explode": 8.0}
+_WITH_ARGUMENT = words("has in startswith endswith ltrimstr rtrimstr trimstr split nth error")
+_WITH_LITERAL = words("contains inside join flatten strftime strptime index rindex")
+_ONE_ATOM = re.compile(r"(?:\[\^?[^\[\]\\]+\]|[^\\.+*?()|\[\]{}^$]+|\\[sSdDwW])\+?")
+"""Patterns of which all matches are found in one pass through a text."""
 _FOR_EACH = {
     "map": 1.0,
     "with_entries": 4.0,
@@ -230,9 +235,23 @@ def _call(node: n.Call, place: _Place) -> _Shape:
         return _Shape(_GROWING.get(name, 1.0))
     if len(arguments) == 1:
         return _call_with(name, arguments[0], place)
+    if name in {"test", "sub", "gsub"}:
+        return _replacing(node)
     if name in {"any", "all"} and len(arguments) == 2:  # noqa: PLR2004 -- generator and test
         return _Shape(_piped(_shape(arguments[0], place), arguments[1], place).factor)
     raise _Unsafe(name)
+
+
+def _replacing(node: n.Call) -> _Shape:
+    """Return the shape of a search for what is written out, and of what is put in its place."""
+    texts = [one.value for one in node.arguments if isinstance(one, n.Literal)]
+    if len(texts) != len(node.arguments) or not all(isinstance(text, str) for text in texts):
+        raise _Unsafe(f"{node.name} of what is not written out")
+    if "{" in texts[0]:
+        raise _Unsafe("a pattern that may be larger than it looks")
+    if node.name != "test" and not _ONE_ATOM.fullmatch(texts[0]):
+        raise _Unsafe("a pattern that may look at a text over and over")
+    return _Shape(1 if node.name == "test" else 1.0 + len(texts[1]))
 
 
 def _call_with(name: str, argument: n.Node, place: _Place) -> _Shape:

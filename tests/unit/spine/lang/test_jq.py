@@ -123,9 +123,7 @@ CASES = [
     Case("keywords as keys", "{if: .null, and: 2} | {v: .and}", '{"v":2}'),
     Case("the environment is empty", "{v: $ENV, w: env}", '{"v":{},"w":{}}'),
     Case("reduce", "{v: (reduce .items[] as $i (0; . + $i.id))}", '{"v":6}'),
-    Case(
-        "recursion", "def f: if . > 2 then . else (. + 1 | f) end; {v: (1 | f)}", '{"v":3}'
-    ),
+    Case("recursion", "def f: if . > 2 then . else (. + 1 | f) end; {v: (1 | f)}", '{"v":3}'),
     Case(
         "regular expressions",
         '{v: (.text | gsub("[,;]"; "")), w: (.text | test("B"; "i"))}',
@@ -273,6 +271,9 @@ SAFE = [
     '.items | map(.x // "none") | join(",")',
     ".items[] | . as $i | {x: $i.y}",
     "{a: .x | tojson}",
+    '{a: .x | gsub("[^a-z]+"; "-") | sub("x"; "")}',
+    '[.items[] | select(.name | test("(a*)*b"; "i"))]',
+    '{at: .at | fromdate | todate, day: .at | strftime("%d")}',
 ]
 UNSAFE = [
     "def f: f; f",
@@ -289,7 +290,13 @@ UNSAFE = [
     '[.[] | contains("x", "y")] | .[] |= . * .',
     ".a | contains(.b)",
     "[.a[] = .b]",
-    'test("(a*)*b")',
+    'gsub("a*b|a"; "")',
+    'gsub(""; "x")',
+    'gsub("(?<x>a)"; .x)',
+    'test("(a{100}){100}")',
+    "test(.pattern)",
+    '[match("a"; "g")]',
+    "def f: 1; f",
     "until(. > 1; . * 1)",
     "input",
     "reduce .[] as $x (0; . + 1)",
