@@ -43,7 +43,22 @@ return function(values, patterns, sprintf, translate)
     return killed ~= nil
   end
 
+  -- Where the stack is full even `tick` fails: as an error that the program catches. So whoever
+  -- catches errors looks at the limits as well.
+  local OVERFLOW = 100 -- steps that an overflow counts as
+
+  local function overdue(err)
+    if killed or most_steps == 0 then return end
+    if type(err) == "string" and (find(err, "stack overflow", 1, true)
+      or find(err, "error in error handling", 1, true)) then
+      steps = steps + OVERFLOW
+      if steps > most_steps then kill("it took too many steps") end
+    end
+    if native.clock() > deadline then kill("it took too much time") end
+  end
+
   local function passed(ok, ...)
+    if not ok then overdue((...)) end
     if not ok and final((...)) then error(KILLED, 0) end
     return ok, ...
   end
@@ -116,6 +131,7 @@ return function(values, patterns, sprintf, translate)
 
   local function handled(handler, ok, ...)
     if ok then return true, ... end
+    overdue((...))
     if final((...)) then error(KILLED, 0) end
     return false, handler(...)
   end

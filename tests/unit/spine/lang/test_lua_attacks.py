@@ -172,6 +172,18 @@ def _resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+@pytest.mark.parametrize("step", ["pcall(rec)", "pcall(tostring, 1)", "xpcall(rec, tostring)"])
+@pytest.mark.parametrize("size", [0, 3, 7, 12, 20, 40])
+def test_loops_where_the_stack_is_full(step: str, size: int) -> None:
+    """What looks at the limits has no room there; no loop may go on for that."""
+    names = "".join(f"local a{n} = 1 " for n in range(size))
+    source = f"local rec rec = function() {names} pcall(rec) while true do {step} end end rec()"
+    start = time.process_time()
+    with pytest.raises(EvaluationError, match="too many steps|too much time|stack overflow"):
+        lua.Program(source).run(b"{}")
+    assert time.process_time() - start < 3
+
+
 SHAPES = [
     "return " + "(" * 5000 + "1" + ")" * 5000,
     "return " + "{" * 500 + "}" * 500,
