@@ -214,6 +214,7 @@ _PLAIN = words(
 _GROWING = {"tostring": 2.0, "tojson": 6.0, "keys": 4.0, "to_entries": 4.0, "explode": 8.0}
 _WITH_ARGUMENT = words("has in startswith endswith ltrimstr rtrimstr trimstr split nth error")
 _WITH_LITERAL = words("contains inside join flatten strftime strptime index rindex")
+_SEARCHES = words("test/1 test/2 sub/2 sub/3 gsub/2 gsub/3")
 _ONE_ATOM = re.compile(r"(?:\[\^?[^\[\]\\]+\]|[^\\.+*?()|\[\]{}^$]+|\\[sSdDwW])\+?")
 """Patterns of which all matches are found in one pass through a text."""
 _FOR_EACH = {
@@ -235,7 +236,7 @@ def _call(node: n.Call, place: _Place) -> _Shape:
         return _Shape(_GROWING.get(name, 1.0))
     if len(arguments) == 1:
         return _call_with(name, arguments[0], place)
-    if name in {"test", "sub", "gsub"}:
+    if f"{name}/{len(arguments)}" in _SEARCHES:
         return _replacing(node)
     if name in {"any", "all"} and len(arguments) == 2:  # noqa: PLR2004 -- generator and test
         return _Shape(_piped(_shape(arguments[0], place), arguments[1], place).factor)
