@@ -192,14 +192,14 @@ async def test_a_call_cancelled_while_it_waits_takes_no_place() -> None:
 )
 async def test_jq_programs_without_end_fail_alone(program: str) -> None:
     async with guard("guarded:run_jq", program.encode(), seconds=4) as pool:
-        with pytest.raises(EvaluationError, match=r"did not end|too much memory"):
+        with pytest.raises(EvaluationError, match=r"did not end|too much memory|more than"):
             await pool.call(b"{}")
 
 
 async def test_jq_programs_run_as_elsewhere() -> None:
     async with guard("guarded:run_jq", b"{n: [range(.n)]}") as pool:
         assert await pool.call(b'{"n": 3}') == b'{"n":[0,1,2]}'
-        with pytest.raises(EvaluationError, match="Range bounds"):
+        with pytest.raises(EvaluationError, match="range cannot be applied"):
             await pool.call(b'{"n": "x"}')
 
 
