@@ -5,7 +5,7 @@ import socket
 import pytest
 from aiohttp import web
 
-from sensor.kubernetes import fetching
+from sensor.kubernetes.egress import allowed
 from sensor.kubernetes.fetching import MOST, fetch
 from spine.errors import ConfigError
 
@@ -59,6 +59,7 @@ async def test_what_is_not_taken(server, path, problem):
         ("good", "no URL of http or https"),
         ("http://169.254.169.254/latest/meta-data", "never fetched from"),
         ("http://[fe80::1]/", "never fetched from"),
+        ("http://[fd00:ec2::254]/latest", "never fetched from"),
         ("http://[::ffff:169.254.169.254]/", "never fetched from"),
         ("http://127.0.0.1:1/", "fetching http://127.0.0.1:1/"),
     ],
@@ -82,5 +83,5 @@ async def test_only_hosts_that_are_named(server, monkeypatch):
     assert await fetch(f"{server}/good", verify=True)
     with pytest.raises(ConfigError, match="TOCSIN_EGRESS does not allow"):
         await fetch("http://other.test/", verify=True)
-    assert fetching.allowed("a.example.test")
-    assert not fetching.allowed("example.test")
+    assert allowed("a.example.test")
+    assert not allowed("example.test")
