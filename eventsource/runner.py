@@ -174,10 +174,16 @@ def _emitter(bus: Bus, metrics: SourceMetrics, source: Source, env: Env) -> Emit
         id: str | None = None,
         time: datetime | None = None,
         origin: Origin | None = None,
+        unusable: EventError | None = None,
     ) -> None:
         began = perf_counter()
         data = payload.encode()
-        passes = judge is None or judge(data)
+        passes: bool | EventError
+        if unusable is None:
+            passes = judge is None or judge(data)
+        else:
+            metrics.processing_failed(event_name)
+            passes = unusable
         if passes is False:
             return
         event = Event(

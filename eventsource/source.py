@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import field_validator
 
-from spine.errors import ConfigError
+from spine.errors import ConfigError, EventError
 from spine.model import Model
 from spine.runtime import Env
 
@@ -45,9 +45,11 @@ class Emit(Protocol):
         id: str | None = None,
         time: datetime | None = None,
         origin: Origin | None = None,
+        unusable: EventError | None = None,
     ) -> None:
         """Return once the bus has stored the event.
 
+        With `unusable`, the reason why it can never be an event, it is dead-lettered at once.
         `id` makes a repeated delivery of the outside world the same event. Raises BusError when
         the bus does not take it now. An event that it never will take (too large) raises
         EventError where the source `answers`, and is dead-lettered for all others.

@@ -10,8 +10,10 @@ from typing import Any, Self, TypeVar, get_args, get_origin
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
+from eventsource.endpoint import Endpoint
 from eventsource.source import Source
 from eventsource.sources.calendar import Calendar
+from eventsource.sources.pub_sub import PubSub
 from eventsource.sources.resource import Resource
 from eventsource.sources.webhook import Webhook
 from spine.model import Model, warn
@@ -44,6 +46,8 @@ class EventSourceSpec(Model):
 
     calendar: Named[Calendar] = {}
     """Ticks of a schedule."""
+    pub_sub: Named[PubSub] = {}
+    """Messages of Google Cloud Pub/Sub."""
     resource: Named[Resource] = {}
     """Changes of Kubernetes objects."""
     webhook: Named[Webhook] = {}
@@ -87,8 +91,6 @@ class EventSourceSpec(Model):
     """Messages of a NATS subject."""
     nsq: Unbuilt = {}
     """Messages of an NSQ topic."""
-    pub_sub: Unbuilt = {}
-    """Messages of Google Cloud Pub/Sub."""
     pulsar: Unbuilt = {}
     """Messages of a Pulsar topic."""
     redis: Unbuilt = {}
@@ -144,14 +146,14 @@ class EventSourceSpec(Model):
         return self
 
     def _warn_of_certificates(self) -> None:
-        served: dict[str, tuple[str, Webhook]] = {}
-        for event, hook in self.webhook.items():
+        served: dict[str, tuple[str, Endpoint]] = {}
+        for path, event, hook in _endpoints(self):
             first, other = served.setdefault(hook.port, (event, hook))
             if (other.server_cert_secret, other.server_key_secret) != (
                 hook.server_cert_secret,
                 hook.server_key_secret,
             ):
-                warn(f"webhook.{event}: port {hook.port} serves the certificate of {first}")
+                warn(f"{'.'.join(path)}: port {hook.port} serves the certificate of {first}")
 
     def _names(self) -> Iterator[str]:
         """Yield what is wrong with the names of events."""
@@ -218,9 +220,18 @@ class Port:
 def ports(spec: EventSourceSpec) -> list[Port]:
     """Return where the events of an EventSource listen."""
     return [
-        Port(int(hook.port), hook.endpoint, event, ("webhook", event, "port"), hook.tls)
-        for event, hook in spec.webhook.items()
+        Port(int(hook.port), hook.endpoint, event, (*path, "port"), hook.tls)
+        for path, event, hook in _endpoints(spec)
     ]
+
+
+def _endpoints(spec: EventSourceSpec) -> Iterator[tuple[tuple[str, ...], str, Endpoint]]:
+    """Yield where each that listens stands, its event, and what it is configured by."""
+    for event, hook in spec.webhook.items():
+        yield ("webhook", event), event, hook
+    for event, source in spec.pub_sub.items():
+        if source.push is not None:
+            yield ("pubSub", event, "push"), event, source.push
 
 
 def _clashes(found: list[Port]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import hmac
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,8 @@ class Request:
 
 Handler = Callable[[Request], Awaitable[Answer]]
 """Answers a request. BusError becomes 503, EventError 413."""
+Admit = Callable[[Mapping[bytes, bytes]], Awaitable[Answer | None]]
+"""Looks at the headers of a request before its body is read; an answer refuses it."""
 
 
 @dataclass(slots=True)
@@ -85,6 +87,7 @@ class Route:
     max_payload: int = MAX_PAYLOAD
     token: Callable[[], str] | None = None
     """Reads the bearer token that must be presented. Raises ConfigError."""
+    admit: Admit | None = None
     rejected: Callable[[int], None] = field(default=lambda _: None)
     open: bool = True
     wrong_method: Answer = field(init=False)
@@ -138,7 +141,7 @@ class Port:
             return
         lines = scope["headers"]
         fields = dict(lines)
-        refusal = self._refusal(route, scope["method"], fields)
+        refusal = await self._refusal(route, scope["method"], fields)
         if refusal is not None:
             route.rejected(refusal.status)
             await _refuse(scope, receive, send, refusal)
@@ -171,8 +174,16 @@ class Port:
         await send(answer.start)
         await send(answer.body)
 
-    def _refusal(self, route: Route, method: str, fields: dict[bytes, bytes]) -> Answer | None:
+    async def _refusal(
+        self, route: Route, method: str, fields: dict[bytes, bytes]
+    ) -> Answer | None:
         """Return the answer to what need not be read."""
+        refusal = self._unwanted(route, method, fields)
+        if refusal is None and route.admit is not None:
+            return await route.admit(fields)
+        return refusal
+
+    def _unwanted(self, route: Route, method: str, fields: dict[bytes, bytes]) -> Answer | None:
         if not route.open:
             return STARTING
         if route.token is not None and (wrong := _unauthorised(route, fields)):

@@ -3,7 +3,8 @@
 There are two. `emulator` is Google's, in Java, of the Debian package of the Google Cloud SDK; the
 package is in no registry that a new machine has, so without it its tests are skipped. `stand-in`
 is what Google tests its Go client with, built from its Go module by `tests/pubsub/build.sh`:
-every machine with Go has it, and under CI=true its absence fails.
+every machine with Go has it, and under CI=true its absence fails. The stand-in cuts streams, lacks
+permissions and fails where it is told to; the emulator also pushes.
 """
 
 import asyncio

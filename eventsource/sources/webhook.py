@@ -7,16 +7,15 @@ the order of members survive.
 
 import asyncio
 import logging
-from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 from typing_extensions import override
 
 from eventsource import cloudevents, forms, headers, web
 from eventsource.answers import SUCCESS, Answer
-from eventsource.paths import check_endpoint
+from eventsource.endpoint import Endpoint
 from eventsource.source import Emit, EventSourceFilter, Payload, Source
 from spine.lang import EvaluationError, gojson
 from spine.model import warn
@@ -43,7 +42,7 @@ class Delivery:
         return b'{"header":%b,"body":%b%b}' % (self._header, self._body, self._metadata)
 
 
-class Webhook(Source):
+class Webhook(Endpoint, Source):
     """Serves an HTTP endpoint."""
 
     type: ClassVar[str] = "webhook"
@@ -53,43 +52,14 @@ class Webhook(Source):
         b'{"build":42,"state":"passed"}',
         b',"metadata":{"team":"web"}',
     )
-    endpoint: str
-    """Path of the requests, matched exactly; `{name}` stands for one segment."""
-    port: str
-    """Port to listen on, a decimal; events may share one."""
     method: str = ""
     """Method of the requests; POST where it is not given."""
-    url: str = ""
-    """Base URL under which the outside world reaches the endpoint; for the reader only."""
-    server_cert_secret: SecretRef | None = None
-    """Certificate chain of the server, PEM; with it, the port speaks TLS."""
-    server_key_secret: SecretRef | None = None
-    """Key of the certificate, PEM."""
     auth_secret: SecretRef | None = None
     """Bearer token that requests must present."""
-    max_payload_size: int = Field(default=web.MAX_PAYLOAD, gt=0)
-    """Bytes of the largest body that is taken; the default is that of Argo Events."""
     metadata: dict[str, str] = {}
     """Constant values for `metadata` of each payload."""
     filter: EventSourceFilter | None = None
     """Which requests become events."""
-
-    @field_validator("port", mode="before")
-    @classmethod
-    def _port(cls, port: Any) -> Any:
-        if isinstance(port, int) and not isinstance(port, bool):
-            warn(f'port: write "{port}": Argo Events refuses a number')
-            port = str(port)
-        decimal = isinstance(port, str) and port.isascii() and port.isdigit()
-        if not decimal or not 0 < int(port) < 65_536:  # noqa: PLR2004 -- the largest port
-            msg = 'must be a port, from "1" to "65535"'
-            raise ValueError(msg)
-        return port
-
-    @field_validator("endpoint")
-    @classmethod
-    def _endpoint(cls, endpoint: str) -> str:
-        return check_endpoint(endpoint)
 
     @field_validator("method")
     @classmethod
@@ -103,9 +73,6 @@ class Webhook(Source):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if (self.server_cert_secret is None) != (self.server_key_secret is None):
-            msg = "serverCertSecret and serverKeySecret go together"
-            raise ValueError(msg)
         if not self.method:
             warn("method: taken as POST: Argo Events never matches an empty one")
         return self
@@ -114,11 +81,6 @@ class Webhook(Source):
     def accepted(self) -> str:
         """The method that requests must have."""
         return self.method or "POST"
-
-    @property
-    def tls(self) -> bool:
-        """Whether the port speaks TLS."""
-        return self.server_cert_secret is not None
 
     @override
     async def run(self, env: Env, emit: Emit) -> None:
@@ -131,15 +93,9 @@ class Webhook(Source):
             token=web.bearer(env, self.auth_secret) if self.auth_secret else None,
             rejected=env.rejected,
         )
-        async with web.serve(env, int(self.port), route, self._certificate(env)):
+        async with web.serve(env, int(self.port), route, self.certificate(env)):
             env.listening()
             await asyncio.Event().wait()  # until cancelled
-
-    def _certificate(self, env: Env) -> Callable[[], tuple[str, str]] | None:
-        cert, key = self.server_cert_secret, self.server_key_secret
-        if cert is None or key is None:
-            return None
-        return lambda: (env.secrets.secret(cert), env.secrets.secret(key))
 
     def _handler(self, emit: Emit) -> web.Handler:
         metadata = b',"metadata":%b' % gojson.dumps(self.metadata) if self.metadata else b""

@@ -6,12 +6,14 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hooks import free_port
+from pubsub_emulator import emulator
 
 from eventbus.memory import MemoryBus
 from eventsource import sources
@@ -32,6 +34,9 @@ NO_STOP: dict[str, str] = {}
 
 ON_A_CLUSTER = {"resource"}
 """Sources that talk to the API server of the tests."""
+
+ON_PUBSUB = {"pub_sub"}
+"""Sources that talk to a Pub/Sub server of the tests."""
 
 every_kind = pytest.mark.parametrize(("kind", "source"), kinds().items(), ids=list(kinds()))
 
@@ -109,6 +114,13 @@ def test_payload_is_the_recorded_one(kind: str, source: type[Source]):
 # ---------------------------------------------------------------------------- the example
 
 
+@pytest.fixture
+async def stack():
+    """What a test opens and leaves open to its end."""
+    async with AsyncExitStack() as one:
+        yield one
+
+
 def example(kind: str) -> tuple[dict[str, Any], GivenSecrets]:
     """Return the EventSource of an example and the Secrets beside it."""
     text = (ROOT / f"examples/event-sources/{kind}.yaml").read_text()
@@ -134,12 +146,20 @@ def test_example_is_valid_without_a_warning(kind: str, source: type[Source]):
 
 @every_kind
 async def test_example_listens_and_stops_within_a_second(
-    kind: str, source: type[Source], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    source: type[Source],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    stack: AsyncExitStack,
+    tmp_path: Path,
 ):
     if kind in NO_STOP:
         pytest.skip(NO_STOP[kind])
     if kind in ON_A_CLUSTER:
         monkeypatch.setenv("KUBECONFIG", request.getfixturevalue("cluster").kubeconfig)
+    server = await stack.enter_async_context(emulator(tmp_path)) if kind in ON_PUBSUB else None
+    if server is not None:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", server.host)
     raw, secrets = example(kind)
     spec = load(EventSourceSpec, raw["spec"])
     number = next((port.number for port in ports(spec)), 0)

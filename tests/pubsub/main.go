@@ -1,7 +1,7 @@
 // A Pub/Sub server in memory for tests: Google's own stand-in for the service behind the tests
-// of its Go client, as a process, with the permissions of IAM beside it.
+// of its Go client, as a process, with permissions, failures and cut streams for the asking.
 //
-//	pubsub -port 8085 -grant pubsub.subscriptions.consume -fail CreateTopic=PermissionDenied
+//	pubsub -port 8085 -grant pubsub.subscriptions.consume -fail CreateTopic=PermissionDenied -cut 1s
 package main
 
 import (
@@ -10,25 +10,19 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"os"
-	"os/signal"
+	"net"
+	"path"
 	"slices"
 	"strings"
-	"syscall"
+	"time"
 
 	"cloud.google.com/go/iam/apiv1/iampb"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"cloud.google.com/go/pubsub/v2/pstest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
-
-var statuses = map[string]codes.Code{
-	"InvalidArgument":  codes.InvalidArgument,
-	"NotFound":         codes.NotFound,
-	"PermissionDenied": codes.PermissionDenied,
-	"Unauthenticated":  codes.Unauthenticated,
-	"Unavailable":      codes.Unavailable,
-}
 
 // permissions answers TestIamPermissions for every resource alike; pstest has no IAM.
 type permissions struct {
@@ -48,36 +42,139 @@ func (p *permissions) TestIamPermissions(
 	return &iampb.TestIamPermissionsResponse{Permissions: held}, nil
 }
 
-// failures are the calls that fail, as METHOD=STATUS.
-type failures []pstest.ServerReactorOption
+// subscriber streams in batches; the streams of pstest bring a hundred messages a second.
+type subscriber struct {
+	*pstest.GServer
+	cut time.Duration // after which a stream ends; 0 is never
+}
 
-func (f *failures) String() string { return "" }
+const (
+	batch = 100                  // messages of one answer
+	pause = 5 * time.Millisecond // between two looks for messages
+)
 
-func (f *failures) Set(text string) error {
-	method, status, _ := strings.Cut(text, "=")
-	code, known := statuses[status]
+func (s *subscriber) StreamingPull(stream pubsubpb.Subscriber_StreamingPullServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			if _, err := stream.Recv(); err != nil {
+				return
+			}
+		}
+	}()
+	began := time.Now()
+	for {
+		if s.cut > 0 && time.Since(began) > s.cut {
+			return status.Error(codes.Unavailable, "the stream is cut, as was asked for")
+		}
+		if err := s.send(stream, first); err != nil {
+			return err
+		}
+		select {
+		case <-gone:
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// send takes a batch, if there is one, leases it for as long as was asked for, and sends it.
+func (s *subscriber) send(
+	stream pubsubpb.Subscriber_StreamingPullServer, first *pubsubpb.StreamingPullRequest,
+) error {
+	found, err := s.Pull(stream.Context(), &pubsubpb.PullRequest{
+		Subscription: first.Subscription, MaxMessages: batch, ReturnImmediately: true,
+	})
+	if err != nil || len(found.ReceivedMessages) == 0 {
+		return err
+	}
+	var ids []string
+	for _, message := range found.ReceivedMessages {
+		ids = append(ids, message.AckId)
+	}
+	lease := &pubsubpb.ModifyAckDeadlineRequest{
+		Subscription: first.Subscription, AckIds: ids,
+		AckDeadlineSeconds: first.StreamAckDeadlineSeconds,
+	}
+	if _, err := s.ModifyAckDeadline(stream.Context(), lease); err != nil {
+		return err
+	}
+	answer := &pubsubpb.StreamingPullResponse{ReceivedMessages: found.ReceivedMessages}
+	return stream.Send(answer)
+}
+
+var statuses = map[string]codes.Code{
+	"InvalidArgument":  codes.InvalidArgument,
+	"NotFound":         codes.NotFound,
+	"PermissionDenied": codes.PermissionDenied,
+	"Unauthenticated":  codes.Unauthenticated,
+	"Unavailable":      codes.Unavailable,
+}
+
+// failures are the calls that fail, by method.
+type failures map[string]codes.Code
+
+func (f failures) String() string { return "" }
+
+func (f failures) Set(text string) error {
+	method, name, _ := strings.Cut(text, "=")
+	code, known := statuses[name]
 	if !known {
 		return errors.New("an unknown status")
 	}
-	*f = append(*f, pstest.WithErrorInjection(method, code, method+" fails, as was asked for"))
+	f[method] = code
 	return nil
 }
 
+func (f failures) of(method string) error {
+	if code, fails := f[path.Base(method)]; fails {
+		return status.Error(code, "this fails, as was asked for")
+	}
+	return nil
+}
+
+func (f failures) unary(
+	ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler,
+) (any, error) {
+	if err := f.of(info.FullMethod); err != nil {
+		return nil, err
+	}
+	return next(ctx, request)
+}
+
+func (f failures) stream(
+	server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
+) error {
+	if err := f.of(info.FullMethod); err != nil {
+		return err
+	}
+	return next(server, stream)
+}
+
 func main() {
-	var failing failures
+	failing := failures{}
 	port := flag.Int("port", 0, "port of loopback")
 	granted := flag.String("grant", "", "permissions that everybody has, with commas")
-	flag.Var(&failing, "fail", "a method that fails, as METHOD=STATUS")
+	cut := flag.Duration("cut", 0, "how long a stream lives; 0 is as long as its reader")
+	flag.Var(failing, "fail", "a method that fails, as METHOD=STATUS")
 	flag.Parse()
-	iam := &permissions{granted: strings.Split(*granted, ",")}
-	server := pstest.NewServerWithCallback(*port, func(registrar *grpc.Server) {
-		iampb.RegisterIAMPolicyServer(registrar, iam)
-	}, failing...)
-	fmt.Println("listening on", server.Addr)
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
-	<-ended
-	if err := server.Close(); err != nil {
-		log.Print(err)
+
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
+	if err != nil {
+		log.Fatal(err)
 	}
+	inner := &pstest.NewServer().GServer
+	server := grpc.NewServer(
+		grpc.UnaryInterceptor(failing.unary), grpc.StreamInterceptor(failing.stream),
+	)
+	pubsubpb.RegisterPublisherServer(server, inner)
+	pubsubpb.RegisterSubscriberServer(server, &subscriber{GServer: inner, cut: *cut})
+	iampb.RegisterIAMPolicyServer(server, &permissions{granted: strings.Split(*granted, ",")})
+	fmt.Println("listening on", listener.Addr())
+	log.Fatal(server.Serve(listener))
 }

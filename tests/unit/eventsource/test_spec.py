@@ -12,7 +12,7 @@ from spine.model import InvalidModel, load
 HOOK = {"endpoint": "/a", "port": "12000", "method": "POST"}
 # fmt: off
 UNBUILT = [
-    "minio", "file", "amqp", "kafka", "mqtt", "nats", "sns", "sqs", "pubSub",
+    "minio", "file", "amqp", "kafka", "mqtt", "nats", "sns", "sqs",
     "github", "gitlab", "hdfs", "slack", "storageGrid", "azureEventsHub", "stripe", "emitter",
     "redis", "nsq", "pulsar", "generic", "bitbucketserver", "bitbucket", "redisStream",
     "azureServiceBus", "azureQueueStorage", "sftp", "gerrit", "mns",

@@ -1,0 +1,1 @@
+"""Pub/Sub: connection, subscription, streaming pull and push, for the source `pubSub`."""
