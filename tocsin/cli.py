@@ -20,6 +20,7 @@ WRONG, FAILED, INTERRUPTED = 2, 1, 130
 VERBS = {
     "run": "Run a folder of manifests on this machine.",
     "lint": "Check manifests without a cluster.",
+    "convert": "Write manifests of old in today's form.",
     "test": "Run golden cases: events in, actions out.",
     "explain": "Show why a Sensor fires on an event, or why not.",
     "eval": "Try one program of a manifest.",
