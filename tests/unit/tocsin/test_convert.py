@@ -344,7 +344,7 @@ spec:
 
         && b == 2
 """),
-    Text("the name of an anchor stays, and one use of it is written out where it changes", SENSOR + """\
+    Text("an anchor keeps its name, and what uses it is written out", SENSOR + """\
 spec:
   dependencies:
     - &whole {name: z}
