@@ -14,7 +14,9 @@ from sensor.sources import (
     Events,
     ParameterSource,
     Value,
+    compile_find,
     compile_source,
+    value_of,
 )
 from spine.errors import ParameterError
 from spine.lang import EvaluationError, gjson, gojson, sjson
@@ -112,6 +114,7 @@ def compile_put(dest: str, operation: str) -> Put:
 
 # ---------------------------------------------------------------------------- messages
 
+_QUOTE = ord('"')
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_ /-]*")
 """Destinations that are a member of the message and nothing else."""
 
@@ -129,20 +132,43 @@ def compile_payload(entries: Sequence[PayloadEntry]) -> Build:
 
 def _flat(entries: Sequence[PayloadEntry]) -> Build:
     """Build an object of distinct members: no document is parsed on the way."""
-    parts = [(f'"{e.dest}":', compile_source(e.src), e.src.use_raw_data) for e in entries]
+    parts = [(f'"{entry.dest}":', _text_of(entry)) for entry in entries]
 
     def build(events: Events) -> str:
         members = []
-        for key, resolve, raw in parts:
-            value = resolve(events)
-            if value is not None:
-                text = value.text
-                if not raw or value.kind is Kind.STRING:
-                    text = quoted(text)
+        for key, text_of in parts:
+            text = text_of(events)
+            if text is not None:
                 members.append(key + text)
         return "{" + ",".join(members) + "}" if members else ""
 
     return build
+
+
+def _text_of(entry: PayloadEntry) -> Callable[[Events], str | None]:
+    """Return what gives the JSON of an entry, None where it is left out."""
+    raw, find = entry.src.use_raw_data, compile_find(entry.src)
+    if find is None:
+        resolve = compile_source(entry.src)
+
+        def written(events: Events) -> str | None:
+            value = resolve(events)
+            return None if value is None else _written(value, raw)
+
+        return written
+
+    def found_text(events: Events) -> str | None:
+        found = find(events)
+        if found is None:
+            return None
+        data = found.data
+        if data[0] == _QUOTE and b"\\" not in data:
+            text = data.decode("utf-8", "replace")
+            if text.isascii() and text.isprintable():
+                return text  # as it would be written again
+        return _written(value_of(found), raw)
+
+    return found_text
 
 
 def _nested(entries: Sequence[PayloadEntry]) -> Build:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sensor.fields import Flag, Name
-from sensor.firing import context_json, context_time, data_document, whole_json
+from sensor.firing import Firing, context_json, context_time, data_document, whole_json
 from sensor.rendered import GoTemplate, compile_rendering
 from spine.errors import ParameterError
 from spine.event import Event
@@ -92,6 +92,34 @@ def compile_source(src: ParameterSource) -> Resolve:
     if default is not None:
         return _or_default(name, take, default)
     return lambda events: take(events, name) if name in events else None
+
+
+Find = Callable[[Events], gjson.Result | None]
+"""Gives the JSON that a source finds, None where the dependency has no event."""
+
+
+def compile_find(src: ParameterSource) -> Find | None:
+    """Compile a source that is nothing but a path into the data; None for any other."""
+    if src.data_template or not src.data_key or src.value is not None:
+        return None
+    name, key, get = src.dependency_name, src.data_key, paths.compile(src.data_key).get
+    fails = _found(_data(key), f"dataKey {key!r}")
+
+    def find(events: Events) -> gjson.Result | None:
+        if name not in events:
+            return None
+        document = events.documents.get(name) if isinstance(events, Firing) else None
+        if document is None or not document.valid:
+            document = data_document(events, name)
+        try:
+            found = get(document)
+        except EvaluationError:
+            found = None
+        if found is None:
+            fails(events, name)  # says why
+        return found
+
+    return find
 
 
 def explain_source(src: ParameterSource) -> Callable[[Events], Origin | None]:
@@ -218,12 +246,13 @@ def _data(key: str) -> _Look:
             found = get(data_document(events, name))
         except EvaluationError as exc:
             raise ParameterError(f"resolving dataKey {key!r} of {name!r}: {exc}") from exc
-        return None if found is None else _value(found)
+        return None if found is None else value_of(found)
 
     return take
 
 
-def _value(found: gjson.Result) -> Value:
+def value_of(found: gjson.Result) -> Value:
+    """Return what a parameter gets of JSON that was found."""
     kind = found.kind
     return Value(kind, "null" if kind is Kind.NULL else found.text)
 
@@ -243,7 +272,7 @@ def _context(key: str) -> _Look:
             found = get(Document(context_json(events[name]).encode()))
         except EvaluationError as exc:
             raise ParameterError(f"resolving contextKey {key!r} of {name!r}: {exc}") from exc
-        return None if found is None else _value(found)
+        return None if found is None else value_of(found)
 
     return take
 

@@ -60,6 +60,7 @@ class Result:
     _elements: "list[Result] | None" = None
     _repeated: "list[tuple[str, Result]] | None" = None
     _settled = False
+    _rescanned = False
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -163,6 +164,16 @@ class Result:
                 self._elements = [Result(self.data[start:end]) for start, end in spans]
         return self._elements
 
+    def opens(self) -> bool:
+        """Whether this is an object, and all of its text is JSON; it is opened then."""
+        if self._members is None and self.is_object:
+            try:
+                self._open()
+            except RecursionError:
+                return False
+            return self._members is not None and self._repeated is None and not self._rescanned
+        return False
+
     def _open(self) -> "dict[str, Result | msgspec.Raw]":
         try:
             members: dict[str, Result | msgspec.Raw] = _object.decode(self.data)  # type: ignore[assignment]  # filled later
@@ -170,15 +181,15 @@ class Result:
             self._rescan()
             return self._members or {}
         self._members = members
-        if b"\\" in self.data and b"\\u" in self.data:  # keys may be spelled in several ways
+        if _is_filled(members, len(self.data)):
+            self._settled = True
+        elif b"\\" in self.data and b"\\u" in self.data:  # keys may be spelled in several ways
             self._settle()
         return self._members
 
     def _settle(self) -> None:
         """Find out whether keys are repeated, by walking along the decoded members."""
         self._settled = True
-        if self._is_filled():
-            return
         data, at = self.data, 1
         for key, value in (self._members or {}).items():
             size = len(value.data) if isinstance(value, Result) else len(bytes(value))
@@ -192,15 +203,9 @@ class Result:
         if data[end : end + 1] != b"}":
             self._rescan()
 
-    def _is_filled(self) -> bool:
-        """Whether the members take all of the text if written without spaces: none is missing."""
-        members = self._members or {}
-        size = sum(map(len, members)) + sum(map(_size, members.values()))
-        return size + 4 * len(members) + 1 == len(self.data) and "".join(members).isascii()
-
     def _rescan(self) -> None:
         """Read the members one by one; the first of a key is the one that counts."""
-        self._settled = True
+        self._settled = self._rescanned = True
         data = self.data
         pairs = [
             (unquote(data[slice(*key)]), Result(data[slice(*value)]))
@@ -212,8 +217,10 @@ class Result:
         self._repeated = pairs if len(pairs) != len(self._members) else None
 
 
-def _size(value: "Result | msgspec.Raw") -> int:
-    return len(value.data) if isinstance(value, Result) else len(value)
+def _is_filled(members: "dict[str, Any]", size: int) -> bool:
+    """Whether decoded members, written without spaces, take all of a text: none is missing."""
+    taken = sum(map(len, members)) + sum(map(len, members.values()))
+    return taken + 4 * len(members) + 1 == size and "".join(members).isascii()
 
 
 class Document:
@@ -232,7 +239,8 @@ class Document:
     @cached_property
     def valid(self) -> bool:
         """Whether the text is one JSON value."""
-        return gojson.valid(self.data)
+        whole = self.root.data is self.data  # no white space before it, of whatever kind
+        return (whole and self.root.opens()) or gojson.valid(self.data)
 
     @cached_property
     def decoded(self) -> Any:

@@ -39,8 +39,11 @@ class Path:
         return f"Path({self.text!r})"
 
     def get(self, document: Document) -> Result | None:
-        """Return what is at this path, None if nothing is."""
-        return self.find(document.root)
+        """Return what is at this path, None if nothing is. Raises EvaluationError if too deep."""
+        try:
+            return self._find(document.root)
+        except RecursionError as exc:
+            raise EvaluationError(f"looking up {self.text!r}: nested too deeply") from exc
 
     def find(self, value: Result) -> Result | None:
         """Return what is at this path in a value. Raises EvaluationError if it is too deep."""
@@ -231,6 +234,12 @@ def _plain(text: str) -> Find | None:
     def find(root: Result) -> Result | None:
         value, repeats = root, False
         for name, needle, number in steps:
+            members = value._members  # noqa: SLF001 -- what every path goes through
+            if members is not None and value._repeated is None:  # noqa: SLF001 -- likewise
+                found = members.get(name)
+                if found.__class__ is Result:  # it was looked up before
+                    value = found
+                    continue
             found = None
             if value.data.startswith(b"{"):
                 found = value.member(name, needle)
