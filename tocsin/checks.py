@@ -14,6 +14,7 @@ from spine.manifest import ARGO_KINDS, Finding, Object, Reading, Severity
 from spine.model import Model, Path
 from spine.secrets import KeyRef, SecretRef
 from tocsin.objects import Checked, check_object, walk
+from tocsin.pitfalls import pitfalls
 from tocsin.values import Values, read_values
 
 METRICS_PORT = 7777
@@ -78,6 +79,7 @@ def check(
         result.findings += _dependencies(sensor, result, setting)
     result.findings += _ports(result, setting)
     for checked in result.checked:
+        result.findings += pitfalls(checked)
         result.findings += _references(checked, result.values, setting)
     order = {file: n for n, file in enumerate(dict.fromkeys(o.file for o in reading.objects))}
     result.findings.sort(key=lambda f: (order.get(f.place.file, -1), f.place))
