@@ -43,6 +43,7 @@ from sensor.evaluate import (
     refire,
 )
 from sensor.folding import Folder, Outlets
+from sensor.objects import Objects
 from sensor.plan import Plan
 from sensor.record import outcome, record
 from sensor.state import EMPTY, State
@@ -89,6 +90,7 @@ class Intake:
         )
         self._line = Line() if plan.ordered else None
         """Where events wait until all before them are decided, for triggers with an order."""
+        self._objects = Objects()
         self._done: OrderedDict[str, None] = OrderedDict()
         self._recent = Recent()
         self._excused: OrderedDict[int, int] = OrderedDict()
@@ -124,7 +126,8 @@ class Intake:
         if message.stored < self._latest:  # older than a dependency of today
             skip = tuple(name for name, at in self._since.items() if message.stored < at)
         if self._line is None:
-            await self._excusing(message, self._handle(event, message, skip))
+            async with self._objects.turn(event):
+                await self._excusing(message, self._handle(event, message, skip))
         else:
             await self._in_line(self._line, event, message, skip)
         self._recent.add(message)
