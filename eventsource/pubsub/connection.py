@@ -27,6 +27,8 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", _UNLIMITED),
     ("grpc.max_send_message_length", _UNLIMITED),
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 250),
+    ("grpc.max_reconnect_backoff_ms", 10_000),
 ]
 _ALIVE = [("grpc.keepalive_time_ms", 30_000)]
 """A peer that has gone without a word is noticed; the emulator takes this for an attack."""
