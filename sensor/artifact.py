@@ -1,8 +1,8 @@
 """Where the object that a trigger makes is written down.
 
-`resource` and `inline` stand in the Sensor itself: they are read when it is planned. `configmap`,
-`file` and `url` are read whenever the action is done, so that a changed one counts at once. `s3`
-and `git` have their fields checked; fetching them comes with a later release.
+`resource` and `inline` stand in the Sensor itself: they are read when it is planned. All others
+are read whenever the action is done, so that a changed one counts at once; for `git` that means
+the commit that the branch has then.
 
 A text is one document, YAML or JSON. It is read by the rules of YAML 1.1, as in Argo Events:
 `yes` is true, `012` is ten, and of several documents the first counts.
@@ -51,35 +51,48 @@ class UrlArtifact(Model):
 class S3Bucket(Model):
     """A bucket, and the object in it."""
 
-    name: Name
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
     """Name of the bucket."""
-    key: str = ""
+    key: Name
     """Key of the object."""
 
 
 class S3Artifact(Model):
-    """An object of S3; fetching it comes with a later release."""
+    """An object of S3, or of a server that speaks like it, up to 1 MiB."""
 
     endpoint: str = ""
-    """Host and port of the service."""
+    """Host and port of the service; empty is AWS."""
     bucket: S3Bucket
     """Where the object stands."""
     region: str = ""
-    """Region of the bucket."""
+    """Region of the bucket; empty: as the endpoint or the service says."""
     insecure: Flag = False
     """Whether to speak http."""
     access_key: SecretRef | None = None
-    """Where the access key stands."""
+    """Where the access key stands; without keys only what is for everybody is read."""
     secret_key: SecretRef | None = None
     """Where the secret key stands."""
     ca_certificate: SecretRef | None = None
-    """Where CA certificates (PEM) to trust stand."""
+    """Where CA certificates (PEM) to trust instead of the system's stand."""
     events: list[str] = []
     """Of no effect here."""
     filter: dict[str, str] | None = None
     """Of no effect here."""
     metadata: dict[str, str] = {}
     """Of no effect here."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_host(cls, endpoint: str) -> str:
+        if "/" in endpoint or "@" in endpoint:
+            raise ValueError("write HOST or HOST:PORT; insecure: true is for http")
+        return endpoint
+
+    @model_validator(mode="after")
+    def _has_both_keys(self) -> "S3Artifact":
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("accessKey and secretKey belong together: set both")
+        return self
 
 
 class GithubApp(Model):

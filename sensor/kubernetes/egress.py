@@ -14,7 +14,6 @@ from typing_extensions import override
 
 from spine.errors import ConfigError
 
-
 _CREDENTIALS = ipaddress.ip_address("fd00:ec2::254")
 """Where machines of AWS ask for credentials by IPv6; no address of a link, but alike."""
 

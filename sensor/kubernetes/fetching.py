@@ -11,6 +11,14 @@ MOST = 512 * 1024
 SECONDS = 30.0
 
 
+async def content_of(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return what an answer holds, of a larger one the beginning: one byte more than `most`."""
+    content = b""
+    while len(content) <= most and not answer.content.at_eof():
+        content += await answer.content.read(most + 1 - len(content))
+    return content
+
+
 async def fetch(address: str, *, verify: bool) -> str:
     """Return the text behind a URL. Raises ConfigError for what cannot be had."""
     url = URL(address)
@@ -27,9 +35,7 @@ async def fetch(address: str, *, verify: bool) -> str:
         ):
             if answer.status != 200:  # noqa: PLR2004 -- as documented: nothing else
                 raise ConfigError(f"fetching {address}: status {answer.status}, not 200")
-            content = await answer.content.read(MOST + 1)
-            while len(content) <= MOST and not answer.content.at_eof():
-                content += await answer.content.read(MOST + 1 - len(content))
+            content = await content_of(answer, MOST)
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         why = str(exc.__cause__ or exc) or type(exc).__name__
         raise ConfigError(f"fetching {address}: {why}") from exc
