@@ -30,6 +30,8 @@ class Lease:
         self._holder = uuid.uuid4().hex.encode()
         self._revision: int | None = None
         self._until = 0.0
+        self.waits: Callable[[], None] = lambda: None
+        """Called whenever another holder is waited for."""
 
     @property
     def held(self) -> bool:
@@ -66,6 +68,7 @@ class Lease:
                 elif began - since >= TERM:
                     await self._put(seen, began)
                     return
+                self.waits()
             except ConflictError:
                 seen = -1
             except BusError as exc:

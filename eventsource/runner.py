@@ -137,7 +137,16 @@ class Runner:
             await source.run(env, emit)
             return
         key = f"source.{key_token(self.name)}.{key_token(env.name)}"
-        await Lease(self.bus.store(LEASES), key).run(lambda: source.run(env, emit))
+        lease = Lease(self.bus.store(LEASES), key)
+        lease.waits = partial(self._stand_by, env.name)
+        await lease.run(lambda: source.run(env, emit))
+
+    def _stand_by(self, event: str) -> None:
+        """Count an event as served that another replica sees to; this one takes over if need be."""
+        if self._down.pop(event, None) is not None:
+            log.info("standing by: another replica listens", extra={"eventName": event})
+            if not self._down:
+                self.ready()
 
     def _up(self, event: str, heard: list[float], clock: Callable[[], float]) -> None:
         if heard:

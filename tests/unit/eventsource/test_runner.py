@@ -389,3 +389,36 @@ async def test_refused_requests_are_counted(bus):
         "tocsin_events_rejected_total", {**labels, "status": "413"}
     )
     assert found == 1
+
+
+class Single(Scripted):
+    single: ClassVar[bool] = True
+
+
+async def test_one_replica_runs_a_single_source_and_another_stands_by_ready(bus):
+    running: list[str] = []
+
+    def replica(name: str) -> Runner:
+        async def act(env, _emit):
+            env.listening()
+            running.append(name)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                running.remove(name)
+
+        return runner_of(bus, event=Single(act=act))
+
+    first, second = replica("first"), replica("second")
+    one = asyncio.create_task(first.run())
+    await asyncio.sleep(1)
+    two = asyncio.create_task(second.run())
+    await asyncio.sleep(5)
+    assert (running, first.problem, second.problem) == (["first"], "", "")
+
+    one.cancel()
+    await asyncio.gather(one, return_exceptions=True)
+    await asyncio.sleep(15)
+    assert running == ["second"]
+    two.cancel()
+    await asyncio.gather(two, return_exceptions=True)
