@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sensor.fields import Name
 from sensor.hints import hints_of_body, hints_of_path, hints_of_value, shortened
-from sensor.reason import Check, Finding, Look, Reason
+from sensor.reason import Check, Finding, Look, Reason, Test, all_of, any_of
 from sensor.rendered import GoTemplate, compile_rendering
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
@@ -84,7 +84,6 @@ def passes(_event: Event, _document: Document) -> None:
 
 
 _Get = Callable[[Document], Result | None]
-_Test = Callable[[Document], Reason | None]
 _Match = Callable[[Result], bool]
 
 
@@ -93,7 +92,7 @@ def compile_data(filters: Sequence[DataFilter], operator: str) -> Check:
     if not filters:
         return passes
     tests = [test for _, test in _numbered(filters)]
-    joined = _any_test(tests) if operator == "or" and len(tests) > 1 else _all_tests(tests)
+    joined = any_of(tests) if operator == "or" and len(tests) > 1 else all_of(tests)
 
     def check(event: Event, document: Document) -> Reason | None:
         if event.data is None:
@@ -120,7 +119,7 @@ def look_at_data(filters: Sequence[DataFilter]) -> list[Look]:
     return [_look(one, number, *test) for one, number, test in tests]
 
 
-def _look(one: DataFilter, number: int, get: "_Get", test: "_Test") -> Look:
+def _look(one: DataFilter, number: int, get: "_Get", test: Test) -> Look:
     def look(event: Event, document: Document) -> Finding:
         finding = Finding("data", True, number, one.path, _wanted(one))
         if event.data is None:
@@ -154,39 +153,12 @@ def _numbers(filters: Sequence[DataFilter]) -> Sequence[int]:
     return [0] if len(filters) == 1 else range(1, len(filters) + 1)
 
 
-def _numbered(filters: Sequence[DataFilter]) -> list[tuple["_Get", "_Test"]]:
+def _numbered(filters: Sequence[DataFilter]) -> list[tuple["_Get", Test]]:
     """Compile each of several filters, with its number for people where there are several."""
     return [_test(one, n) for one, n in zip(filters, _numbers(filters), strict=True)]
 
 
-def _all_tests(tests: Sequence[_Test]) -> _Test:
-    if len(tests) == 1:
-        return tests[0]
-
-    def test(document: Document) -> Reason | None:
-        for one in tests:
-            reason = one(document)
-            if reason is not None:
-                return reason
-        return None
-
-    return test
-
-
-def _any_test(tests: Sequence[_Test]) -> _Test:
-    def test(document: Document) -> Reason | None:
-        first: Reason | None = None
-        for one in tests:
-            reason = one(document)
-            if reason is None:
-                return None
-            first = first or reason
-        return first
-
-    return test
-
-
-def _test(one: DataFilter, number: int) -> tuple[_Get, _Test]:
+def _test(one: DataFilter, number: int) -> tuple[_Get, Test]:
     """Return what gives the value that is compared, and the comparison."""
     get, matches, wanted = paths.compile(one.path).get, _match(one), _wanted(one)
     rendered = _rendered(one) if one.template else None

@@ -6,7 +6,7 @@ other shapes are no faults. What can never work is found when the filter is comp
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from sensor.data_filter import require_json
 from sensor.fields import Name
 from sensor.hints import shortened
-from sensor.reason import Check, Reason
+from sensor.reason import Check, Reason, Test, all_of, any_of
 from spine.errors import ConfigError
 from spine.event import Event
 from spine.lang import EvaluationError, govaluate, paths
@@ -64,13 +64,14 @@ def _guess(name: str, names: set[str]) -> str:
 
 # ---------------------------------------------------------------------------- compiling
 
-_Test = Callable[[Document], Reason | None]
+
+_NOTHING = Reason("Expr", "exprs", "true", "empty, with exprLogicalOperator or")
 
 
 def compile_exprs(exprs: Sequence[ExprFilter], operator: str) -> Check:
     """Compile expression filters. Raises ConfigError for what can never work."""
     tests = [_test(one) for one in exprs]
-    joined = _any_test(tests) if operator == "or" else _all_tests(tests)
+    joined = any_of(tests, _NOTHING) if operator == "or" else all_of(tests)
 
     def check(event: Event, document: Document) -> Reason | None:
         if event.data is None:
@@ -81,34 +82,7 @@ def compile_exprs(exprs: Sequence[ExprFilter], operator: str) -> Check:
     return check
 
 
-def _all_tests(tests: Sequence[_Test]) -> _Test:
-    if len(tests) == 1:
-        return tests[0]
-
-    def test(document: Document) -> Reason | None:
-        for one in tests:
-            reason = one(document)
-            if reason is not None:
-                return reason
-        return None
-
-    return test
-
-
-def _any_test(tests: Sequence[_Test]) -> _Test:
-    def test(document: Document) -> Reason | None:
-        first: Reason | None = None
-        for one in tests:
-            reason = one(document)
-            if reason is None:
-                return None
-            first = first or reason
-        return first or Reason("Expr", "exprs", "true", "empty, with exprLogicalOperator or")
-
-    return test
-
-
-def _test(one: ExprFilter) -> _Test:
+def _test(one: ExprFilter) -> Test:
     run = _compiled(one).run
     fields = [
         (field.name, paths.compile(field.path).get, Reason("PathMissing", field.path))

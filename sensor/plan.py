@@ -7,32 +7,32 @@ never as a log line for each event. A plan is pure: it knows no bus, no clock an
 import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from delivery.action import Action
-from delivery.policy import RateLimit
 from eventbus.bus import Topic
 from sensor.conditions import Conditions, compile_conditions
 from sensor.dependencies import ANY, PlannedDependency
 from sensor.filters import compile_filters
-from sensor.gather import ROOM, Gather, compile_gather
-from sensor.keys import Key, claim_of, compile_key, listed
+from sensor.gather import Gather, compile_gather
+from sensor.keys import Key, compile_key, listed
 from sensor.parameters import compile_parameters
+from sensor.planned import Plan, PlannedTrigger, covers
 from sensor.resets import Resets, compile_schedule
 from sensor.sources import ParameterSource
-from sensor.spec import Dependency, Policy, SensorSpec, SensorTrigger, TriggerTemplate
+from sensor.spec import Dependency, SensorSpec, SensorTrigger, TriggerTemplate
 from sensor.templated import compile_changing, json_of, members
 from sensor.transforms import compile_transform
-from sensor.trigger import Events, Render, Trigger
+from sensor.trigger import Render, Trigger
 from sensor.unbuilt import UNBUILT, Unbuilt
 from sensor.when import Declines, compile_when
 from spine.errors import ConfigError
 from spine.model import InvalidModel, Path, Problem, load
-from spine.runtime import Backoff, seconds
+from spine.runtime import seconds
+
+__all__ = ["GET_STATUS", "MAKE_OBJECTS", "Plan", "PlannedTrigger", "compile_plan"]
 
 T = TypeVar("T")
 
@@ -40,114 +40,6 @@ GET_STATUS = frozenset({"http", "awsLambda", "openWhisk"})
 """Kinds whose success `policy.status` decides."""
 MAKE_OBJECTS = frozenset({"k8s", "argoWorkflow"})
 """Kinds whose success `policy.k8s` decides."""
-
-_KNOWN_TOPICS = 4096
-"""Names of events for which it is remembered what wildcards make of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedTrigger:
-    """A compiled trigger."""
-
-    name: str
-    sensor: str
-    trigger: Trigger
-    """Its configuration as it is written; `open` gives its sender."""
-    conditions: Conditions
-    retry: Backoff | None
-    """What `retryStrategy` says; None where there is none."""
-    rate_limit: RateLimit | None
-    at_least_once: bool | None
-    policy: Policy | None
-    fallback: "PlannedTrigger | None"
-    """What `dlqTrigger` says."""
-    content: Render
-    """Makes the content of its actions."""
-    declines: Declines | None = None
-    """What `if` says: why a firing is not acted on."""
-    order: Key | None = None
-    """What `orderBy` says: actions of equal texts are done one after another."""
-    claim: Key | None = None
-    """What `idempotencyKey` says: of actions of equal texts only the first is done."""
-    claimed_for: float = 0.0
-    """Seconds for which that is remembered."""
-    gather: Gather | None = None
-    """What `debounce` or `batch` says: events are held together before it acts."""
-    resets: Resets | None = None
-    """When `conditionsReset` makes half-met conditions forgotten."""
-
-    @property
-    def kind(self) -> str:
-        """Key of its kind in YAML."""
-        return self.trigger.kind
-
-    @property
-    def stateful(self) -> bool:
-        """Whether it waits for several events; its actions are stored before they are tried."""
-        return self.gather is not None or self.conditions.stateful
-
-    def render(self, events: Events, key: str) -> Action:
-        """Return the action of a firing. Raises ParameterError."""
-        times = [event.time.timestamp() for event in events.values() if event.time is not None]
-        return Action(
-            key=key,
-            sensor=self.sensor,
-            trigger=self.name,
-            kind=self.trigger.kind,
-            content=self.content(events),
-            events={name: event.id for name, event in events.items()},
-            event_time=max(times, default=0.0),
-            order="" if self.order is None else self.order(events),
-            claim="" if self.claim is None else claim_of(self.claim(events)),
-            claimed_for=self.claimed_for,
-        )
-
-
-@dataclass(slots=True)
-class Plan:
-    """A compiled Sensor."""
-
-    name: str
-    namespace: str
-    spec: SensorSpec
-    dependencies: Mapping[str, PlannedDependency]
-    """Those that a trigger waits for, in the order of the Sensor."""
-    triggers: Mapping[str, PlannedTrigger]
-    safe: bool
-    """Whether all programs are known to end; else it is evaluated under guard."""
-    warnings: tuple[Problem, ...]
-    """What works, but hardly as it is meant; paths are within the spec."""
-    fingerprint: str
-    """Changes when anything of the Sensor is edited."""
-    topics: tuple[Topic, ...]
-    """Events to read, none twice. Wildcards that cross, such as `*.b` and `a.*`, make it all."""
-    room: int = ROOM
-    """Bytes of data that one batch may have: an action is stored on the bus. Set by the runner."""
-    _known: dict[tuple[str, str], tuple[PlannedDependency, ...]] = field(default_factory=dict)
-
-    def dependencies_of(self, source: str, name: str) -> tuple[PlannedDependency, ...]:
-        """Return the dependencies that mean events of a source and name; none: nobody does."""
-        found = self._known.get((source, name))
-        if found is None:
-            found = tuple(d for d in self.dependencies.values() if d.takes(source, name))
-            if len(self._known) >= _KNOWN_TOPICS:
-                self._known.clear()
-            self._known[source, name] = found
-        return found
-
-    def expects(self, source: str, name: str) -> bool:
-        """Return whether events of a source and name are among those that are read."""
-        return any(_covers(topic, Topic(source, name)) for topic in self.topics)
-
-    @property
-    def ordered(self) -> bool:
-        """Whether a trigger has an `orderBy`: then one replica at a time takes events."""
-        return any(trigger.order is not None for trigger in self.triggers.values())
-
-    def start(self, now: float) -> str | float:
-        """Return where a new durable begins: `new`, `all`, or a moment in unix seconds."""
-        text = self.spec.start_from
-        return text if text in {"new", "all"} else now - seconds(text)
 
 
 def compile_plan(name: str, namespace: str, spec: SensorSpec, *, unbuilt_ok: bool = False) -> Plan:
@@ -438,7 +330,7 @@ def _fingerprint(model: BaseModel, *more: str) -> str:
 def _subjects(topics: Sequence[Topic]) -> tuple[Topic, ...]:
     """Return topics of which no two share an event: a durable refuses filters that overlap."""
     distinct = list(dict.fromkeys(topics))
-    kept = [t for t in distinct if not any(_covers(o, t) for o in distinct if o != t)]
+    kept = [t for t in distinct if not any(covers(o, t) for o in distinct if o != t)]
     crossing = any(
         a.source in {ANY, b.source} and b.name in {ANY, a.name}
         for a in kept
@@ -446,7 +338,3 @@ def _subjects(topics: Sequence[Topic]) -> tuple[Topic, ...]:
         if a != b
     )
     return (Topic(ANY, ANY),) if crossing else tuple(kept)
-
-
-def _covers(wide: Topic, narrow: Topic) -> bool:
-    return wide.source in {ANY, narrow.source} and wide.name in {ANY, narrow.name}

@@ -4,7 +4,7 @@ A Reason is the first thing that decided, and all that the running sensor makes.
 one filter saw, whether it decided or not; findings are made for those who ask why.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -34,6 +34,40 @@ class Reason(NamedTuple):
         if self.code == "PathMissing":
             return f"{name}data has no {self.where}"
         return f"{name}{self.where} is {self.got}, not {self.wanted}"
+
+
+Test = Callable[[Document], Reason | None]
+"""Returns why data does not pass, None if it does. Raises FilterError."""
+
+
+def all_of(tests: Sequence[Test]) -> Test:
+    """Return a test that passes what all tests pass."""
+    if len(tests) == 1:
+        return tests[0]
+
+    def test(document: Document) -> Reason | None:
+        for one in tests:
+            reason = one(document)
+            if reason is not None:
+                return reason
+        return None
+
+    return test
+
+
+def any_of(tests: Sequence[Test], nothing: Reason | None = None) -> Test:
+    """Return a test that passes what one test passes; `nothing` is said where there is none."""
+
+    def test(document: Document) -> Reason | None:
+        first: Reason | None = None
+        for one in tests:
+            reason = one(document)
+            if reason is None:
+                return None
+            first = first or reason
+        return first or nothing
+
+    return test
 
 
 Check = Callable[[Event, Document], Reason | None]
