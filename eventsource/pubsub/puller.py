@@ -20,8 +20,9 @@ from spine.runtime import RECONNECT, cancelled_at_exit
 
 log = logging.getLogger(__name__)
 
-LEASE = 60
-"""Seconds for which the server lends a message; it can be had from 10 to 600."""
+LEASE = 20
+"""Seconds for which the server lends a message, from 10 to 600: so long does it take until another
+process gets what a crashed one had in hand."""
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of messages that are held at a time."""
 BATCH = 1_000
