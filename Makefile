@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check format generate bench fuzz live clean
+.PHONY: help demo demo-bucket test check format generate bench fuzz live clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,9 @@ $(VENV)/.dev: $(STAMP)
 
 demo: $(STAMP)  ## Set up and run the quickstart: webhook to JetStream to HTTP and log
 	$(BIN)/tocsin run examples/quickstart
+
+demo-bucket: $(VENV)/.dev  ## Run the bucket example: Pub/Sub to a Workflow, on servers of its own
+	PYTHONPATH=.:tests $(BIN)/python tests/bucket_demo.py $(MANIFESTS)
 
 test: $(VENV)/.dev  ## Set up and run all tests
 	$(BIN)/python -m pytest
