@@ -8,7 +8,9 @@ A text is one document, YAML or JSON. It is read by the rules of YAML 1.1, as in
 `yes` is true, `012` is ten, and of several documents the first counts.
 """
 
+import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
 import orjson
@@ -48,6 +50,10 @@ class UrlArtifact(Model):
     """Whether the server must prove who it is; Argo Events asks for that only where it is set."""
 
 
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+"""A host, and a port where it has another than its scheme's."""
+
+
 class S3Bucket(Model):
     """A bucket, and the object in it."""
 
@@ -84,7 +90,7 @@ class S3Artifact(Model):
     @field_validator("endpoint")
     @classmethod
     def _is_host(cls, endpoint: str) -> str:
-        if "/" in endpoint or "@" in endpoint:
+        if endpoint and not _HOST.fullmatch(endpoint):
             raise ValueError("write HOST or HOST:PORT; insecure: true is for http")
         return endpoint
 
@@ -96,10 +102,10 @@ class S3Artifact(Model):
 
 
 class GithubApp(Model):
-    """A GitHub App to clone as."""
+    """A GitHub App that may read a repository."""
 
     private_key: SecretRef
-    """Where its key stands."""
+    """Where its RSA key (PEM) stands."""
     app_id: Annotated[Integer, Field(alias="appID")]
     """Its number."""
     installation_id: Annotated[Integer, Field(alias="installationID")]
@@ -107,39 +113,40 @@ class GithubApp(Model):
 
 
 class GitRemote(Model):
-    """Another remote to fetch from."""
+    """Another remote, looked at before the URL."""
 
     name: Name
-    """Its name."""
-    urls: list[str] = []
-    """Its URLs."""
+    """Its name; of no effect, as nothing is checked out."""
+    urls: Annotated[list[str], Field(min_length=1)]
+    """Its URLs, of which the first is read from."""
 
 
 class GitArtifact(Model):
-    """A file of a git repository; fetching it comes with a later release."""
+    """A file of a git repository, up to 1 MiB; needs `pip install 'tocsin[git]'`."""
 
     url: Name
-    """Repository."""
+    """Repository: https://HOST/PATH, http, ssh, or USER@HOST:PATH."""
     clone_directory: str = ""
-    """Where to clone it to; none: to a folder of its own."""
+    """Of no effect: nothing is checked out."""
     creds: BasicAuth | None = None
-    """Name and password."""
+    """Name and password, or a token in its place."""
     github_app: GithubApp | None = None
-    """GitHub App to clone as."""
+    """GitHub App to read as; creds come first."""
     ssh_key_secret: SecretRef | None = None
-    """Where an SSH key stands."""
+    """Where an SSH key without passphrase stands."""
     file_path: Name
     """Path of the file in the repository."""
     branch: str = ""
-    """Branch; where nothing is set it is `master`."""
+    """Branch; where nothing is set, the one that the repository itself calls its own."""
     tag: str = ""
     """Tag, before the branch."""
     ref: str = ""
-    """Any other reference, before tag and branch."""
+    """Any other reference, or the full id of a commit; before tag and branch."""
     remote: GitRemote | None = None
-    """Another remote to fetch from."""
+    """Another remote to read from; the URL where it has no such reference."""
     insecure_ignore_host_key: Flag = False
-    """Whether any SSH host key will do."""
+    """Whether any SSH host key will do; else it must be in a file that SSH_KNOWN_HOSTS names, or in
+    `~/.ssh/known_hosts`."""
 
     @field_validator("file_path", "clone_directory")
     @classmethod
@@ -148,8 +155,31 @@ class GitArtifact(Model):
             raise ValueError("it holds .., ~ or a backslash")
         return path
 
+    @model_validator(mode="after")
+    def _has_effect(self) -> "GitArtifact":
+        if self.clone_directory:
+            warn("cloneDirectory: of no effect, as nothing is checked out")
+        if self.insecure_ignore_host_key:
+            warn("insecureIgnoreHostKey: whoever is in between can pass for the server")
+        return self
 
-_LATER = ("s3", "git")
+    def check(self) -> None:
+        """Raise ConfigError for what can never be read."""
+        from sensor.kubernetes.git.place import place_of
+
+        for url in (self.url, *(self.remote.urls[:1] if self.remote else ())):
+            ssh = place_of(url).scheme == "ssh"
+            if not ssh and self.ssh_key_secret and not (self.creds or self.github_app):
+                raise ConfigError(
+                    f"reading source git: sshKeySecret is for SSH, and {url} is not",
+                    hint="write USER@HOST:PATH, or use creds",
+                )
+            if ssh and not (self.ssh_key_secret or self.creds):
+                raise ConfigError(
+                    "reading source git: there is no key for SSH", hint="set sshKeySecret"
+                )
+
+
 _ORDER = ("s3", "inline", "file", "url", "git", "configmap", "resource")
 """Of several sources the first counts."""
 
@@ -168,9 +198,9 @@ class ArtifactLocation(Model):
     url: UrlArtifact | None = None
     """Document behind a URL, fetched whenever the action is done."""
     s3: S3Artifact | None = None
-    """Object of S3; comes with a later release."""
+    """Object of S3, fetched whenever the action is done."""
     git: GitArtifact | None = None
-    """File of a git repository; comes with a later release."""
+    """File of a git repository, as it is whenever the action is done."""
 
     @model_validator(mode="after")
     def _one(self) -> "ArtifactLocation":
@@ -189,8 +219,15 @@ class ArtifactLocation(Model):
         kind = self.kind
         if not kind:
             raise ConfigError("reading source: it is empty", hint="set resource, inline or another")
-        if kind in _LATER:
-            raise ConfigError(f"reading source {kind}: known but not built yet")
+        if kind == "git" and self.git is not None:
+            self.git.check()
+
+    def require(self) -> None:
+        """Raise ConfigError where what reads the source is not installed."""
+        if self.kind == "git" and not find_spec("dulwich"):
+            raise ConfigError(
+                "reading source git: dulwich is not installed", hint="pip install 'tocsin[git]'"
+            )
 
     def document(self) -> bytes | None:
         """Return the JSON of an object that stands in the Sensor; None: it is read later.

@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from sensor.artifact import document_of
 from sensor.changes import put_changes
-from sensor.kubernetes.fetching import fetch
+from sensor.kubernetes.sources import Sources
 from spine.errors import ConfigError, ParameterError, TriggerError
 from spine.kube import Kube, Resource
-from spine.secrets import ConfigMapRef, Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,43 +31,27 @@ class Target:
 
 
 async def target_of(
-    content: Mapping[str, Any], kube: Kube, namespace: str, secrets: Secrets
+    content: Mapping[str, Any], kube: Kube, namespace: str, sources: Sources
 ) -> Target:
     """Return the object of an action's content.
 
     Raises TriggerError for what cannot be read now, and ConfigError for a kind nobody serves.
     """
-    made = content["object"] if "object" in content else await _fetched(content, secrets)
+    made = content["object"] if "object" in content else await _fetched(content, sources)
     resource = await kube.discovery.kind(made.get("apiVersion", ""), made["kind"])
     metadata = made.get("metadata") or {}
     place = (metadata.get("namespace") or namespace) if resource.namespaced else ""
     return Target(made, resource, place, metadata.get("name") or "")
 
 
-async def _fetched(content: Mapping[str, Any], secrets: Secrets) -> dict[str, Any]:
+async def _fetched(content: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
     """Read the source of an object and put the settled values into it."""
-    source = content["source"]
     try:
-        document = put_changes(await _read(source, secrets), content.get("changes", ()))
+        document = await sources.read(content["source"])
+        document = put_changes(document, content.get("changes", ()))
         made = orjson.loads(document)
     except (ConfigError, ParameterError, orjson.JSONDecodeError) as exc:
         raise TriggerError(f"reading the object: {exc}") from exc
     if not isinstance(made, dict) or not isinstance(made.get("kind"), str):
         raise TriggerError("reading the object: it has no kind", hint="write apiVersion and kind")
     return made
-
-
-async def _read(source: Mapping[str, Any], secrets: Secrets) -> bytes:
-    if "configmap" in source:
-        return document_of(secrets.config_map(ConfigMapRef(**source["configmap"])), "configmap")
-    if "url" in source:
-        verify = source["url"].get("verifyCert", True)
-        return document_of(await fetch(source["url"]["path"], verify=verify), "url")
-    return document_of(_file(source["file"]["path"]), "file")
-
-
-def _file(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"reading source file {path}: {exc}") from exc

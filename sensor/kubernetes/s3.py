@@ -96,14 +96,15 @@ async def _get(
 ) -> _Answer:
     url = _address(artifact, endpoint)
     what = f"reading {url}"
-    if not url.host:
-        raise ConfigError(f"{what}: endpoint {endpoint!r} is no HOST or HOST:PORT")
-    check_host(url.host, what)
+    check_host(url.host or "", what)
     headers = {}
     if keys is not None:
-        host = url.host if url.is_default_port() else f"{url.host}:{url.port}"
         headers = signed_headers(
-            keys, Scope(region, "s3"), datetime.now(UTC), host=host, path=url.raw_path
+            keys,
+            Scope(region, "s3"),
+            datetime.now(UTC),
+            host=url.host_port_subcomponent or "",
+            path=url.raw_path,
         )
     connector = aiohttp.TCPConnector(resolver=Resolver(), limit=1)
     timeout = aiohttp.ClientTimeout(total=SECONDS)

@@ -21,10 +21,10 @@ from sensor.kubernetes.graves import Graves
 from sensor.kubernetes.marks import Mark, made_name, mark_of, marked
 from sensor.kubernetes.merging import merged
 from sensor.kubernetes.objects import Target, target_of
+from sensor.kubernetes.sources import Sources
 from spine.errors import ConfigError, KubeError, TriggerError
 from spine.kube import Kube, open_kube
 from spine.runtime import Env, Memory
-from spine.secrets import Secrets
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ Done = tuple[str, dict[str, Any]]
 async def open_kubernetes(env: Env) -> AsyncIterator[Sender]:
     """Yield what acts on the cluster that the process belongs to."""
     kube: Kube = await env.shared.get("kube", open_kube)
-    yield KubernetesSender(kube, env.namespace, env.secrets, env.memory)
+    yield KubernetesSender(kube, env.namespace, Sources(env), env.memory)
 
 
 def refused(exc: KubeError, what: str) -> TriggerError:
@@ -60,9 +60,9 @@ class KubernetesSender(Sender):
     """Does what an action of kind `k8s` holds."""
 
     def __init__(
-        self, kube: Kube, namespace: str, secrets: Secrets, memory: Memory | None = None
+        self, kube: Kube, namespace: str, sources: Sources, memory: Memory | None = None
     ) -> None:
-        self._kube, self._namespace, self._secrets = kube, namespace, secrets
+        self._kube, self._namespace, self._sources = kube, namespace, sources
         self._graves = Graves(memory)
         self._operations: dict[str, Callable[[Target, Action], Awaitable[Done]]] = {
             "create": self.create,
@@ -78,7 +78,7 @@ class KubernetesSender(Sender):
         operation = content["operation"]
         what = f"{operation} of a Kubernetes object"
         try:
-            target = await target_of(content, self._kube, self._namespace, self._secrets)
+            target = await target_of(content, self._kube, self._namespace, self._sources)
             what = f"{operation} {target.shown}"
             word, live = await self._operations[operation](target, action)
             await await_policy(self._kube, target, content, live)

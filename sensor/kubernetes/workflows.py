@@ -20,10 +20,10 @@ from sensor.kubernetes.arguments import compile_arguments, copied
 from sensor.kubernetes.awaiting import await_policy
 from sensor.kubernetes.objects import Target, target_of
 from sensor.kubernetes.sender import CONFLICTS, Done, KubernetesSender, refused
+from sensor.kubernetes.sources import Sources
 from spine.errors import ConfigError, KubeError, TriggerError
 from spine.kube import Kube, Resource, open_kube
 from spine.runtime import Env
-from spine.secrets import Secrets
 
 GROUP = "argoproj.io/v1alpha1"
 PREFIX = "workflows.argoproj.io/"
@@ -44,15 +44,15 @@ async def open_workflows(env: Env, operation: str) -> AsyncIterator[Sender]:
             hint="set ARGO_SERVER=HOST:PORT and ARGO_TOKEN, or use resubmit",
         )
     kube: Kube = await env.shared.get("kube", open_kube)
-    yield WorkflowSender(kube, env.namespace, env.secrets)
+    yield WorkflowSender(kube, env.namespace, Sources(env))
 
 
 class WorkflowSender(Sender):
     """Does what an action of kind `argoWorkflow` holds."""
 
-    def __init__(self, kube: Kube, namespace: str, secrets: Secrets) -> None:
-        self._kube, self._namespace, self._secrets = kube, namespace, secrets
-        self._objects = KubernetesSender(kube, namespace, secrets)
+    def __init__(self, kube: Kube, namespace: str, sources: Sources) -> None:
+        self._kube, self._namespace, self._sources = kube, namespace, sources
+        self._objects = KubernetesSender(kube, namespace, sources)
         self._operations: dict[str, Callable[[Target, Action], Awaitable[Done]]] = {
             "submit": self._submit,
             "submit-from": self._submit_from,
@@ -72,7 +72,7 @@ class WorkflowSender(Sender):
         operation = content["operation"]
         what = f"{operation} of a Workflow"
         try:
-            target = await target_of(content, self._kube, self._namespace, self._secrets)
+            target = await target_of(content, self._kube, self._namespace, self._sources)
             what = f"{operation} {target.shown}"
             word, live = await self._operations[operation](target, action)
             workflow = await self._place(target, live)

@@ -71,6 +71,7 @@ class ArgoWorkflow(Trigger):
     def open(self, env: Env) -> AbstractAsyncContextManager[Sender]:
         from sensor.kubernetes.workflows import open_workflows
 
+        self.source.require()
         return open_workflows(env, self.operation or "submit")
 
 

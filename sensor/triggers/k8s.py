@@ -65,6 +65,7 @@ class K8s(Trigger):
     def open(self, env: Env) -> AbstractAsyncContextManager[Sender]:
         from sensor.kubernetes.sender import open_kubernetes
 
+        self.source.require()
         return open_kubernetes(env)
 
 

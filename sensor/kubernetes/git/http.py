@@ -33,7 +33,7 @@ class Http(AbstractHttpGitClient):
     """A client of one repository."""
 
     def __init__(self, place: Place, auth: Auth, line: Line) -> None:
-        super().__init__(place.url, thin_packs=False, quiet=True)
+        super().__init__(place.url, quiet=True)
         self._fetch_capabilities.discard(CAPABILITY_PACKFILE_URIS)
         self._line = line
         self._pools = _pools(place, line)

@@ -157,7 +157,7 @@ def _entry(
         at += hash_bytes
     if size > largest:
         raise _large(size, largest, what)
-    at, first = _end(content, at)
+    at, first = _end(content, at, size)
     if kind in {6, 7}:
         _, skipped = _number(first, 0)
         result, _ = _number(first, skipped)
@@ -171,8 +171,8 @@ def _large(size: int, largest: int, what: str) -> ConfigError:
     return ConfigError(f"{what}: an object of {size} bytes is larger than {largest // 1024} KiB")
 
 
-def _end(content: mmap.mmap, at: int) -> tuple[int, bytes]:
-    """Return where deflated data ends, and its first bytes."""
+def _end(content: mmap.mmap, at: int, size: int) -> tuple[int, bytes]:
+    """Return where deflated data of a known size ends, and its first bytes."""
     inflating, first = zlib.decompressobj(), b""
     while not inflating.eof:
         piece = content[at : at + 65536]
@@ -182,6 +182,9 @@ def _end(content: mmap.mmap, at: int) -> tuple[int, bytes]:
         while piece and not inflating.eof:
             out = inflating.decompress(piece, 65536)
             first = first or out[:32]
+            size -= len(out)
+            if size < 0:
+                raise zlib.error("an object is larger than it says")
             piece = inflating.unconsumed_tail
     return at - len(inflating.unused_data), first
 

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from spine.errors import ConfigError
 
-_SCP = re.compile(r"(?:([A-Za-z0-9_.-]+)@)?([A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\]):(?!//)(.+)")
+_SCP = re.compile(r"(?:([A-Za-z0-9_.-]+)@)?([A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\]):(?!:|//)(.+)")
 """The short form of SSH: USER@HOST:PATH, the path beginning at home."""
 _PORTS = {"http": 80, "https": 443, "ssh": 22}
 

@@ -156,6 +156,6 @@ def _private_key(text: str, what: str) -> Any:
 def ssh_client(place: Place, auth: Auth, line: Line) -> Iterator[tuple[SSHGitClient, str]]:
     """Yield a client, and the path to ask it for."""
     yield (
-        _Client(place.host, thin_packs=False, quiet=True, vendor=_Vendor(place, auth, line)),
+        _Client(place.host, quiet=True, vendor=_Vendor(place, auth, line)),
         place.path,
     )

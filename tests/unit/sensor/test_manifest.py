@@ -93,8 +93,7 @@ BAD = [
     ({"inline": ""}, "it is no map"),
     ({"resource": {"apiVersion": "v1"}}, "it has no kind"),
     ({"resource": {"kind": 5}}, "it has no kind"),
-    ({"s3": {"bucket": {"name": "b"}}}, "s3: known but not built yet"),
-    ({"git": {"url": "u", "filePath": "a.yaml"}}, "git: known but not built yet"),
+    ({"git": {"url": "u", "filePath": "a.yaml"}}, "git 'u': it is no URL of http, https or ssh"),
 ]
 
 
@@ -110,13 +109,18 @@ def test_what_only_an_event_breaks_is_a_fault_of_the_event() -> None:
         made({"resource": JOB}, change, check=lambda m: "no" if m["kind"] == "A-1" else "")
 
 
+REF = {"name": "s", "key": "k"}
+GIT = {"url": "https://h.test/a", "filePath": "a.yaml", "creds": {"password": REF}}
+S3 = {"bucket": {"name": "b", "key": "k"}, "accessKey": REF, "secretKey": REF}
 LATER = [
     ({"configmap": {"name": "c", "key": "k"}}, {"configmap": {"name": "c", "key": "k"}}),
     ({"file": {"path": "/x"}}, {"file": {"path": "/x"}}),
+    ({"git": GIT}, {"git": GIT}),
+    ({"s3": S3}, {"s3": S3}),
 ]
 
 
-@pytest.mark.parametrize(("source", "kept"), LATER, ids=["configmap", "file"])
+@pytest.mark.parametrize(("source", "kept"), LATER, ids=["configmap", "file", "git", "s3"])
 def test_what_is_fetched_later_is_changed_then(source: dict, kept: dict) -> None:
     content = made(source, parameter("n", "spec.n", useRawData=True), parameter("id", "metadata"))
     assert content == {
