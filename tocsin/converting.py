@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 
 from spine.compat import FILE, Modern, modernise
+from spine.errors import ConfigError
 from spine.manifest import ARGO_KINDS, Finding, Object, read_text
 from spine.marked import Malformed, documents
-from spine.model import Path
+from spine.model import Path, load
 from tocsin.layout import rewritten, same, traced
 
 
@@ -121,6 +122,7 @@ def _written(text: str, old: Any, new: Any, objects: list[tuple[Object, Modern]]
 
 def _name_secrets(obj: Object, modern: Modern, out: Conversion) -> None:
     """Write the Secret whose volume a file is in, in the place of the file."""
+    _keep_subscriptions(obj, modern, out)
     template = modern.raw.get("spec", {}).get("template")
     mounted = list(_mounted(template)) if isinstance(template, dict) else []
     for path, ref in _files(modern.raw, ()):
@@ -136,6 +138,28 @@ def _name_secrets(obj: Object, modern: Modern, out: Conversion) -> None:
                 f" Secret, and write {path[-1]} with its name and key)"
             )
             out.errors.append(obj.finding(at, say))
+
+
+def _keep_subscriptions(obj: Object, modern: Modern, out: Conversion) -> None:
+    """Write the names of subscriptions where made-up ones would be others from now on."""
+    from eventsource.sources.pub_sub import PubSub
+
+    for path, _ in list(_files(modern.raw, ())):
+        if path[:2] != ("spec", "pubSub") or path[-1] != "credentialSecret":
+            continue
+        event = modern.raw["spec"]["pubSub"][path[2]]
+        try:
+            source = load(PubSub, event, lenient=True)
+        except ConfigError:
+            continue  # it has no subscription
+        if source.subscription_id:
+            continue
+        if source.project_id:
+            name = event["subscriptionID"] = source.subscription(str(path[2]), source.project_id)
+            say = f"subscriptionID {name} is written, too: a made-up name would be another from now"
+        else:
+            say = "write subscriptionID, too: a made-up name is another from now on"
+        out.changes.append(obj.finding(modern.origin(path), say, "note"))
 
 
 def _files(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -123,10 +123,14 @@ class PubSub(Source):
         from eventsource.pubsub.subscription import Place
 
         topic_project = (self.topic_project_id or project) if self.topic else ""
-        known = self.subscription_id or names.subscription_id(
-            env.name, self._members(project, topic_project)
+        return Place(project, self.subscription(env.name, project), topic_project, self.topic)
+
+    def subscription(self, event: str, project: str) -> str:
+        """Return the name of the subscription, that is given or made up, of an event."""
+        topic_project = (self.topic_project_id or project) if self.topic else ""
+        return self.subscription_id or names.subscription_id(
+            event, self._members(project, topic_project)
         )
-        return Place(project, known, topic_project, self.topic)
 
     def _members(self, project: str, topic_project: str) -> dict[str, Any]:
         """Return what Argo Events hashes for a name: its own fields, in its order."""

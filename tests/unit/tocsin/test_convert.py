@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from old_shapes import CASES, Case
 
+from eventsource.sources.pub_sub import PubSub
 from spine.compat import FILE, modernise
 from spine.manifest import ARGO, read_text
+from spine.model import load
 from tocsin.convert import command
 from tocsin.converting import converted
 
@@ -461,6 +463,40 @@ def test_a_file_of_no_secret_is_refused(volumes, mounts):
         "f.yaml:9:9: spec.webhook.e.serverCertPath: no volume of a Secret is mounted where"
         " /certs/in/tls.crt is (put the file into a Secret, and write serverCertSecret with"
     )
+
+
+PUB_SUB = """\
+spec:
+  template:
+    volumes: [{name: v, secret: {secretName: s}}]
+    container: {volumeMounts: [{name: v, mountPath: /gcp}]}
+  pubSub:
+    e: {projectID: p, topic: t, credentialsFile: /gcp/key}
+    named: {projectID: p, topic: t, subscriptionID: mine, credentialsFile: /gcp/key}
+    anywhere: {topic: t, credentialsFile: /gcp/key}
+"""
+
+
+def test_a_subscription_keeps_its_name():
+    """The credentials are part of what it is made of, and another one begins anew."""
+    text = SOURCE + PUB_SUB
+    raw = modernise("EventSource", read_one(text, "EventSource")).raw["spec"]["pubSub"]["e"]
+    before = load(PubSub, raw).subscription("e", "p")
+
+    done = converted(text, "f.yaml")
+
+    events = yaml.safe_load(done.text)["spec"]["pubSub"]
+    after = {name: load(PubSub, event).subscription(name, "p") for name, event in events.items()}
+    assert after["e"] == before == events["e"]["subscriptionID"]
+    assert events["named"]["subscriptionID"] == "mine"
+    assert "subscriptionID" not in events["anywhere"]
+    said = [f.message for f in done.changes if "subscriptionID" in f.message]
+    assert said == [
+        f"subscriptionID {before} is written, too: a made-up name would be another from now",
+        "write subscriptionID, too: a made-up name is another from now on",
+    ]
+    del events["e"]["subscriptionID"]
+    assert load(PubSub, events["e"]).subscription("e", "p") != before
 
 
 # ---------------------------------------------------------------------------- the command
