@@ -21,6 +21,10 @@ BUDGET = "#"
 """Key of the budget among the variables of a program that is not safe."""
 _MOST_STEPS = 2_000_000
 _MOST_PARTS = 2_000_000
+_MOST_LETTERS = 64 * 1024 * 1024
+"""Letters of all texts that are put into arrays."""
+_LOOKED_AT = 64
+"""Parts of a value that is collected whose letters are counted; many small ones are steps."""
 
 
 class Budget:
@@ -28,12 +32,29 @@ class Budget:
 
     def __init__(self) -> None:
         self.left = _MOST_STEPS
+        self._room = _MOST_LETTERS
 
     def step(self) -> None:
         """Count a step. Raises EvaluationError, which no program can catch."""
         self.left -= 1
         if self.left < 0:
             raise EvaluationError(f"it takes more than {_MOST_STEPS} steps")
+
+    def collect(self, value: Any) -> None:
+        """Count a value that is put into an array, where it stays."""
+        self.step()
+        waiting, looked = [value], 0
+        while waiting and looked < _LOOKED_AT:
+            one = waiting.pop()
+            looked += 1
+            if isinstance(one, str):
+                self._room -= len(one)
+            elif isinstance(one, list):
+                waiting += one[:_LOOKED_AT]
+            elif isinstance(one, dict):
+                waiting += itertools.islice(one.values(), _LOOKED_AT)
+        if self._room < 0:
+            raise EvaluationError(f"it collects more than {_MOST_LETTERS} letters")
 
     def turn(self, number: int, value: Any) -> None:
         """Count a turn of a loop, and weigh what it works on in the 1st, 2nd, 4th, 8th...

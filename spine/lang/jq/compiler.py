@@ -147,9 +147,9 @@ def _array(node: n.Array, scope: Scope) -> Code:
 
 
 def _counted(body: Code, value: Any, variables: Variables) -> Iterator[Any]:
-    step = variables[BUDGET].step
+    collect = variables[BUDGET].collect
     for item in body.many(value, variables):
-        step()
+        collect(item)
         yield item
 
 
@@ -211,7 +211,7 @@ def _converted(code: Code, convert: Callable[[Any], str]) -> Code:
 
 def _format(node: n.Format, _scope: Scope) -> Code:
     convert = formats.find(node.name)
-    return single(lambda value, _: convert(value))
+    return single(lambda value, _: v.checked_text(convert(value)))
 
 
 # ---------------------------------------------------------------------------- operators

@@ -369,3 +369,10 @@ def items(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [value[key] for key in sorted(value)]
     raise JqError(f"cannot iterate over: {shown(value)}")
+
+
+def checked_text(text: str) -> str:
+    """Return a text that was made. Raises EvaluationError for one that is too large."""
+    if len(text) > MOST_TEXT:
+        raise EvaluationError(f"it makes a text of more than {MOST_TEXT} letters")
+    return text
