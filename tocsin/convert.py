@@ -127,8 +127,7 @@ def _summary(files: list[_File], *, dry: bool) -> str:
     changes = sum(len(one.changes) for one in files)
     changed = sum(bool(one.changes) for one in files)
     left = sum(bool(one.found.errors) for one in files)
-    would = "would be " if dry else ""
-    text = f"{plural(changes, 'old shape')} in {plural(changed, 'file')} {would}converted"
+    text = f"{plural(changes, 'change')} in {plural(changed, 'file')}{' to be made' if dry else ''}"
     if not changes:
         text = f"{plural(len(files), 'file')}: nothing to convert"
     return f"{text}; {plural(left, 'file')} left alone" if left else text

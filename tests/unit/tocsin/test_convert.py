@@ -529,7 +529,7 @@ def test_files_are_written_where_they_change(folder):
     assert (code, err) == (0, "")
     assert out == (
         "old.yaml:5:3: spec.replica: old shape, valid up to v1.4: write replicas\n"
-        "1 old shape in 1 file converted\n"
+        "1 change in 1 file\n"
     )
     assert (folder / "old.yaml").read_text() == NEW
     assert (folder / "new.yaml").stat().st_mtime_ns == before
@@ -543,14 +543,14 @@ def test_dry_run_prints_a_diff_and_writes_nothing(folder):
     assert code == 0
     assert out.startswith("--- old.yaml\n+++ old.yaml\n@@")
     assert "\n-  replica: 2\n+  replicas: 2\n" in out
-    assert "write replicas\n1 old shape in 1 file would be converted" in err
+    assert "write replicas\n1 change in 1 file to be made" in err
     assert (folder / "old.yaml").read_text() == OLD
 
 
 def test_check_says_that_something_would_change(folder):
     code, out, _ = run("--check", "-q", ".")
     assert (code, out) == (1, "")
-    assert "would be converted" in run("--check", ".")[1]
+    assert "1 change in 1 file to be made" in run("--check", ".")[1]
     assert (folder / "old.yaml").read_text() == OLD
 
 
@@ -565,7 +565,7 @@ def test_a_file_of_which_a_part_is_refused_is_left_alone(folder):
     assert "refused.yaml:5:3: spec.circuit: valid up to v1.4: write conditions" in err
     assert "torn.yaml:2:1: not YAML" in err
     assert "gateway.yaml:2:1: kind: Gateway objects ended" in err
-    assert out.endswith("1 old shape in 1 file converted; 3 files left alone\n")
+    assert out.endswith("1 change in 1 file; 3 files left alone\n")
     assert (folder / "refused.yaml").read_text() == REFUSED
     assert (folder / "old.yaml").read_text() == NEW
     assert run("--check", "refused.yaml")[0] == 2
