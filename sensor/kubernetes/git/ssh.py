@@ -8,12 +8,13 @@ import contextlib
 import io
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import paramiko
 from dulwich.client import SSHGitClient, SSHVendor
+from dulwich.protocol import Protocol
 from typing_extensions import override
 
 from sensor.kubernetes.git.line import PATIENCE, Line
@@ -24,6 +25,25 @@ _KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
 class _Client(SSHGitClient):
+    """Knows its connections, which the library leaves open where a server hangs up at once."""
+
+    def __init__(self, place: Place, vendor: SSHVendor) -> None:
+        super().__init__(place.host, quiet=True, vendor=vendor)
+        self._opened: list[Protocol] = []
+
+    @override
+    def _connect(
+        self, cmd: bytes, path: str | bytes, protocol_version: int | None = None
+    ) -> tuple[Protocol, Callable[[], bool], IO[bytes] | None]:
+        connected = super()._connect(cmd, path, protocol_version)
+        self._opened.append(connected[0])
+        return connected
+
+    @override
+    def close(self) -> None:
+        for one in self._opened:
+            one.close()
+
     @staticmethod
     @override
     def _warn_filter_objects() -> None:
@@ -155,7 +175,5 @@ def _private_key(text: str, what: str) -> Any:
 @contextlib.contextmanager
 def ssh_client(place: Place, auth: Auth, line: Line) -> Iterator[tuple[SSHGitClient, str]]:
     """Yield a client, and the path to ask it for."""
-    yield (
-        _Client(place.host, quiet=True, vendor=_Vendor(place, auth, line)),
-        place.path,
-    )
+    with contextlib.closing(_Client(place, _Vendor(place, auth, line))) as client:
+        yield client, place.path
