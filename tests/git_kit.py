@@ -4,16 +4,23 @@ import asyncio
 import base64
 import os
 import shutil
+import ssl
 import stat
 import threading
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from dulwich.objects import Blob, Commit, Tag, Tree
 from dulwich.repo import Repo
 from dulwich.server import DictBackend
@@ -175,8 +182,31 @@ class Backend:
         return request.headers.get("Authorization") == f"Basic {wanted}"
 
 
+def certificate(file: Path) -> Path:
+    """Write a certificate for localhost and its key into a file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file.write_bytes(
+        made.public_bytes(Encoding.PEM)
+        + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    return file
+
+
 @asynccontextmanager
-async def git_backend(root: Path):
+async def git_backend(root: Path, tls: ssl.SSLContext | None = None):
     """Serve the bare repositories of a folder with git's own server."""
     assert shutil.which("git"), "install git"
     backend = Backend(root)
@@ -184,8 +214,9 @@ async def git_backend(root: Path):
     application.router.add_route("*", "/{path:.*}", backend.answer)
     runner = web.AppRunner(application, shutdown_timeout=1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    backend.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    scheme = "http://127.0.0.1" if tls is None else "https://localhost"
+    backend.url = f"{scheme}:{runner.addresses[0][1]}"
     try:
         yield backend
     finally:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import ssl
 import subprocess
 import sysconfig
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from git_kit import Module, Repository, git_backend
+from git_kit import Module, Repository, certificate, git_backend
 from kube_cluster import free_port, missing
 from ssh_kit import SshServer, new_key
 
@@ -125,6 +126,17 @@ async def test_a_repository_that_has_a_new_name(backend, one, reader):
     assert await reader.git(f"{backend.url}/old.git", "a.yaml") == {"a": 1}
     with pytest.raises(ConfigError, match="404: there is no such repository"):
         await reader.git(f"{backend.url}/none.git", "a.yaml")
+
+
+async def test_git_over_tls(one, reader, tmp_path, monkeypatch):
+    file = certificate(tmp_path / "both.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    async with git_backend(tmp_path, context) as backend:
+        with pytest.raises(ConfigError, match="certificate verify failed"):
+            await reader.git(f"{backend.url}/one.git", "a.yaml")
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        assert await reader.git(f"{backend.url}/one.git", "a.yaml") == {"a": 1}
 
 
 async def test_a_submodule_an_annotated_tag_and_a_commit(backend, one, reader, tmp_path):

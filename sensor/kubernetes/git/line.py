@@ -22,9 +22,9 @@ PATIENCE = 20.0
 class Line:
     """The sockets of one conversation and what came through them."""
 
-    def __init__(self, what: str, most: int = MOST) -> None:
+    def __init__(self, what: str) -> None:
         self.what = what
-        self._left = most
+        self._left = MOST
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._cut = False

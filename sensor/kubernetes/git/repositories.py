@@ -66,7 +66,7 @@ class Repositories:
     """What this process knows of repositories."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str, Wanted], _Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[Place, str, Wanted], _Kept] = OrderedDict()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tokens = Tokens()
 
@@ -171,7 +171,7 @@ class Repositories:
     @contextmanager
     def _used(self, asked: _Asked) -> Iterator[_Kept]:
         """Yield what is known of what is asked for; it is not forgotten meanwhile."""
-        key = (asked.place.url, asked.auth.identity, asked.wanted)
+        key = (asked.place, asked.auth.identity, asked.wanted)
         kept = self._kept.setdefault(key, _Kept())
         self._kept.move_to_end(key)
         kept.users += 1

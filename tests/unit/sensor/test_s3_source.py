@@ -9,11 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from git_kit import certificate
 
 from sensor.artifact import ArtifactLocation, S3Artifact
 from sensor.kubernetes import s3
@@ -262,33 +258,10 @@ def test_address(endpoint: str, bucket: str, url: str) -> None:
 # ---------------------------------------------------------------------------- TLS, and manifests
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "both.pem"
-    file.write_bytes(
-        made.public_bytes(Encoding.PEM)
-        + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    return file
-
-
-async def test_ca_certificate(certificate) -> None:
+async def test_ca_certificate(tmp_path) -> None:
+    file = certificate(tmp_path / "both.pem")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(file)
     ref = {"caCertificate": {"name": "s", "key": "ca"}}
     one = Server()
     application = web.Application()
@@ -299,7 +272,7 @@ async def test_ca_certificate(certificate) -> None:
     there = {"endpoint": f"localhost:{runner.addresses[0][1]}", "insecure": False}
     one.answers = [web.Response(text="a: 1")]
     try:
-        ca = {("s", "ca"): certificate.read_text().partition("-----BEGIN PRIVATE")[0]}
+        ca = {("s", "ca"): file.read_text().partition("-----BEGIN PRIVATE")[0]}
         assert await one.read(ca, **ref, **there) == "a: 1"
         with pytest.raises(ConfigError, match="certificate verify failed"):
             await one.read(**there)
