@@ -242,6 +242,9 @@ def _object(at: Object, value: Any, *, named: bool) -> Object:
         raise _Not("required field is missing" if metadata is None else "not a map", "metadata")
     name = _name(metadata, "name", "")
     namespace = _name(metadata, "namespace", "default")
+    labels = metadata.get("labels")
+    if kind == "ConfigMap" and isinstance(labels, dict) and _SOURCE_LABEL in labels:
+        raise _Not(_SOURCE_MAP, "metadata", "labels", _SOURCE_LABEL)
     spec = value.get("spec")
     if kind in ARGO_KINDS and not isinstance(spec, dict):
         raise _Not("required field is missing" if spec is None else "not a map", "spec")
@@ -276,6 +279,12 @@ _GATEWAY = (
     "Gateway objects ended with v0.17 of Argo Events (what a Gateway did, an EventSource does by"
     " itself, over an EventBus: write those two, and in the Sensor eventSourceName in place of"
     " gatewayName)"
+)
+
+_SOURCE_LABEL = "argo-events-event-source-version"
+_SOURCE_MAP = (
+    "event sources in ConfigMaps ended with v0.10 of Argo Events (write an EventSource with the"
+    " same entries below the key of their kind)"
 )
 
 

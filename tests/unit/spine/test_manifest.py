@@ -156,6 +156,13 @@ BAD = [
     Bad("misspelt kind", HEAD.replace("Sensor", "Sensr"), "2:1", "(did you mean Sensor)"),
     Bad("our group", "apiVersion: tocsin.dev/v1\nkind: Nothing\n", "2:1", "unknown kind in tocsin"),
     Bad("Gateway", HEAD.replace("Sensor", "Gateway"), "2:1", "an EventSource does by itself"),
+    Bad(
+        "ConfigMap of events",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  labels:\n"
+        "    argo-events-event-source-version: v0.10\n",
+        "6:5",
+        "event sources in ConfigMaps ended with v0.10",
+    ),
 ]
 
 
