@@ -1,14 +1,24 @@
 """Documents that are read when an action is done: ConfigMap, file, URL, git, S3."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sensor.artifact import GitArtifact, S3Artifact, document_of
 from sensor.kubernetes.fetching import fetch
 from spine.errors import ConfigError
-from spine.runtime import Env
+from spine.runtime import Env, Opening
 from spine.secrets import ConfigMapRef
+
+if TYPE_CHECKING:
+    from sensor.kubernetes.git.repositories import Repositories
+
+
+def _git_opening() -> "Opening[Repositories]":
+    from sensor.kubernetes.git.repositories import open_repositories
+
+    return open_repositories
 
 
 class Sources:
@@ -48,9 +58,8 @@ class Sources:
 
     async def _git(self, given: Mapping[str, Any]) -> str:
         try:
-            from sensor.kubernetes.git.repositories import open_repositories
-
-            repositories = await self._shared.get("git repositories", open_repositories)
+            opening = await asyncio.to_thread(_git_opening)  # a large library, the first time
+            repositories = await self._shared.get("git repositories", opening)
             return await repositories.read(GitArtifact.model_validate(given), self._secrets)
         except ImportError as exc:
             raise ConfigError(

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import contextlib
 import json
+import os
 import socket
 import sys
 import time
@@ -14,11 +16,14 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from dulwich.errors import ChecksumMismatch
 from dulwich.objects import Commit
 from git_kit import Link, Module, Repository, dulwich_server
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from sensor.artifact import ArtifactLocation, GitArtifact
-from sensor.kubernetes.git import packs, repositories
+from sensor.kubernetes.git import line, packs, repositories
 from sensor.kubernetes.git.github import api_of
 from sensor.kubernetes.git.place import place_of
 from sensor.kubernetes.git.repositories import KEPT, Repositories
@@ -116,6 +121,21 @@ def test_no_place(url: str) -> None:
 )
 def test_place_of_a_submodule(base: str, url: str, wanted: str) -> None:
     assert place_of(base).beside(url).url == wanted
+
+
+@given(st.text(max_size=40) | st.from_regex(r"(https?|ssh)://[^/]{0,12}/.{0,20}", fullmatch=True))
+@example("http://[")
+@example("https://h:99999/a")
+@example("ssh://h/%ff")
+def test_any_text_is_a_place_or_refused(text: str) -> None:
+    try:
+        place = place_of(text)
+    except ConfigError:
+        return
+    assert place.host
+    assert place.path
+    again = place_of(place.url)
+    assert (again.origin, again.path) == (place.origin, place.path)
 
 
 # ---------------------------------------------------------------------------- what is meant
@@ -351,6 +371,13 @@ async def test_what_cannot_be_had(scene, monkeypatch) -> None:
         await scene.read()
 
 
+async def test_a_server_that_sends_too_much_is_cut_off(scene, monkeypatch) -> None:
+    monkeypatch.setattr(line, "MOST", 2 * 1024 * 1024)
+    scene.one.commit({"a.yaml": "a: 1", "noise": os.urandom(3_000_000)})
+    with pytest.raises(ConfigError, match=r"sends more than 2 MiB \(of a server with uploadpack"):
+        await scene.read()
+
+
 async def test_a_name_that_leads_to_a_refused_address(scene, monkeypatch) -> None:
     real = socket.socket.getpeername
     monkeypatch.setattr(
@@ -419,6 +446,25 @@ def test_hostile_pack(case: Hostile, monkeypatch) -> None:
 
     with pytest.raises((ConfigError, zlib.error, IndexError), match=case.problem):
         packs.fetch(Client(), "", packs.Request(lambda _: [b"1" * 40], []), "reading it")  # type: ignore[arg-type]
+
+
+@given(st.binary(max_size=200), st.integers(0, 5))
+def test_any_pack_is_taken_or_refused(rest: bytes, count: int) -> None:
+    class Client:
+        def fetch_pack(self, path, wants, walker, write, **_):
+            write(b"PACK" + (2).to_bytes(4, "big") + count.to_bytes(4, "big") + rest)
+            return type("Result", (), {"object_format": "sha1"})()
+
+    with contextlib.suppress(
+        ConfigError, zlib.error, IndexError, AssertionError, ChecksumMismatch, ValueError
+    ):
+        _, objects = packs.fetch(
+            Client(),  # type: ignore[arg-type]
+            "",
+            packs.Request(lambda _: [b"1" * 40], []),
+            "reading it",
+        )
+        objects.close()
 
 
 # ---------------------------------------------------------------------------- credentials
