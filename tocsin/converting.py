@@ -75,7 +75,7 @@ def _document(text: str, file: str, out: Conversion) -> str:
         new = _replaced(new, obj.base, modern.raw)
     found = _written(text, value, new, list(zip(objects, moderns, strict=True)))
     if found is None:
-        why = "cannot be written line by line, for its anchors: convert it by hand"
+        why = "its anchors, or comments within braces, are too much for this: convert it by hand"
         out.errors.append(objects[0].finding((), why))
         return text
     return found

@@ -16,14 +16,14 @@ class Modern:
     raw: dict[str, Any]
     problems: list[Problem] = field(default_factory=list)
     """A warning for each old shape, and an error for each that is refused."""
-    moved: list[tuple[Path, Path]] = field(default_factory=list)
-    """New path and old path of what was moved."""
+    moved: dict[Path, Path] = field(default_factory=dict)
+    """Old path of what was moved, by its new path."""
 
     def origin(self, path: Path) -> Path:
         """Return where the user wrote what stands at a path now."""
-        for new, old in reversed(self.moved):
-            if path[: len(new)] == new:
-                return (*old, *path[len(new) :])
+        for end in range(len(path), 0, -1):
+            if (old := self.moved.get(path[:end])) is not None:
+                return (*old, *path[end:])
         return path
 
 
@@ -85,7 +85,7 @@ def _apply(row: Row, path: Path, value: Any, modern: Modern) -> None:
                 say = f"ignored, because {dotted(target)} is there too"
             else:
                 say = say or f"write {dotted(target)}"
-                modern.moved.append((target, modern.origin(path)))
+                modern.moved[target] = modern.origin(path)
         else:
             say = f"ignored: {say}"
     what = era if misplaced else f"old shape, {era}"

@@ -29,7 +29,7 @@ PUBLISHED = SHARED / "stories" / "bucket-workflow"
 CRDS = ROOT / "tests" / "cluster" / "crds"
 MANY = int(os.environ.get("TOCSIN_STORY_MESSAGES", "1000"))
 
-pytestmark = pytest.mark.timeout(180 + MANY // 10)
+pytestmark = pytest.mark.timeout(240 + MANY // 10)
 
 
 @dataclass
@@ -222,7 +222,7 @@ async def test_a_stream_that_is_cut_in_the_middle(ready, tmp_path):
             await publish(story.server, story.topic, names[start : start + 100])
             await story.run.until(lambda: story.wire.open)
             story.wire.cut()
-        assert await story.until(wanted.total(), 120) == wanted
+        assert await story.until(wanted.total(), 180) == wanted
         assert story.wire.cuts >= len(names) // 100
 
 
@@ -235,7 +235,7 @@ async def test_a_sensor_that_is_killed_in_the_middle(ready, tmp_path):
             victim = story.run.pid_of("Sensor", story.sensor)
             os.kill(victim, signal.SIGKILL)
             await story.run.until(lambda v=victim: story.run.pid_of("Sensor", story.sensor) != v)
-        assert await story.until(wanted.total(), 120) == wanted
+        assert await story.until(wanted.total(), 180) == wanted
 
 
 async def test_an_event_source_that_is_killed_in_the_middle(ready, tmp_path):
@@ -245,7 +245,7 @@ async def test_an_event_source_that_is_killed_in_the_middle(ready, tmp_path):
         await story.some(1)
         source = next(p for p in story.run.state()["processes"] if p["kind"] == "EventSource")
         os.kill(source["pid"], signal.SIGKILL)
-        assert await story.until(wanted.total(), 120) == wanted
+        assert await story.until(wanted.total(), 180) == wanted
 
 
 async def test_many_messages(ready, tmp_path):

@@ -174,7 +174,9 @@ class Block:
 
 
 def _literal(text: str) -> bool:
-    return text.endswith("\n") and not text.endswith("\n\n") and text[0] != " "
+    """Whether a text of lines can stand in lines of its own, as it is."""
+    lines = text.removesuffix("\n").split("\n")
+    return text.endswith("\n") and all(x == x.strip() != "" and x.isprintable() for x in lines)
 
 
 def _shift(line: str, by: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from spine.marked import documents
+from spine.marked import Malformed, documents
 from spine.model import Path
 from tocsin.layout.page import Page
 from tocsin.layout.sources import Sources
@@ -94,5 +94,13 @@ class Braces:
         if not isinstance(value, str) or self._page.quoted:
             return json.dumps(value, ensure_ascii=False)
         text = yaml.safe_dump(value, allow_unicode=True, width=2**31).removesuffix("...\n").rstrip()
-        read = [document.value for document in documents(f"- [{text}]\n")]
-        return text if read == [[[value]]] and "\n" not in text else json.dumps(value)
+        return text if "\n" not in text and _read_back(text) == value else json.dumps(value)
+
+
+def _read_back(word: str) -> Any:
+    """Return what a word is within brackets; None where it is not one."""
+    try:
+        ((found,),) = next(documents(f"- [{word}]\n")).value
+    except (Malformed, ValueError):
+        return None
+    return found
