@@ -27,10 +27,10 @@ demo-bucket: $(VENV)/.dev  ## Run the bucket example: Pub/Sub to a Workflow, on 
 	PYTHONPATH=.:tests $(BIN)/python tests/bucket_demo.py $(MANIFESTS)
 
 test: $(VENV)/.dev  ## Set up and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 live: $(VENV)/.dev  ## Run only the tests that need real servers
-	CI=true $(BIN)/python -m pytest tests/live
+	CI=true $(BIN)/python -m pytest -n 3 --dist loadfile tests/live tests/stories
 
 fuzz: $(VENV)/.dev  ## Feed 100,000 made-up inputs to every parser and evaluator
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100000} $(BIN)/python -m pytest -v -m fuzz --timeout 0 tests
