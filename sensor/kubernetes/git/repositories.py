@@ -125,7 +125,7 @@ class Repositories:
             auth = Auth(key=secrets.secret(artifact.ssh_key_secret))
         else:
             auth = Auth(place.user if place.scheme != "ssh" else "", place.password)
-        identity = auth.identity or f"{auth.user} {auth.password} {auth.key}"
+        identity = auth.identity or repr((auth.user, auth.password, auth.key))
         return replace(
             auth,
             any_host_key=artifact.insecure_ignore_host_key,
