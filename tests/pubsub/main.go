@@ -45,7 +45,8 @@ func (p *permissions) TestIamPermissions(
 // subscriber streams in batches; the streams of pstest bring a hundred messages a second.
 type subscriber struct {
 	*pstest.GServer
-	cut time.Duration // after which a stream ends; 0 is never
+	cut   time.Duration // after which a stream ends; 0 is never
+	lease time.Duration // of every message; 0 is what the stream asks for
 }
 
 const (
@@ -97,9 +98,12 @@ func (s *subscriber) send(
 	for _, message := range found.ReceivedMessages {
 		ids = append(ids, message.AckId)
 	}
+	seconds := first.StreamAckDeadlineSeconds
+	if s.lease > 0 {
+		seconds = int32(s.lease.Seconds())
+	}
 	lease := &pubsubpb.ModifyAckDeadlineRequest{
-		Subscription: first.Subscription, AckIds: ids,
-		AckDeadlineSeconds: first.StreamAckDeadlineSeconds,
+		Subscription: first.Subscription, AckIds: ids, AckDeadlineSeconds: seconds,
 	}
 	if _, err := s.ModifyAckDeadline(stream.Context(), lease); err != nil {
 		return err
@@ -161,6 +165,7 @@ func main() {
 	port := flag.Int("port", 0, "port of loopback")
 	granted := flag.String("grant", "", "permissions that everybody has, with commas")
 	cut := flag.Duration("cut", 0, "how long a stream lives; 0 is as long as its reader")
+	lease := flag.Duration("lease", 0, "how long messages are lent; 0 is as long as is asked for")
 	flag.Var(failing, "fail", "a method that fails, as METHOD=STATUS")
 	flag.Parse()
 
@@ -173,7 +178,7 @@ func main() {
 		grpc.UnaryInterceptor(failing.unary), grpc.StreamInterceptor(failing.stream),
 	)
 	pubsubpb.RegisterPublisherServer(server, inner)
-	pubsubpb.RegisterSubscriberServer(server, &subscriber{GServer: inner, cut: *cut})
+	pubsubpb.RegisterSubscriberServer(server, &subscriber{inner, *cut, *lease})
 	iampb.RegisterIAMPolicyServer(server, &permissions{granted: strings.Split(*granted, ",")})
 	fmt.Println("listening on", listener.Addr())
 	log.Fatal(server.Serve(listener))
