@@ -42,7 +42,7 @@ def test_values_are_written_as_go_writes_them(value: Any, text: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [math.nan, [math.inf], {"a": [None, -math.inf]}, {1: 2}, {"a": {1}}, [2**70, object()]],
-    ids=repr,
+    ids=["nan", "infinity", "infinity within", "a number as key", "a set", "an object"],
 )
 def test_what_json_cannot_hold_is_refused(value: Any) -> None:
     with pytest.raises(EvaluationError, match="writing JSON"):
