@@ -104,8 +104,9 @@ class Emulator:
         line = await asyncio.to_thread(command, self.server, self.port, *self._more)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*line, stdout=log, stderr=log)
+        soon = [(f"grpc.{end}_reconnect_backoff_ms", 50) for end in ("initial", "max")]
         self._channel = grpc.aio.insecure_channel(
-            self.host, options=[("grpc.use_local_subchannel_pool", 1)]
+            self.host, options=[("grpc.use_local_subchannel_pool", 1), *soon]
         )
         try:
             async with asyncio.timeout(60):

@@ -54,6 +54,8 @@ class Credentials:
                 f"finding credentials for Pub/Sub: {exc}",
                 hint="give credentialSecret, or run as a service account (workload identity)",
             ) from exc
+        if hasattr(found, "with_always_use_jwt_access"):
+            found = found.with_always_use_jwt_access(True)  # a key signs by itself
         self.account = getattr(found, "service_account_email", "") or self.account
         self.project = project or ""
         self._call = _call_credentials(found)

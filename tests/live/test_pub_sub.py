@@ -427,25 +427,25 @@ async def scene(folder: Path, pubsub: Emulator):
 
 
 @pytest.mark.parametrize(
-    ("server", "shares"),
+    ("server", "shares", "limit"),
     [
-        ("emulator", (150,)),  # of several streams that end it lends messages to the dead ones
-        ("stand-in", (150, 400)),
+        ("emulator", (150,), 1000),  # it goes on lending messages to streams that are dead
+        ("stand-in", (150, 400), 100),
     ],
 )
-async def test_source_is_killed(tmp_path, server, shares):
+async def test_source_is_killed(tmp_path, server, shares, limit):
     more = ["-lease", "2s"] if server == "stand-in" else []
     async with emulator(tmp_path, server, *more) as pubsub:
-        await _killed(tmp_path, pubsub, shares)
+        await _killed(tmp_path, pubsub, shares, limit)
 
 
-async def _killed(tmp_path: Path, pubsub: Emulator, shares: tuple[int, ...]) -> None:
+async def _killed(tmp_path: Path, pubsub: Emulator, shares: tuple[int, ...], limit: int) -> None:
     topic = await pubsub.topic("orders")
     await pubsub.subscribe(topic, "sub", ack_deadline_seconds=10)
     kills = 0
     async with scene(tmp_path, pubsub) as here:
         await pubsub.publish(topic, numbers(1000))
-        event = {"jsonBody": True, "topic": "", "subscriptionID": "sub", "maxOutstanding": 100}
+        event = {"jsonBody": True, "topic": "", "subscriptionID": "sub", "maxOutstanding": limit}
         for share in shares:
             async with here.source(**event) as run:
 

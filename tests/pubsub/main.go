@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -114,32 +115,38 @@ func (s *subscriber) send(
 
 var statuses = map[string]codes.Code{
 	"InvalidArgument":  codes.InvalidArgument,
+	"NoProject":        codes.NotFound,
 	"NotFound":         codes.NotFound,
 	"PermissionDenied": codes.PermissionDenied,
 	"Unauthenticated":  codes.Unauthenticated,
 	"Unavailable":      codes.Unavailable,
 }
 
-// failures are the calls that fail, by method.
-type failures map[string]codes.Code
+// texts are what Google says, where it matters.
+var texts = map[string]string{
+	"NoProject": "Requested project not found or user does not have access to it (project=x).",
+}
+
+// failures are the calls that fail, by method, with the names of their statuses.
+type failures map[string]string
 
 func (f failures) String() string { return "" }
 
 func (f failures) Set(text string) error {
 	method, name, _ := strings.Cut(text, "=")
-	code, known := statuses[name]
-	if !known {
+	if _, known := statuses[name]; !known {
 		return errors.New("an unknown status")
 	}
-	f[method] = code
+	f[method] = name
 	return nil
 }
 
 func (f failures) of(method string) error {
-	if code, fails := f[path.Base(method)]; fails {
-		return status.Error(code, "this fails, as was asked for")
+	name, fails := f[path.Base(method)]
+	if !fails {
+		return nil
 	}
-	return nil
+	return status.Error(statuses[name], cmp.Or(texts[name], "this fails, as was asked for"))
 }
 
 func (f failures) unary(
