@@ -211,6 +211,13 @@ async def on_kubernetes(_: Options) -> None:
     await kubernetes.measure(say)
 
 
+async def of_pubsub(_: Options) -> None:
+    """Receiving from Pub/Sub servers of the tests."""
+    from benchmarks import pubsub
+
+    await pubsub.measure(say)
+
+
 ALL = {
     "evaluate": evaluating,
     "ingest": ingest,
@@ -219,6 +226,7 @@ ALL = {
     "slow": slow,
     "memory": memory,
     "kubernetes": on_kubernetes,
+    "pubsub": of_pubsub,
 }
 
 
