@@ -469,6 +469,15 @@ async def _killed(tmp_path: Path, pubsub: Emulator, shares: tuple[int, ...], lim
     assert len({e.id for e in events}) == 1000
 
 
+@stand_in
+async def test_old_credentials_file_is_neither_read_here_nor_part_of_the_name(tmp_path, pubsub):
+    old = {"credentialsFile": "/app/credentials/gcp_credentials.json"}
+    async with scene(tmp_path, pubsub) as here, here.source(**old) as run:
+        await run.until("listening")
+        assert [*(await pubsub.subscriptions())] == ["ev-536249165"]
+    assert "credentialsFile: old shape" in run.text
+
+
 @each_server
 async def test_sigterm_deletes_the_subscription(tmp_path, pubsub):
     async with scene(tmp_path, pubsub) as here, here.source(deleteSubscriptionOnFinish=True) as run:

@@ -81,6 +81,16 @@ async def test_a_repeated_push_is_the_same_event():
         assert len(await it.events()) == 2
 
 
+async def test_a_webhook_listens_on_the_same_port():
+    port = free_port()
+    hook = {"endpoint": "/hook", "port": str(port), "method": "POST"}
+    spec = {**pushed(port, authenticated=False), "webhook": {"other": hook}}
+    async with running(spec) as it, Talk(port) as talk:
+        assert (await talk.ask("/pubsub", envelope()))[0] == 204
+        assert (await talk.ask("/hook", b"{}"))[0] == 200
+        assert sorted(event.type for event in await it.events()) == ["pubsub", "webhook"]
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [

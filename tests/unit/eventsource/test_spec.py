@@ -167,3 +167,20 @@ def test_the_container_of_old_is_taken_with_a_warning():
 
 def test_sources_are_what_the_kinds_say():
     assert kinds()["webhook"] is Webhook
+
+
+def test_pushed_messages_share_ports_with_webhooks():
+    push = {"endpoint": "/p", "port": "12000", "authenticated": False}
+    spec, _ = read({**hooks(x={}), "pubSub": {"y": {"push": push}, "z": {"topic": "t"}}})
+    assert [(p.number, p.path) for p in ports(spec)] == [
+        (12000, ("webhook", "x", "port")),
+        (12000, ("pubSub", "y", "push", "port")),
+    ]
+    assert "webhook.x and pubSub.y have the same port 12000 and endpoint '/a'" in refusal(
+        {**hooks(x={}), "pubSub": {"y": {"push": {**push, "endpoint": "/a"}}}}
+    )
+    tls = {"name": "n", "key": "k"}
+    only_one = {**push, "serverCertSecret": tls, "serverKeySecret": tls}
+    assert "only one of them has TLS" in refusal(
+        {**hooks(x={}), "pubSub": {"y": {"push": only_one}}}
+    )
