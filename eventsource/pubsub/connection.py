@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from eventsource.pubsub import names
 from eventsource.pubsub.credentials import HOST, Credentials
@@ -117,22 +118,22 @@ class Connection:
     async def ask(self, name: str, /, *, grant: str = "", **fields: Any) -> Any:
         """Call a method and return its answer; `grant` is the role that it takes.
 
-        Raises SourceError; `status(exc)` tells which status it was.
+        Raises PubSubError.
         """
         import grpc.aio
 
         method = methods()[name]
         request = method.request(**fields)
+        what = getattr(request, method.routed_by)
         try:
             return await self._call(method)(
                 request,
                 timeout=TIMEOUT,
-                metadata=_route(method, getattr(request, method.routed_by)),
+                metadata=_route(method, what),
                 credentials=self._credentials.current() if self._credentials else None,
             )
         except grpc.aio.AioRpcError as exc:
-            what = getattr(request, method.routed_by)
-            raise self.fault(exc, f"{_doing(name)} {what}", grant) from exc
+            raise self.fault(exc, f"{_DOING[name]} {what}", grant) from exc
 
     def pull(self, subscription: str) -> Any:
         """Open a stream of messages; the first request is yet to be written."""
@@ -203,13 +204,7 @@ _DOING = {
 }
 
 
-def _doing(name: str) -> str:
-    return _DOING[name]
-
-
 def _route(method: Method, value: str) -> tuple[tuple[str, str], ...]:
-    from urllib.parse import quote
-
     return (("x-goog-request-params", f"{method.routed_by}={quote(value, safe='')}"),)
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from eventsource.pubsub import names
+from eventsource.pubsub.connection import Connection, connect
 from eventsource.pubsub.message import (
     PubSubMessage,
     Received,
@@ -22,7 +23,9 @@ from eventsource.pubsub.message import (
     former,
     json_body,
 )
+from eventsource.pubsub.puller import Puller
 from eventsource.pubsub.push import Push
+from eventsource.pubsub.subscription import Place, delete, ensure
 from eventsource.source import Emit, EventSourceFilter, Payload, Source
 from spine.compat.files import FILE
 from spine.errors import EventError, Fault, RemoteError
@@ -102,13 +105,9 @@ class PubSub(Source):
             await self._pull(env, emit)
 
     async def _pull(self, env: Env, emit: Emit) -> None:
-        from eventsource.pubsub import subscription
-        from eventsource.pubsub.connection import connect
-        from eventsource.pubsub.puller import Puller
-
         async with connect(env, self.credential_secret) as connection:
             place = self._place(env, self.project_id or await names.project(connection.key_project))
-            await subscription.ensure(connection, place)
+            await ensure(connection, place)
             take = self._taker(env, emit)
             path = place.subscription
             puller = Puller(connection, path, lambda m: take(path, m), self.max_outstanding)
@@ -119,9 +118,7 @@ class PubSub(Source):
                     await _delete(connection, place)
                 raise
 
-    def _place(self, env: Env, project: str) -> Any:
-        from eventsource.pubsub.subscription import Place
-
+    def _place(self, env: Env, project: str) -> Place:
         topic_project = (self.topic_project_id or project) if self.topic else ""
         return Place(project, self.subscription(env.name, project), topic_project, self.topic)
 
@@ -185,12 +182,10 @@ def _members(secret: SecretRef) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value not in {"", None}}
 
 
-async def _delete(connection: Any, place: Any) -> None:
-    from eventsource.pubsub import subscription
-
+async def _delete(connection: Connection, place: Place) -> None:
     try:
         async with asyncio.timeout(DELETION):
-            await subscription.delete(connection, place)
+            await delete(connection, place)
     except (Fault, TimeoutError) as exc:
         extra = {"error": str(exc) or "no answer"}
         log.error("%s is still there, though it was to be deleted", place.subscription, extra=extra)  # noqa: TRY400 -- the text says it all
