@@ -141,6 +141,7 @@ async def bare_client(one: Any) -> float:
         full.wait(300)
         rate = seen / (time.monotonic() - began)
         future.cancel()
+        future.result(60)  # its last acknowledgements
         client.close()
         return rate
 
