@@ -112,9 +112,11 @@ class Resource(Source):
             if snapshot.version:
                 async for page in state(kube, kind, self.namespace, **at):
                     await observer.page(page, quiet=True)
-            env.listening()
+                env.listening()
             async for one in follow(kube, kind, self.namespace, **at):
                 if isinstance(one, Page):
                     await observer.page(one)
+                    if one.last:  # from now on nothing is missed
+                        env.listening()
                 else:
                     await observer.change(one)

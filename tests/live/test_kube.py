@@ -145,7 +145,7 @@ class Seen:
 
     async def reach(self, count: int) -> None:
         async with asyncio.timeout(60):
-            while len(self.changes) < count or not self.pages:
+            while sum(name == "one" for _, name in self.changes) < count or not self.pages:
                 await asyncio.sleep(0.01)
 
 
