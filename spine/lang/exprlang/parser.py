@@ -112,6 +112,8 @@ class _Parser:
     def _unexpected(self, why: str = "") -> SyntaxFault:
         word = self._word
         found = "it ends too early" if word.kind == END else f"unexpected {word.value!r}"
+        if not why and word.value == "=":
+            why = "write == to compare"
         return SyntaxFault(f"{found}: {why}" if why else found, word.at)
 
     def end(self) -> None:

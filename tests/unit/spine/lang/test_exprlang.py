@@ -357,3 +357,8 @@ def test_any_text_is_compiled_or_refused(text: str) -> None:
         exprlang.compile(text).run({"a": {"b": [1]}, "b": "x"})
     except (ConfigError, EvaluationError):
         pass
+
+
+def test_a_single_equals_sign_says_what_was_meant() -> None:
+    with pytest.raises(ConfigError, match="column 8: unexpected '=': write == to compare"):
+        exprlang.compile("body.x = 1", "1.17")
