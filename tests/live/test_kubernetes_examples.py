@@ -43,7 +43,8 @@ def copied(name: str, folder: Path, **words: str) -> Path:
 
 
 async def objects(kube: Kube, version: str, kind: str, space: str) -> list[dict[str, Any]]:
-    found = await kube.page(await kube.discovery.kind(version, kind), space)
+    # All of them: other tests on the same cluster may have left more than a page.
+    found = await kube.page(await kube.discovery.kind(version, kind), space, query={"limit": "0"})
     return [json.loads(bytes(raw)) for raw in found.items]
 
 
