@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from sensor.tls import Tls, tls_context
 from spine.errors import ConfigError, TriggerError
+from spine.http.tls import Tls, tls_context
 from spine.runtime import cancellation_kept
 
 if TYPE_CHECKING:

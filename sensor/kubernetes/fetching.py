@@ -3,8 +3,8 @@
 import aiohttp
 from yarl import URL
 
-from sensor.kubernetes.egress import Resolver, check_host
 from spine.errors import ConfigError
+from spine.http.egress import Resolver, check_host
 
 MOST = 512 * 1024
 """Bytes of a document; an object of Kubernetes cannot be much larger."""

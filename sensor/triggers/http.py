@@ -15,11 +15,9 @@ from pydantic import model_validator
 from typing_extensions import override
 
 from delivery.action import Action, Outcome, Sender
-from sensor import gourl
 from sensor.body import Whole, body_of
 from sensor.credentials import BasicAuth, SecureHeader, TlsConfig
 from sensor.fields import Integer, Name
-from sensor.http_client import HttpClient, Request, Response, open_client
 from sensor.parameters import (
     Parameter,
     PayloadEntry,
@@ -28,9 +26,11 @@ from sensor.parameters import (
 )
 from sensor.sources import compile_source
 from sensor.templated import compile_changing, json_of, members
-from sensor.tls import read_tls
 from sensor.trigger import Events, Render, Trigger
 from spine.errors import ConfigError, ParameterError, TriggerError
+from spine.http import url as gourl
+from spine.http.client import HttpClient, Request, Response, open_client
+from spine.http.tls import read_tls
 from spine.model import Model, load
 from spine.runtime import Env
 from spine.secrets import ConfigMapRef, SecretRef, Secrets
@@ -240,7 +240,9 @@ class HttpSender(Sender):
         content = action.content
         try:
             request = self._request(content)
-            response = await self._client.send(request, content["timeout"])
+            response = await self._client.send(
+                request, content["timeout"], hint="raise http.timeout"
+            )
         except ConfigError as exc:  # a Secret may yet come
             raise TriggerError(f"sending {content['method']}: {exc}") from exc
         return judge(request, response, content.get("allow"))

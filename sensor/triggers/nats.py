@@ -19,8 +19,8 @@ from sensor.fields import Name
 from sensor.nats_client import Login, Peers, Server
 from sensor.parameters import PayloadEntry
 from sensor.sending import Sending
-from sensor.tls import read_tls
 from spine.errors import ConfigError, TriggerError
+from spine.http.tls import read_tls
 from spine.model import Model, warn
 from spine.runtime import Env
 from spine.secrets import SecretRef, Secrets

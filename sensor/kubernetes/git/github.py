@@ -13,10 +13,10 @@ import aiohttp
 import orjson
 
 from sensor.artifact import GithubApp
-from sensor.kubernetes.egress import Resolver, check_host
 from sensor.kubernetes.fetching import content_of
 from sensor.kubernetes.git.place import Place
 from spine.errors import ConfigError
+from spine.http.egress import Resolver, check_host
 
 SECONDS = 20.0
 MOST = 64 * 1024

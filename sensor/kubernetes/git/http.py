@@ -17,10 +17,10 @@ from dulwich.protocol import CAPABILITY_PACKFILE_URIS
 from typing_extensions import override
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from sensor.kubernetes.egress import check_host
 from sensor.kubernetes.git.line import PATIENCE, Line
 from sensor.kubernetes.git.place import Auth, Place
 from spine.errors import ConfigError
+from spine.http.egress import check_host
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse

@@ -10,8 +10,8 @@ import socket
 import threading
 from collections.abc import Callable
 
-from sensor.kubernetes.egress import check_address
 from spine.errors import ConfigError
+from spine.http.egress import check_address
 
 MOST = 64 * 1024 * 1024
 """Bytes that a server may send in one conversation."""

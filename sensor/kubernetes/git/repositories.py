@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sensor.artifact import GitArtifact
-from sensor.kubernetes.egress import check_host
 from sensor.kubernetes.git.github import Tokens
 from sensor.kubernetes.git.line import Line
 from sensor.kubernetes.git.place import Auth, Place, place_of
@@ -22,6 +21,7 @@ from sensor.kubernetes.git.snapshot import Snapshot, look
 from sensor.kubernetes.git.tree import Elsewhere
 from sensor.kubernetes.git.wanted import Missing, Wanted, wanted_of
 from spine.errors import ConfigError
+from spine.http.egress import check_host
 from spine.secrets import SecretRef, Secrets
 
 T = TypeVar("T")

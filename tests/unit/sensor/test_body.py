@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from plan_kit import NOON, event
 
 from delivery.action import Action
-from sensor.http_client import open_client
 from sensor.triggers.http import Http, HttpSender
 from spine.errors import ConfigError
 from spine.event import Event, decode
+from spine.http.client import open_client
 from spine.model import load
 from spine.secrets import GivenSecrets
 

@@ -5,9 +5,9 @@ import socket
 import pytest
 from aiohttp import web
 
-from sensor.kubernetes.egress import allowed
 from sensor.kubernetes.fetching import MOST, fetch
 from spine.errors import ConfigError
+from spine.http.egress import allowed
 
 PAGES = {
     "/good": b"kind: ConfigMap\n",

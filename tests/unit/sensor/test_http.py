@@ -17,10 +17,10 @@ from aiohttp import web
 from plan_kit import event
 
 from delivery.action import Action
-from sensor import gourl
-from sensor.http_client import Request, Response, _retry_after, open_client
 from sensor.triggers.http import Http, HttpSender, judge
 from spine.errors import ConfigError, ParameterError, TriggerError
+from spine.http import url as gourl
+from spine.http.client import Request, Response, _retry_after, open_client
 from spine.model import load
 from spine.secrets import GivenSecrets
 

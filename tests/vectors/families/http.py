@@ -7,11 +7,11 @@ from vectors.families.plans import action_of
 from vectors.outcome import Outcome, Vector
 
 from delivery.action import Action
-from sensor import gourl
-from sensor.http_client import Request, Response
 from sensor.spec import StatusPolicy
 from sensor.triggers.http import HttpSender, judge
 from spine.errors import TriggerError
+from spine.http import url as gourl
+from spine.http.client import Request, Response
 from spine.model import load
 from spine.secrets import GivenSecrets
 

@@ -1,4 +1,4 @@
-"""One HTTP client for all triggers of a process that speak HTTP.
+"""One HTTP client for all that a process sends by HTTP.
 
 It keeps connections open, never sends a request twice by itself, follows redirects as Go's
 client does (credentials never leave the host they were meant for), and takes of a response no
@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from sensor import gourl
-from sensor.gourl import Url
-from sensor.tls import Tls, tls_context
 from spine import __version__
 from spine.errors import TriggerError
+from spine.http import url as gourl
+from spine.http.tls import Tls, tls_context
+from spine.http.url import Url
 
 if TYPE_CHECKING:
     import aiohttp
@@ -57,6 +57,8 @@ class Request:
     host: str = ""
     """Host header, where it is not that of the URL."""
     tls: Tls | None = None
+    keep: int = 0
+    """Bytes of the response's body that are wanted; what is shown of it is kept in any case."""
 
     @property
     def what(self) -> str:
@@ -75,6 +77,8 @@ class Response(NamedTuple):
     """Seconds after which the server asks to be tried again."""
     location: str = ""
     """Where a redirect leads."""
+    body: bytes = b""
+    """As much of the body as the request wanted."""
 
 
 class HttpClient:
@@ -84,8 +88,11 @@ class HttpClient:
         self._session = session
         self._contexts: dict[bytes, ssl.SSLContext] = {}
 
-    async def send(self, request: Request, within: float) -> Response:
-        """Send a request and follow its redirects, all within so many seconds."""
+    async def send(self, request: Request, within: float, *, hint: str = "") -> Response:
+        """Send a request and follow its redirects, all within so many seconds.
+
+        `hint` is what to do where that is too short. Raises TriggerError where no response came.
+        """
         import aiohttp
 
         try:
@@ -93,7 +100,7 @@ class HttpClient:
                 return await self._follow(request)
         except TimeoutError as exc:
             raise TriggerError(
-                f"{request.what}: no response within {within:g} s", hint="raise http.timeout"
+                f"{request.what}: no response within {within:g} s", hint=hint
             ) from exc
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             raise TriggerError(f"{request.what}: {_why(exc)}") from exc
@@ -120,13 +127,14 @@ class HttpClient:
             ssl=True if request.tls is None else self._context(request.tls),
             allow_redirects=False,
         ) as response:
-            start = await _start(response)
+            read = await _read(response, request.keep)
+            start, body = read[: 4 * SHOWN].decode(errors="replace")[:SHOWN], read[: request.keep]
             status, reason = response.status, response.reason or ""
             if status < 300:  # noqa: PLR2004 -- a success asks for nothing more
-                return Response(status, reason, start)
+                return Response(status, reason, start, body=body)
             found = response.headers
             retry_after = _retry_after(found.get("Retry-After"))
-            return Response(status, reason, start, retry_after, found.get("Location", ""))
+            return Response(status, reason, start, retry_after, found.get("Location", ""), body)
 
     def _context(self, tls: Tls) -> ssl.SSLContext:
         key = hashlib.blake2b(repr(tls).encode()).digest()
@@ -155,18 +163,18 @@ async def open_client(environment: Mapping[str, str] = os.environ) -> AsyncItera
         yield HttpClient(session)
 
 
-async def _start(response: "aiohttp.ClientResponse") -> str:
+async def _read(response: "aiohttp.ClientResponse", keep: int) -> bytes:
     """Return the start of a body; read on a little, so that the connection stays usable."""
     if response.content.at_eof():
-        return ""
+        return b""
     chunks: list[bytes] = []
-    size = 0
-    while size <= _READ and (chunk := await response.content.readany()):
+    size, most = 0, max(_READ, keep)
+    while size <= most and (chunk := await response.content.readany()):
         chunks.append(chunk)
         size += len(chunk)
     if not response.content.at_eof():
         response.close()
-    return b"".join(chunks)[: 4 * SHOWN].decode(errors="replace")[:SHOWN]
+    return b"".join(chunks)
 
 
 def _redirected(request: Request, status: int, location: str) -> Request:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sensor import gourl
+from spine.http import url as gourl
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""HTTP as a client: requests, URLs as Go reads them, TLS from PEM texts, where one may go."""
