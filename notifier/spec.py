@@ -49,7 +49,7 @@ class NotifierSpec(Model):
     secret: str = SECRET
     """Secret with the values that `$name` stands for."""
     health_config_map: str = ""
-    """ConfigMap with `resource.customizations` of health, such as `argocd-cm`; empty: `configMap`."""
+    """ConfigMap with `resource.customizations`, such as `argocd-cm`; empty: `configMap`."""
     event_bus_name: str = "default"
     """EventBus in its namespace, which keeps what was told."""
     annotation_prefix: str = PREFIX
@@ -60,12 +60,12 @@ class NotifierSpec(Model):
     generic_health: bool = True
     """Whether kinds without a rule of health get one by their conditions and phase."""
     write_annotations: bool = False
-    """Whether what was told is written to `notified.notifications.argoproj.io` of objects too, which
+    """Whether what was told is written to `notified.notifications.argoproj.io` of objects too; it
     needs the right to patch them."""
     self_service: bool = False
     """Whether a ConfigMap and Secret of the same names in an object's namespace count too."""
     repo_server: str = ""
-    """Address of an Argo CD repo-server, such as `argocd-repo-server:8081`, for `.repo` functions."""
+    """Address of an Argo CD repo-server, such as `argocd-repo-server:8081`, for `.repo`."""
     template: PodTemplate | None = None
     """How its pod is dressed."""
     replicas: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)] = 1
