@@ -18,9 +18,10 @@ import msgspec
 
 from eventsource.objects.body import Bodies, Observed, outline, without_managed_fields
 from eventsource.objects.selection import Facts, Passes, moment
-from eventsource.objects.snapshot import Known, Snapshot, newer
+from eventsource.objects.snapshot import Known, Snapshot
 from eventsource.source import Emit
 from spine.kube import Change, Page
+from spine.kube.versions import newer
 from spine.kube.watch import Item
 from spine.lang import EvaluationError, paths
 from spine.lang.gjson import Document

@@ -14,6 +14,7 @@ from zlib import crc32
 import msgspec
 
 from spine.errors import BusError
+from spine.kube.versions import newer
 from spine.runtime import Memory
 
 log = logging.getLogger(__name__)
@@ -152,13 +153,6 @@ class Snapshot:
             raise
         self._written = version
         self._prune()
-
-
-def newer(version: str, known: str) -> bool:
-    """Return whether a version comes after another; they are numbers in every API server."""
-    if version.isdecimal() and known.isdecimal():
-        return int(version) > int(known)
-    return version != known
 
 
 def _number(uid: str) -> int:

@@ -1,0 +1,133 @@
+"""One configuration applied to one kind of object: everything that an evaluation needs, compiled.
+
+A plan is made when the configuration is read and when it changes, never for an object.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from notifier import recipients, subscriptions, templates, variables
+from notifier.config import Configuration
+from notifier.health import Health, HealthRules
+from notifier.spec import Watch
+from notifier.subscriptions import Destination, Subscribed
+from notifier.triggers import Condition
+from services.service import Message
+from spine.errors import ConfigError
+from spine.kube.watch import Meta
+
+SHARED = 4096
+"""Sets of annotations and labels whose subscriptions are kept."""
+
+
+@dataclass(eq=False)
+class Plan:
+    """How objects of one kind are evaluated."""
+
+    configuration: Configuration
+    watch: Watch
+    rules: HealthRules
+    prefix: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further variables, such as the functions of a repo-server."""
+    adopting: bool = False
+    """Whether conditions that hold at first sight count as told."""
+    place: str = ""
+    """Namespace of a configuration of its own, for self-service; empty for the main one."""
+
+    def __post_init__(self) -> None:
+        self._by_labels = any(one.selector for one in self.configuration.subscriptions)
+        self._subscribed = lru_cache(SHARED)(self._find)
+
+    # ------------------------------------------------------------------------ whom
+
+    def subscribed(self, meta: Meta) -> Subscribed:
+        """Return which triggers an object is subscribed to, and who is told of each."""
+        own = tuple(
+            sorted(
+                (key, value)
+                for key, value in (meta.annotations or {}).items()
+                if self.prefix in key or key.endswith(subscriptions.LEGACY)
+            )
+        )
+        labels = tuple(sorted((meta.labels or {}).items())) if self._by_labels else ()
+        return self._subscribed(own, labels)
+
+    def _find(
+        self, annotations: tuple[tuple[str, str], ...], labels: tuple[tuple[str, str], ...]
+    ) -> Subscribed:
+        return subscriptions.subscriptions_of(
+            self.configuration, dict(annotations), dict(labels), prefix=self.prefix
+        )
+
+    def recipients(
+        self, destination: Destination, values: Mapping[str, Any]
+    ) -> list[tuple[str, str]]:
+        """Return service and recipient of everybody that a destination stands for.
+
+        Raises EvaluationError and ConfigError.
+        """
+        return recipients.resolve(destination, values, self.configuration)
+
+    # ------------------------------------------------------------------------ what
+
+    def variables(self, seen: Any, health: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the variables of conditions and templates for an object."""
+        return variables.variables(
+            seen.body,
+            alias=self.watch.variable or variables.alias_of(self.watch.kind),
+            context=self.configuration.context,
+            health=health,
+            extra={**self.extra, "event": {"type": seen.type}, "resolved": False},
+        )
+
+    def health(self, body: Mapping[str, Any]) -> Health | None:
+        """Return the health of an object, None where there is no rule for it."""
+        return self.rules.check(dict(body))
+
+    def message(
+        self,
+        names: tuple[str, ...],
+        service: str,
+        values: Mapping[str, Any],
+        recipient: str,
+    ) -> Message:
+        """Render templates for a service. Raises ConfigError and EvaluationError."""
+        configuration = self.configuration
+        found = configuration.services.get(service)
+        if found is None:
+            raise ConfigError(f"telling {service!r}: there is no service of that name")
+        missing = [name for name in names if name not in configuration.templates]
+        if missing:
+            raise ConfigError(f"using template {missing[0]!r}: there is none of that name")
+        given = {**values, "serviceType": service, "recipient": recipient}
+        chosen = [configuration.templates[name] for name in names]
+        return templates.render(chosen, service, type(found), given)
+
+    # ------------------------------------------------------------------------ moving over
+
+    def imported(
+        self, meta: Meta, trigger: str, condition: Condition, place: tuple[str, str, str]
+    ) -> bool:
+        """Return whether Argo's own annotation says that a destination was told."""
+        text = (meta.annotations or {}).get(f"notified.{self.prefix}")
+        return bool(text) and self.item(trigger, condition, place) in _items(text)
+
+    def item(self, trigger: str, condition: Condition, place: tuple[str, str, str]) -> str:
+        """Return the key under which Argo remembers that a destination was told."""
+        service, recipient, once = place
+        parts = [once] if once else []
+        parts += [self.place] if self.place else []
+        return ":".join([*parts, trigger, condition.legacy_key, service, recipient])
+
+
+@lru_cache(SHARED)
+def _items(text: str) -> frozenset[str]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return frozenset()
+    return frozenset(found) if isinstance(found, dict) else frozenset()

@@ -1,0 +1,148 @@
+"""What is remembered of an object: which conditions hold since when, and who was told of them.
+
+Pure records and the arithmetic on them; `notifier.keeping` stores them in the bus, one key for
+each object. Times are unix seconds.
+
+A condition that becomes true begins a new activation, with the next number. Without `oncePer` a
+destination is told once for each activation, with it once for each value. What was told bears the
+number, so a message that is confirmed late never counts for a later activation.
+"""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+LONGEST = 64
+"""Bytes of a `oncePer` value that is kept as it is; a longer one is hashed."""
+KEPT = 20
+"""Values of `oncePer` that are remembered for each condition and destination."""
+KEPT_FOR = 30 * 24 * 3600.0
+"""Seconds for which a value of `oncePer` is remembered that is not met any more."""
+
+Stage = Literal["claimed", "sent", "dead", "adopted", "imported", "broken", "muted"]
+"""How far a message is. `claimed`: stored on the bus, on its way. `adopted` and `imported`: taken
+as told, by `onStart` or by Argo's annotation. `broken`: its template failed. `muted`: dropped by
+quiet hours."""
+
+
+class Told(msgspec.Struct, omit_defaults=True):
+    """One destination that was told of one activation of a condition."""
+
+    service: str
+    recipient: str
+    stage: Stage
+    at: float
+    """When it was claimed, for a repetition the latest."""
+    number: int
+    """The activation."""
+    once: str = ""
+    """Value of `oncePer`, hashed where it is long; empty where there is none."""
+    repeats: int = 0
+    """How often it was told again, by `repeatEvery`."""
+    confirmed: str = ""
+    """Key of the latest message that its service took."""
+    over: bool = False
+    """Whether it was told that the condition holds no more."""
+    why: str = ""
+    """What is wrong with a broken one."""
+    config: str = ""
+    """Version of the configuration with which it broke."""
+
+    def is_for(self, service: str, recipient: str) -> bool:
+        """Return whether it is about this destination."""
+        return self.service == service and self.recipient == recipient
+
+
+class Phase(msgspec.Struct, omit_defaults=True):
+    """One condition of one object."""
+
+    number: int = 0
+    """Activations so far."""
+    since: float = 0.0
+    """Since when it holds; 0 where it does not."""
+    index: int = 0
+    """Its place in the trigger, to recognise it when it is edited."""
+    told: list[Told] = []
+    error: str = ""
+    """Why it could not be evaluated the last time."""
+
+    def found(self, service: str, recipient: str, once: str) -> Told | None:
+        """Return who was told already: of this value, or where there is none of this activation."""
+        for one in reversed(self.told):
+            if one.is_for(service, recipient) and one.once == once:
+                if once or one.number == self.number:
+                    return one
+        return None
+
+    def prune(self, now: float) -> None:
+        """Forget what counts no more."""
+        kept: dict[tuple[str, str], int] = {}
+        left: list[Told] = []
+        for one in reversed(self.told):
+            place = one.service, one.recipient
+            kept[place] = kept.get(place, 0) + 1
+            current = one.number == self.number
+            if one.once:
+                fresh = kept[place] <= KEPT and now - one.at < KEPT_FOR
+                if current or fresh:
+                    left.append(one)
+            elif current or kept[place] == 1:
+                left.append(one)
+        self.told = left[::-1]
+
+
+class HealthSeen(msgspec.Struct, omit_defaults=True):
+    """What was last seen of an object's health."""
+
+    status: str = ""
+    since: float = 0.0
+    """Since when it has this status."""
+    previous: str = ""
+    """The status before."""
+
+
+class ObjectState(msgspec.Struct, omit_defaults=True):
+    """Everything that is remembered of one object."""
+
+    version: str = ""
+    """resourceVersion that was evaluated when this was written."""
+    namespace: str = ""
+    name: str = ""
+    health: HealthSeen = msgspec.field(default_factory=HealthSeen)
+    phases: dict[str, Phase] = {}
+    """`TRIGGER/CONDITION` -> what is known of it."""
+
+    def phase(self, trigger: str, condition: str) -> Phase:
+        """Return what is known of a condition, to be changed in place."""
+        return self.phases.setdefault(f"{trigger}/{condition}", Phase())
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(ObjectState).decode
+
+
+def encode(state: ObjectState) -> bytes:
+    """Return a record as it is stored."""
+    return _encode(state)
+
+
+def decode(data: bytes) -> ObjectState:
+    """Read a stored record; one that cannot be read is as if there were none."""
+    try:
+        return _decode(data)
+    except msgspec.DecodeError:
+        return ObjectState()
+
+
+def short(once: str) -> str:
+    """Return a value of `oncePer` as it is kept."""
+    data = once.encode()
+    if len(data) <= LONGEST:
+        return once
+    return "sha256:" + hashlib.sha256(data).hexdigest()[:40]
+
+
+def message_key(*parts: str) -> str:
+    """Return the idempotency key of a message: equal for the same destination and activation."""
+    return hashlib.blake2b("\x00".join(parts).encode(), digest_size=16).hexdigest()
