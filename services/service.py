@@ -1,13 +1,14 @@
 """The contract of a service: its configuration, its block in templates, and a client that sends.
 
 A service is one file here. Its model is what stands below `service.<type>` in the ConfigMap of
-the notifications format, with references to secrets already replaced; so its fields hold secrets
-and are never shown. `open` gives the client, which many tasks use at a time and which keeps its
+the notifications format, with references to secrets already replaced; fields that are credentials
+are marked as HIDDEN. `open` gives the client, which many tasks use at a time and which keeps its
 connections. It is named in `services.catalogue`; `tests/conformance/test_services.py` finds it.
 """
 
+import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Protocol
 
@@ -38,6 +39,9 @@ class Receipt(msgspec.Struct, frozen=True):
     """One line, such as `200 OK`; no secret."""
     detail: dict[str, Any] = {}
     """What may help to find the message there, such as its id."""
+    problems: tuple[str, ...] = ()
+    """What was told otherwise than the template wants it, and why, such as blocks that are no
+    JSON: for status and log. The message was taken all the same."""
 
 
 class Client(Protocol):
@@ -66,6 +70,14 @@ class Block(Model):
     blanks; False: only what it says."""
 
 
+class OpenBlock(Block):
+    """A block whose request has an object in JSON as its body."""
+
+    extra: dict[str, Any] = {}
+    """Ours: members put into the body of the request, for what has no field here; maps are merged,
+    everything else replaces what stands there."""
+
+
 class Service(Model, ABC):
     """The configuration of one service."""
 
@@ -87,6 +99,44 @@ class Service(Model, ABC):
         del recipient
         return ""
 
+    @classmethod
+    def preview(cls, message: Message) -> str:
+        """Return a message as its reader would see it, as plain text. Nothing is sent."""
+        return plain(message)
+
     @abstractmethod
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
         """Return the client, to be entered by whoever sends."""
+
+
+def plain(message: Message) -> str:
+    """Return the text of a message, and below it its block as YAML."""
+    import yaml
+
+    parts = [message.text.rstrip("\n")] if message.text else []
+    if message.block:
+        parts.append(yaml.safe_dump(message.block, allow_unicode=True, sort_keys=False).rstrip())
+    return "\n\n".join(parts)
+
+
+def missing_key(field: str, known: Collection[str], recipient: str) -> str:
+    """Return why a recipient that is a key of a map cannot be reached; empty where it can."""
+    if recipient in known:
+        return ""
+    near = difflib.get_close_matches(recipient, known, n=1)
+    if near:
+        return f"{field} has no {recipient!r} (did you mean {near[0]!r})"
+    listed = ", ".join(sorted(known)[:10]) or "none"
+    return f"{field} has no {recipient!r}; its keys are: {listed}"
+
+
+def merged(body: dict[str, Any], extra: Any) -> dict[str, Any]:
+    """Return a body with `extra` put in: maps are merged, everything else is replaced."""
+    if not isinstance(extra, Mapping):
+        return body
+    out = dict(body)
+    for key, value in extra.items():
+        inner = out.get(key)
+        both = isinstance(inner, dict) and isinstance(value, Mapping)
+        out[key] = merged(inner, value) if both else value
+    return out

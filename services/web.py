@@ -2,18 +2,20 @@
 
 Connections are shared by the whole process and kept. What a call means for the next attempt is
 decided here for all: a network fault, 408, 425, 429 and 5xx may pass, every other refusal stays.
+Where a call goes is checked at each hop, and no credential of the service is in an error.
 """
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import orjson
 
+from services.hiding import Hiding, credentials
 from spine.errors import ConfigError, TriggerError
 from spine.http import url as urls
-from spine.http.client import HttpClient, Request, Response, open_client
-from spine.http.egress import check_host
+from spine.http.client import SHOWN, HttpClient, Request, Response, open_guarded_client
 from spine.http.tls import Tls
 from spine.model import Model
 from spine.runtime import Env
@@ -22,6 +24,8 @@ WITHIN = 30.0
 """Seconds for a call with all its redirects."""
 KEPT = 256 * 1024
 """Bytes of an answer that are read."""
+_LOOKED_AT = 4096
+"""Bytes of a refusal in which credentials are looked for before its start is shown."""
 _BUSY = frozenset({408, 425, 429})
 """4xx that ask for another try."""
 
@@ -39,6 +43,21 @@ class Transport(Model):
     """Of no effect."""
     idle_conn_timeout: str = ""
     """Of no effect."""
+
+
+class BasicAuth(Model):
+    """Name and password sent as `Authorization`."""
+
+    username: str = ""
+    """Name."""
+    password: str = ""
+    """Password."""
+
+    @property
+    def header(self) -> str:
+        """Return the value of the header."""
+        text = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return f"Basic {text}"
 
 
 class Content(NamedTuple):
@@ -82,17 +101,27 @@ class Answer(NamedTuple):
 class Web:
     """Calls by HTTP for one service."""
 
-    def __init__(self, client: HttpClient, tls: Tls | None = None) -> None:
+    def __init__(
+        self, client: HttpClient, tls: Tls | None = None, hide: Hiding | None = None
+    ) -> None:
         self._client, self._tls = client, tls
+        self.hide = hide or Hiding()
+        """Takes the credentials of the service out of a text that is to be shown."""
 
     @classmethod
-    async def of(cls, env: Env, transport: Transport | None = None) -> "Web":
-        """Return the caller for a service; the client is shared by the process."""
-        client: HttpClient = await env.shared.get("http client", open_client)
-        insecure = transport is not None and transport.insecure_skip_verify
-        return cls(client, Tls(verify=False) if insecure else None)
+    async def of(
+        cls, env: Env, transport: Transport | None = None, *, hidden: Iterable[str] = ()
+    ) -> "Web":
+        """Return the caller for a service; the client is shared by the process.
 
-    async def call(
+        What `transport` marks as HIDDEN is in no error; `hidden` are more texts of that kind.
+        """
+        client: HttpClient = await env.shared.get("guarded http client", open_guarded_client)
+        insecure = transport is not None and transport.insecure_skip_verify
+        own = credentials(transport) if transport is not None else ()
+        return cls(client, Tls(verify=False) if insecure else None, Hiding([*own, *hidden]))
+
+    async def call(  # noqa: PLR0913 -- an HTTP request has that many parts
         self,
         what: str,
         method: str,
@@ -100,36 +129,60 @@ class Web:
         *,
         headers: Mapping[str, str] | None = None,
         content: Content | None = None,
-        private: frozenset[str] = frozenset({"authorization"}),
+        private: frozenset[str] = frozenset(),
+        within: float = WITHIN,
     ) -> Answer:
         """Send one request; return its answer if that is 2xx.
 
         `what` says what is being done in an error, without a secret: URLs often hold one, so they
-        are not shown. `private` names headers that go to no other host. Raises TriggerError.
+        are not shown. `private` names headers beside Authorization, in lower case, that go to no
+        other host; `within` is in seconds. Raises TriggerError, also where a redirect would lose the body.
         """
         sent = dict(headers or {})
         if content is not None and content.type:
             sent.setdefault("Content-Type", content.type)
-        data = b"" if content is None else content.data
+        target = _url(what, url)
+        if target.user and "authorization" not in {name.lower() for name in sent}:
+            sent["Authorization"] = basic(*unquote(target.user).split(":", 1))
         request = Request(
-            method, _url(what, url), list(sent.items()), private, data, tls=self._tls, keep=KEPT
+            method,
+            target,
+            list(sent.items()),
+            private | {"authorization"},
+            b"" if content is None else content.data,
+            tls=self._tls,
+            keep=KEPT,
+            guarded=True,
         )
         try:
-            check_host(request.url.host, what)
-            response = await self._client.send(request, WITHIN)
+            response = await self._client.send(request, within)
         except ConfigError as exc:
-            raise TriggerError(str(exc), permanent=True) from exc
+            raise TriggerError(self.hide(f"{what}: {exc.message}"), permanent=True) from exc
         except TriggerError as exc:
-            why = exc.message.removeprefix(f"{request.what}: ")
+            why = self.hide(exc.message.removeprefix(f"{request.what}: "))
             raise TriggerError(f"{what} at {request.url.host}: {why}", hint=exc.hint) from exc
+        if response.lost:
+            raise TriggerError(
+                f"{what}: {request.url.host} has moved to {self.hide(response.lost)}",
+                hint="write that address: the redirect drops what is sent",
+                permanent=True,
+            )
         if not 200 <= response.status < 300:  # noqa: PLR2004 -- success in HTTP
-            raise refused(what, response)
+            raise refused(what, response, self.hide)
         return Answer(response.status, response.reason, response.body)
 
 
-def refused(what: str, response: Response) -> TriggerError:
+def basic(name: str, password: str = "") -> str:
+    """Return what `Authorization` says for a name and a password."""
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
+
+
+def refused(what: str, response: Response, hide: Hiding | None = None) -> TriggerError:
     """Return what a response means that is no success."""
-    told = f": {response.start}" if response.start else ""
+    start = response.start
+    if hide is not None:
+        start = hide(response.body[:_LOOKED_AT].decode(errors="replace"))[:SHOWN]
+    told = f": {start}" if start else ""
     status = response.status
     return TriggerError(
         f"{what}: {status} {response.reason}".strip() + told,

@@ -4,7 +4,6 @@ Without a block for this service in the template it is a POST of the message. Ar
 a GET then, also where a body was written and `method` was not: that is almost never meant.
 """
 
-import base64
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, ClassVar
@@ -13,7 +12,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from services.service import Block, Client, Message, Receipt, Service
-from services.web import Content, Transport, Web
+from services.web import BasicAuth, Content, Transport, Web
 from spine.model import Model
 from spine.runtime import Env
 
@@ -25,15 +24,6 @@ class Header(Model):
     """Its name."""
     value: str = ""
     """Its value."""
-
-
-class BasicAuth(Model):
-    """Name and password sent as `Authorization`."""
-
-    username: str = ""
-    """Name."""
-    password: str = ""
-    """Password."""
 
 
 class WebhookBlock(Block):
@@ -97,9 +87,7 @@ class _Client(Client):
         self._service, self._name, self._web = service, name, web
         self._headers = {header.name: header.value for header in service.headers}
         if service.basic_auth is not None:
-            auth = service.basic_auth
-            text = base64.b64encode(f"{auth.username}:{auth.password}".encode()).decode()
-            self._headers["Authorization"] = f"Basic {text}"
+            self._headers["Authorization"] = service.basic_auth.header
 
     @override
     async def send(self, message: Message, recipient: str, key: str) -> Receipt:

@@ -38,7 +38,8 @@ _READ = 64 * 1024
 theirs."""
 _CONTEXTS = 32
 """TLS contexts that are kept; each is a pool of connections of its own."""
-_REDIRECTS_TO_GET = frozenset({301, 302, 303})
+_MOVED = 301
+_REDIRECTS_TO_GET = frozenset({_MOVED, 302, 303})
 _REDIRECTS = _REDIRECTS_TO_GET | {307, 308}
 _PRIVATE = frozenset({"authorization", "cookie", "cookie2", "www-authenticate"})
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -59,6 +60,8 @@ class Request:
     tls: Tls | None = None
     keep: int = 0
     """Bytes of the response's body that are wanted; what is shown of it is kept in any case."""
+    guarded: bool = False
+    """Whether each host, those of redirects too, must be one that may be asked."""
 
     @property
     def what(self) -> str:
@@ -79,6 +82,11 @@ class Response(NamedTuple):
     """Where a redirect leads."""
     body: bytes = b""
     """As much of the body as the request wanted."""
+    link: str = ""
+    """The header Link, where the body is wanted: it says where a list goes on."""
+    lost: str = ""
+    """Where the request was moved to without its body, by a redirect that turns it into a GET.
+    Empty too where a redirect leads to an answer and not to another place of the same thing."""
 
 
 class HttpClient:
@@ -106,11 +114,16 @@ class HttpClient:
             raise TriggerError(f"{request.what}: {_why(exc)}") from exc
 
     async def _follow(self, request: Request) -> Response:
+        lost = ""
         for _ in range(MAX_REDIRECTS + 1):
+            if request.guarded:
+                _check(request.url)
             response = await self._once(request)
             if response.status not in _REDIRECTS or not response.location:
-                return response
-            request = _redirected(request, response.status, response.location)
+                return response._replace(lost=lost) if lost else response
+            before, request = request, _redirected(request, response.status, response.location)
+            if before.body and not request.body and _moved(before, request, response.status):
+                lost = request.url.shown
         raise ValueError(f"more than {MAX_REDIRECTS} redirects")
 
     async def _once(self, request: Request) -> Response:
@@ -130,9 +143,10 @@ class HttpClient:
             read = await _read(response, request.keep)
             start, body = read[: 4 * SHOWN].decode(errors="replace")[:SHOWN], read[: request.keep]
             status, reason = response.status, response.reason or ""
-            if status < 300:  # noqa: PLR2004 -- a success asks for nothing more
-                return Response(status, reason, start, body=body)
             found = response.headers
+            if status < 300:  # noqa: PLR2004 -- a success asks for nothing more
+                link = found.get("Link", "") if request.keep else ""
+                return Response(status, reason, start, body=body, link=link)
             retry_after = _retry_after(found.get("Retry-After"))
             return Response(status, reason, start, retry_after, found.get("Location", ""), body)
 
@@ -149,11 +163,30 @@ class HttpClient:
 @asynccontextmanager
 async def open_client(environment: Mapping[str, str] = os.environ) -> AsyncIterator[HttpClient]:
     """Open the client of a process. Proxies of the environment are honoured."""
+    async with _open(environment, None) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_guarded_client(
+    environment: Mapping[str, str] = os.environ,
+) -> AsyncIterator[HttpClient]:
+    """Open a client for addresses that are not the process's own: see `spine.http.egress`."""
+    from spine.http.egress import Resolver
+
+    async with _open(environment, Resolver()) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _open(
+    environment: Mapping[str, str], resolver: "aiohttp.abc.AbstractResolver | None"
+) -> AsyncIterator[HttpClient]:
     import aiohttp
 
     proxies = any(environment.get(n) or environment.get(n.upper()) for n in _PROXIES)
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),  # the sensor bounds what is in flight
+        connector=aiohttp.TCPConnector(limit=0, resolver=resolver),  # who sends bounds it
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": USER_AGENT},
         skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
@@ -191,6 +224,21 @@ def _redirected(request: Request, status: int, location: str) -> Request:
         headers = [(n, v) for n, v in headers if n.lower() not in private]
     host = request.host if url.authority == request.url.authority else ""
     return replace(request, method=method, url=url, headers=headers, body=body, host=host)
+
+
+def _moved(before: Request, after: Request, status: int) -> bool:
+    """Return whether a redirect says that the same thing is elsewhere.
+
+    Others lead to an answer, such as that of a script that took what was posted.
+    """
+    elsewhere = before.url.target == after.url.target and before.url.origin != after.url.origin
+    return status == _MOVED or elsewhere
+
+
+def _check(url: Url) -> None:
+    from spine.http.egress import check_host
+
+    check_host(url.host, f"asking {url.host}")
 
 
 def _retry_after(text: str | None) -> float | None:
