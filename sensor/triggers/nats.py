@@ -16,12 +16,12 @@ from typing_extensions import override
 from delivery.action import Action, Outcome, Sender
 from sensor.credentials import BasicAuth, TlsConfig
 from sensor.fields import Name
-from sensor.nats_client import Login, Peers, Server
 from sensor.parameters import PayloadEntry
 from sensor.sending import Sending
 from spine.errors import ConfigError, TriggerError
 from spine.http.tls import read_tls
 from spine.model import Model, warn
+from spine.nats_client import Login, Message, Peers, Server
 from spine.runtime import Env
 from spine.secrets import SecretRef, Secrets
 
@@ -106,12 +106,13 @@ class NatsSender(Sender):
         except ConfigError as exc:  # a Secret may yet come
             raise TriggerError(f"publishing to {subject}: {exc}") from exc
         body = content.get("body", "").encode(errors="replace")
-        await self._peers.publish(server, subject, body)
+        await self._peers.publish(server, Message(subject, body))
         return Outcome(f"published to {subject}", {"subject": subject, "bytes": len(body)})
 
     def _server(self, content: Mapping[str, Any]) -> Server:
         tls = read_tls(content["tls"], self._secrets) if "tls" in content else None
-        return Server(content["url"], tls, self._login(content.get("auth", {})))
+        login = self._login(content.get("auth", {}))
+        return Server(content["url"], tls, login, "nats.auth")
 
     def _login(self, auth: Mapping[str, Any]) -> Login:
         if "basic" in auth:

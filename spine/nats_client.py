@@ -1,14 +1,16 @@
-"""Connections to NATS servers, for triggers that publish.
+"""Connections to NATS servers, for triggers and services that publish.
 
 A connection that breaks is thrown away and made anew by the next message: nothing is held back in
 a buffer of the library, so a message that was not confirmed is tried again by who keeps it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
 
 from spine.errors import ConfigError, TriggerError
 from spine.http.tls import Tls, tls_context
@@ -16,6 +18,8 @@ from spine.runtime import cancellation_kept
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5
 """Seconds in which a server must have taken us in."""
@@ -44,6 +48,9 @@ class Server(NamedTuple):
     tls: Tls | None = None
     login: Login = Login()
 
+    settings: str = "nats"
+    """Where it is configured, for errors, such as `nats` in a trigger."""
+
     @property
     def urls(self) -> list[str]:
         """Each of its URLs."""
@@ -63,6 +70,24 @@ class Server(NamedTuple):
         return self.tls is not None or bool(schemes & {"tls", "wss"})
 
 
+class Message(NamedTuple):
+    """What is published."""
+
+    subject: str
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What JetStream says of a message that it has."""
+
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+    """Whether it had one with this `Nats-Msg-Id` already, and kept that one alone."""
+    error: dict[str, Any] | None = None
+
+
 class Peers:
     """Connections by server, opened when they are needed and closed with the sender."""
 
@@ -76,19 +101,35 @@ class Peers:
         for peer in self._open.values():
             await peer.close()
 
-    async def publish(self, server: Server, subject: str, body: bytes) -> None:
+    async def publish(self, server: Server, message: Message) -> None:
         """Publish, and return once the server has the message. Raises TriggerError."""
+        peer = await self._peer(server)
+        what = f"publishing to {message.subject} on {server.shown}"
+        await self._through(peer, what, peer.publish(message))
+
+    async def store(self, server: Server, message: Message) -> Stored:
+        """Publish, and return once a stream has the message. Raises TriggerError."""
+        peer = await self._peer(server)
+        what = f"publishing to {message.subject} on {server.shown}"
+        return await self._through(peer, what, peer.store(message))
+
+    async def _peer(self, server: Server) -> "_Peer":
         peer = self._open.pop(server, None) or _Peer(server)
         self._open[server] = peer  # the latest stands last
         if len(self._open) > _KEPT:
             await self._open.pop(next(iter(self._open))).close()
-        what = f"publishing to {subject} on {server.shown}"
+        return peer
+
+    async def _through(self, peer: "_Peer", what: str, sending: Coroutine[Any, Any, T]) -> T:
+        """Await what a peer does, and put its failures into our words."""
         try:
             with cancellation_kept():
                 async with asyncio.timeout(CONNECT_TIMEOUT + PUBLISH_TIMEOUT):
-                    await peer.publish(subject, body)
+                    return await sending
         except TriggerError as exc:
-            raise TriggerError(f"{what}: {exc}", permanent=exc.permanent) from exc
+            raise TriggerError(
+                f"{what}: {exc.message}", hint=exc.hint, permanent=exc.permanent
+            ) from exc
         except ConfigError as exc:
             raise TriggerError(f"{what}: {exc}") from exc
         except TimeoutError as exc:
@@ -98,7 +139,7 @@ class Peers:
             if not _of_the_library(exc):
                 raise
             await peer.close()
-            raise TriggerError(f"{what}: {_why(exc)}") from exc
+            raise TriggerError(f"{what}: {_why(exc, peer.server.settings)}") from exc
 
 
 def _of_the_library(exc: Exception) -> bool:
@@ -109,12 +150,12 @@ def _of_the_library(exc: Exception) -> bool:
     return isinstance(exc, Error | NkeysError | OSError | ValueError)
 
 
-def _why(exc: Exception) -> str:
+def _why(exc: Exception, settings: str) -> str:
     text = str(exc).removeprefix("nats: ").strip("' ") or type(exc).__name__
     if isinstance(exc, ConnectionRefusedError):
         return "nothing listens there"
     if "authorization" in text.lower():
-        return f"{text} (check nats.auth)"
+        return f"{text} (check {settings})"
     return text
 
 
@@ -122,26 +163,49 @@ class _Peer:
     """One connection."""
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
         self._client: Client | None = None
         self._opening = asyncio.Lock()
         self._refusals: list[str] = []
 
-    async def publish(self, subject: str, body: bytes) -> None:
-        client = await self._connected()
+    async def publish(self, message: Message, reply: str = "") -> None:
+        client, body = await self._connected(), message.body
         if len(body) > client.max_payload:
             raise TriggerError(
                 f"{len(body)} bytes are more than the {client.max_payload} that the server takes",
                 permanent=True,
             )
-        await client.publish(subject, body)
+        headers = dict(message.headers) or None
+        await client.publish(message.subject, body, reply, headers)
         await client._flush_pending(force_flush=True)  # noqa: SLF001 -- else flush overtakes it
         await client.flush(PUBLISH_TIMEOUT)
-        quoted = f'"{subject}"'.lower()
+        quoted = f'"{message.subject}"'.lower()
         refusal = next((text for text in self._refusals if quoted in text.lower()), "")
         if refusal:
             self._refusals.remove(refusal)
             raise TriggerError(refusal, permanent=True)
+
+    async def store(self, message: Message) -> Stored:
+        client = await self._connected()
+        inbox = client.new_inbox()
+        answers = await client.subscribe(inbox, max_msgs=1)
+        try:
+            await self.publish(message, inbox)
+            answer = await answers.next_msg(PUBLISH_TIMEOUT)
+        finally:
+            with suppress(Exception):  # the connection may be gone, and the subscription with it
+                await answers.unsubscribe()
+        if (answer.headers or {}).get("Status") == _NOBODY:
+            raise TriggerError(
+                "no stream takes this subject", hint="make one, or leave jetStream out"
+            )
+        try:
+            stored = msgspec.json.decode(answer.data, type=Stored)
+        except msgspec.DecodeError as exc:
+            raise TriggerError("who answered is no stream", permanent=True) from exc
+        if stored.error is not None or not stored.stream:
+            raise _refused(stored.error or {})
+        return stored
 
     async def _connected(self) -> "Client":
         async with self._opening:
@@ -164,7 +228,7 @@ class _Peer:
     async def _open(self, client: "Client") -> None:
         from nats.errors import NoServersError
 
-        server = self._server
+        server = self.server
         try:
             await client.connect(
                 server.urls,
@@ -178,18 +242,34 @@ class _Peer:
                 **_credentials(server, client),
             )
         except NoServersError as exc:  # why it found none was told before
-            raise TriggerError(self._refusals[-1] if self._refusals else _why(exc)) from exc
+            raise TriggerError(
+                self._refusals[-1] if self._refusals else _why(exc, server.settings)
+            ) from exc
         if server.private and not _speaks_tls(client):
             raise ConfigError(_NO_TLS)
 
     async def _refused(self, exc: Exception) -> None:
-        self._refusals = [*self._refusals[-_REFUSALS:], _why(exc)]
+        self._refusals = [*self._refusals[-_REFUSALS:], _why(exc, self.server.settings)]
 
     async def close(self) -> None:
         client, self._client = self._client, None
         self._refusals = []
         if client is not None:
             await _close(client)
+
+
+_NOBODY = "503"
+"""What the server answers for whom nobody listens to."""
+
+
+def _refused(error: Mapping[str, Any]) -> TriggerError:
+    """Return why a stream does not take a message: one that is full may have room later."""
+    why = str(error.get("description") or "it gave no reason")
+    code = error.get("code")
+    return TriggerError(
+        f"the stream refused it: {why}",
+        permanent=isinstance(code, int) and code < 500,  # noqa: PLR2004 -- as in HTTP
+    )
 
 
 _NO_TLS = "the server does not speak TLS, which is configured"
