@@ -30,6 +30,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Name of the first template, for services that want a title."""
     resolved: bool = False
     """Whether it tells that what was told before is over."""
+    incident: str = ""
+    """Equal for all that is told of one occurrence: the first message, repeats, and the end. It
+    names the alert in services that keep some; empty: the key of the message does."""
 
 
 class Receipt(msgspec.Struct, frozen=True):

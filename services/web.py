@@ -7,12 +7,12 @@ Where a call goes is checked at each hop, and no credential of the service is in
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import unquote, urlencode
 
 import orjson
 
-from services.hiding import Hiding, credentials
+from services.hiding import HIDDEN, Hiding, credentials
 from spine.errors import ConfigError, TriggerError
 from spine.http import url as urls
 from spine.http.client import SHOWN, HttpClient, Request, Response, open_guarded_client
@@ -50,14 +50,13 @@ class BasicAuth(Model):
 
     username: str = ""
     """Name."""
-    password: str = ""
+    password: Annotated[str, HIDDEN] = ""
     """Password."""
 
     @property
     def header(self) -> str:
         """Return the value of the header."""
-        text = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-        return f"Basic {text}"
+        return basic(self.username, self.password)
 
 
 class Content(NamedTuple):
@@ -134,9 +133,33 @@ class Web:
     ) -> Answer:
         """Send one request; return its answer if that is 2xx.
 
+        As `ask` otherwise. Raises TriggerError.
+        """
+        response = await self.ask(
+            what, method, url, headers=headers, content=content, private=private, within=within
+        )
+        if not 200 <= response.status < 300:  # noqa: PLR2004 -- success in HTTP
+            raise refused(what, response, self.hide)
+        return Answer(response.status, response.reason, response.body)
+
+    async def ask(  # noqa: PLR0913 -- an HTTP request has that many parts
+        self,
+        what: str,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: Content | None = None,
+        private: frozenset[str] = frozenset(),
+        within: float = WITHIN,
+        keep: int = KEPT,
+    ) -> Response:
+        """Send one request; return what came back, be it a success or not.
+
         `what` says what is being done in an error, without a secret: URLs often hold one, so they
         are not shown. `private` names headers beside Authorization, in lower case, that go to no
-        other host; `within` is in seconds. Raises TriggerError, also where a redirect would lose the body.
+        other host; `within` is in seconds; `keep` is the bytes of the answer that are wanted.
+        Raises TriggerError, also where a redirect would lose the body.
         """
         sent = dict(headers or {})
         if content is not None and content.type:
@@ -151,7 +174,7 @@ class Web:
             private | {"authorization"},
             b"" if content is None else content.data,
             tls=self._tls,
-            keep=KEPT,
+            keep=keep,
             guarded=True,
         )
         try:
@@ -167,9 +190,7 @@ class Web:
                 hint="write that address: the redirect drops what is sent",
                 permanent=True,
             )
-        if not 200 <= response.status < 300:  # noqa: PLR2004 -- success in HTTP
-            raise refused(what, response, self.hide)
-        return Answer(response.status, response.reason, response.body)
+        return response
 
 
 def basic(name: str, password: str = "") -> str:
