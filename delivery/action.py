@@ -52,6 +52,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The latest failed attempts, newest last, at most five."""
     fallback: "Action | None" = None
     """What to do once all attempts are used up (`dlqTrigger`)."""
+    postponed: int = 0
+    """How often it was put off without an attempt."""
     redriven: int = 0
     """Number of the dead letter from which it was put back on its way; 0 where it never died."""
 
@@ -60,6 +62,14 @@ def action_key(sensor: str, trigger: str, events: Mapping[str, str]) -> str:
     """Return the idempotency key of a trigger fired by these events (dependency -> id)."""
     parts = [sensor, trigger, *(f"{k}\x01{events[k]}" for k in sorted(events))]
     return hashlib.blake2b("\x00".join(parts).encode(), digest_size=16).hexdigest()
+
+
+class Postponed(Exception):
+    """A sender may not act just now, such as above a limit: no attempt is counted."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"put off for {seconds:g} s")
+        self.seconds = seconds
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -76,5 +86,5 @@ class Sender(Protocol):
     """Does actions of one trigger; opened once, used by many tasks at a time."""
 
     async def send(self, action: Action, attempt: int) -> Outcome:
-        """Do it. Raises TriggerError for every failure of the outside world."""
+        """Do it. Raises TriggerError for every failure of the outside world, and Postponed."""
         ...

@@ -8,15 +8,16 @@ the bus can keep an action from one of these ends, and says so by BusError.
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from delivery.action import Action, Failure
+from delivery.action import Action, Failure, Postponed
 from delivery.dead import DeadLetter, dead_letter, reason
 from delivery.lane import Lane
 from delivery.policy import may_pass
 from delivery.report import Reporter, Thinned
+from delivery.subjects import split_owner
 from eventbus.bus import ACTIONS, Bus
 from spine.errors import EventError, TriggerError
 from spine.telemetry import SensorMetrics
@@ -51,6 +52,8 @@ class Attempts:
         self._ensured: set[str] = set()
         self.on_stored: Callable[[Lane], None] = lambda _: None
         """Called when a lane has a pending action."""
+        self.on_buried: Callable[[Action], Awaitable[None]] = _nothing
+        """Awaited before an action becomes a dead letter."""
 
     # ------------------------------------------------------------------------ trying
 
@@ -63,6 +66,10 @@ class Attempts:
         began = time.perf_counter()
         try:
             outcome = await lane.route.sender.send(action, action.attempt)
+        except Postponed as exc:
+            due = self._clock() + exc.seconds
+            later = msgspec.structs.replace(action, due=due, postponed=action.postponed + 1)
+            return later, exc
         except Exception as exc:  # noqa: BLE001 -- whatever a sender raises has a policy
             seconds = time.perf_counter() - began
             metrics.attempt_failed(trigger, seconds)
@@ -101,6 +108,8 @@ class Attempts:
 
     def later(self, lane: Lane, action: Action, error: Exception) -> Action | None:
         """Return the action as it is tried next, None when it is given up."""
+        if isinstance(error, Postponed):
+            return action
         now = self._clock()
         pause = lane.route.retry.wait(action.attempt, now - action.first, error)
         if pause is None:
@@ -123,7 +132,8 @@ class Attempts:
         if lane.token not in self._ensured:  # first, so that any replica finds what waits
             await self._bus.ensure(lane.reader)
             self._ensured.add(lane.token)
-        identity = f"{lane.token}:{action.key}:{action.attempt}:{action.redriven}:{again}"
+        tries = f"{action.attempt}:{action.postponed}" if action.postponed else action.attempt
+        identity = f"{lane.token}:{action.key}:{tries}:{action.redriven}:{again}"
         try:
             await self._bus.append(ACTIONS, lane.subject, encode(action), message_id=identity)
         except EventError as exc:  # the bus never takes it
@@ -165,11 +175,13 @@ class Attempts:
         self, action: Action, error: BaseException, *, lane: str, sequence: int = 0
     ) -> None:
         """Make an action a dead letter. Raises BusError."""
+        await self.on_buried(action)
         code, text, trace = reason(error)
+        component, name = split_owner(self._sensor)
         letter = DeadLetter(
             kind="action",
-            component="sensor",
-            object=self._sensor,
+            component=component,
+            object=name,
             place=action.trigger,
             code=code,
             message=text,
@@ -190,6 +202,10 @@ class Attempts:
                 action.attempt,
                 extra=_about(action) | {"error": text},
             )
+
+
+async def _nothing(_: Action) -> None:
+    pass
 
 
 def _about(action: Action) -> dict[str, object]:

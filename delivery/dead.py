@@ -14,12 +14,17 @@ from typing import Literal
 import msgspec
 
 from delivery.action import Action
-from delivery.subjects import dead_subject, redrive_subject, token
+from delivery.subjects import (
+    NOTIFIER,
+    Component,
+    dead_subject,
+    notifier_owner,
+    redrive_subject,
+    token,
+)
 from eventbus.bus import ACTIONS, DEAD, EVENTS, Bus, Message
 from spine.errors import ConfigError, EventError, Fault
 from spine.event import decode
-
-Component = Literal["eventsource", "sensor"]
 
 REDRIVEN = "Tocsin-Redriven"
 """Header, within the process only, of an event that is retried: the position of the retry."""
@@ -47,9 +52,10 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: Literal["event", "action"]
     component: Component
     object: str
-    """Name of the EventSource or Sensor."""
+    """Name of the EventSource, Sensor or Notifier."""
     place: str
-    """The event of an EventSource; the dependency or the trigger of a Sensor, empty for all."""
+    """The event of an EventSource; the dependency or the trigger of a Sensor, empty for all; the
+    service of a Notifier."""
     code: str
     """Stable reason: the code of an error, `Bug`, or `NoOutcome`."""
     message: str
@@ -206,12 +212,15 @@ async def retry(bus: Bus, sequence: int) -> str:
 
 async def _send(bus: Bus, sequence: int, letter: DeadLetter) -> str:
     data = b"" if letter.kind == "action" else await body(bus, letter)
-    if letter.component == "sensor":
+    if letter.component != "eventsource":
         sent = _encode(msgspec.structs.replace(letter, traceback=""))
         identity = f"retry of dead letter {sequence}"
-        await bus.append(ACTIONS, redrive_subject(letter.object), sent, message_id=identity)
-        trigger = f"trigger {letter.action.trigger} of " if letter.action else ""
-        return f"{trigger}sensor {letter.object}"
+        notifier = letter.component == NOTIFIER
+        owner = notifier_owner(letter.object) if notifier else letter.object
+        await bus.append(ACTIONS, redrive_subject(owner), sent, message_id=identity)
+        what = "service" if notifier else "trigger"
+        part = f"{what} {letter.action.trigger} of " if letter.action else ""
+        return f"{part}{letter.component} {letter.object}"
     event = decode(data)
     await bus.publish(event)
     return f"event {event.subject} of event source {event.source}"

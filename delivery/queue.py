@@ -27,7 +27,7 @@ from delivery.order import Place
 from delivery.patience import surely
 from delivery.recent import Recent
 from delivery.report import Reporter
-from delivery.subjects import REDRIVE, lane_of, lease_key, name_of
+from delivery.subjects import REDRIVE, lane_of, lease_key, name_of, split_owner
 from delivery.turns import WINDOW, Turns
 from eventbus.bus import ACTIONS, LEASES, STATE, Bus, Message
 from spine.errors import BusError, EventError
@@ -71,22 +71,32 @@ class Dispatcher:
         self._attempts.on_stored = self._want
         self._by_trigger: dict[str, Lane] = {}
         self._lanes: dict[str, Lane] = {}
+        self._leases: dict[str, Lease] = {}
+        self._recent: dict[str, Recent] = {}
         for trigger, route in routes.items():
-            self._by_trigger[trigger] = lane = Lane(sensor, trigger, route)
-            self._lanes |= {one.token: one for one in lane.with_fallbacks()}
-        leases = bus.store(LEASES)
-        self._leases = {
-            token: Lease(leases, lease_key(sensor, token))
-            for token, lane in self._lanes.items()
-            if lane.bucket is not None or lane.route.ordered
-        }
+            self.add(trigger, route)
         self._claims = Claims(bus.store(STATE), sensor, clock)
-        self._recent = {token: Recent() for token in self._lanes}
         self._patience = PATIENCE if len(routes) > 1 else None
         self._gate = Gate()
         self._wanted: set[str] = set()
         self._changed = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
+
+    def add(self, trigger: str, route: Route) -> None:
+        """Give a trigger its way; one that has one keeps it."""
+        if trigger in self._by_trigger:
+            return
+        self._by_trigger[trigger] = lane = Lane(self._sensor, trigger, route)
+        for one in lane.with_fallbacks():
+            self._lanes[one.token] = one
+            self._recent[one.token] = Recent()
+            if one.bucket is not None or one.route.ordered:
+                lease = Lease(self._bus.store(LEASES), lease_key(self._sensor, one.token))
+                self._leases[one.token] = lease
+
+    def on_buried(self, tell: Callable[[Action], Awaitable[None]]) -> None:
+        """Have a callable awaited before an action becomes a dead letter."""
+        self._attempts.on_buried = tell
 
     # ------------------------------------------------------------------------ in
 
@@ -361,8 +371,13 @@ class Dispatcher:
         except msgspec.DecodeError as exc:
             error = EventError(f"reading pending action {message.sequence}: {exc}")
         place = name_of(token.partition("@")[0])
+        component, name = split_owner(self._sensor)
         letter = of_event(
-            error, component="sensor", object=self._sensor, place=place, message=message
+            error,
+            component=component,
+            object=name,
+            place=place,
+            message=message,
         )
         await dead_letter(self._bus, letter)
         self._metrics.dead_letter(error.code)

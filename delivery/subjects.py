@@ -6,6 +6,7 @@ and `_` is written as `=XX`. The `@` that joins tokens cannot stand inside one.
 """
 
 import re
+from typing import Literal
 
 from eventbus.bus import ACTIONS, DEAD, DECISIONS
 
@@ -35,6 +36,23 @@ def name_of(text: str) -> str:
         return ""
     raw = _ESCAPE.sub(lambda m: chr(int(m[1], 16)), text)
     return raw.encode("latin-1", errors="replace").decode(errors="replace")
+
+
+Component = Literal["eventsource", "sensor", "notifier"]
+
+NOTIFIER = "notifier"
+"""What stands before the name of a Notifier where those of Sensors stand alone."""
+
+
+def notifier_owner(name: str) -> str:
+    """Return the name under which a Notifier sets things aside; no Sensor can have it."""
+    return f"{NOTIFIER}/{name}"
+
+
+def split_owner(owner: str) -> tuple[Component, str]:
+    """Return the component and the name of who sets things aside."""
+    first, slash, rest = owner.partition("/")
+    return ("notifier", rest) if slash and first == NOTIFIER else ("sensor", owner)
 
 
 def pending_subject(sensor: str, lane: str) -> str:

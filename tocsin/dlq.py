@@ -45,6 +45,7 @@ def _with_bus(folder: Path, bus: str, bus_name: str, work: Callable[[Bus], Await
 @command.command("list")
 @click.option("--sensor", default=None, metavar="NAME", help="Only those of this Sensor.")
 @click.option("--source", default=None, metavar="NAME", help="Only those of this EventSource.")
+@click.option("--notifier", default=None, metavar="NAME", help="Only those of this Notifier.")
 @click.option(
     "-o",
     "--output",
@@ -59,6 +60,7 @@ def list_(  # noqa: PLR0913, PLR0917 -- one for each option
     ctx: click.Context,
     sensor: str | None,
     source: str | None,
+    notifier: str | None,
     output: str,
     folder: Path,
     bus: str,
@@ -70,8 +72,12 @@ def list_(  # noqa: PLR0913, PLR0917 -- one for each option
         from delivery.dead import list_dead
 
         number = 0
-        component: Any = "sensor" if sensor else "eventsource" if source else None
-        async for entry in list_dead(found, component=component, object=sensor or source):
+        chosen: dict[Any, str | None] = {
+            "sensor": sensor, "eventsource": source, "notifier": notifier
+        }  # fmt: skip
+        component = next((kind for kind, name in chosen.items() if name), None)
+        name = sensor or source or notifier
+        async for entry in list_dead(found, component=component, object=name):
             number += 1
             shown = _json(entry) if output == "json" else _line(entry)
             click.echo(shown)

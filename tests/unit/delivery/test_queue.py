@@ -16,7 +16,7 @@ from delivery_kit import (
     until,
 )
 
-from delivery.action import Action
+from delivery.action import Action, Postponed
 from delivery.policy import RateLimit, Retry
 from delivery.queue import Route
 from delivery.subjects import pending_subject
@@ -400,3 +400,43 @@ async def test_target_that_asks_to_be_left_alone(bus) -> None:
         await until(lambda: target.done)
 
     assert target.times[1] - target.times[0] == pytest.approx(40, abs=0.5)
+
+
+async def test_an_action_that_is_put_off_comes_again_and_counts_no_attempt(bus) -> None:
+    """A sender above its limit says when; nothing is lost, and nothing has failed."""
+
+    def limited(action: Action, attempt: int) -> None:
+        if len(target.attempts) < 3:
+            raise Postponed(20)
+
+    target = Target(limited)
+    async with dispatching(bus, t=Route(target, retry=THREE, stored=True)) as dispatcher:
+        await dispatcher.deliver(action())
+        await until(lambda: target.done)
+
+    assert [attempt for _, attempt, _ in target.attempts] == [1, 1, 1]
+    assert target.times == pytest.approx([0, 20, 40], abs=0.5)
+    assert await dead(bus) == []
+
+
+async def test_a_way_that_is_added_while_it_runs(bus) -> None:
+    target = Target()
+    async with dispatching(bus) as dispatcher:
+        dispatcher.add("new", Route(target, stored=True))
+        await dispatcher.deliver(action(trigger="new"))
+        await until(lambda: target.done)
+
+    assert await pending(bus) == 0
+
+
+async def test_who_is_told_of_a_dead_letter(bus) -> None:
+    buried: list[str] = []
+
+    async def tell(action: Action) -> None:
+        buried.append(action.key)
+
+    async with dispatching(bus, t=Route(Target(refuses))) as dispatcher:
+        dispatcher.on_buried(tell)
+        await dispatcher.deliver(action())
+
+    assert buried == [action().key]
