@@ -1,27 +1,19 @@
-"""Tokens of a GitHub App's installation, with which its repositories are read.
+"""Tokens of a GitHub App's installation, with which its repositories are read."""
 
-Source: GitHub's public documentation, "Generating an installation access token for a GitHub App".
-A token is good for an hour and kept until five minutes before.
-"""
-
-import base64
 import time
-from datetime import UTC, datetime
-from typing import Any
 
 import aiohttp
-import orjson
 
 from sensor.artifact import GithubApp
 from sensor.kubernetes.fetching import content_of
 from sensor.kubernetes.git.place import Place
+from spine import github_app
 from spine.errors import ConfigError
+from spine.github_app import Token, private_key, proof, token_of
 from spine.http.egress import Resolver, check_host
 
 SECONDS = 20.0
 MOST = 64 * 1024
-EARLY = 300.0
-"""Seconds before its end at which a token is not used any more."""
 
 
 def api_of(place: Place) -> str:
@@ -34,55 +26,26 @@ def api_of(place: Place) -> str:
     return f"{place.scheme}://{host}:{port}/api/v3"
 
 
-def proof(app: int, key: str, now: float) -> str:
-    """Return what says that we are an app: a JWT, signed with RS256, good for some minutes.
-
-    Raises ConfigError for a key that cannot be read.
-    """
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        private = load_pem_private_key(key.encode(), password=None)
-    except (ValueError, TypeError) as exc:
-        raise ConfigError("reading githubApp.privateKey: it is no private key in PEM") from exc
-    if not isinstance(private, rsa.RSAPrivateKey):
-        raise ConfigError("reading githubApp.privateKey: it is no RSA key")
-    claims = {"iat": int(now) - 60, "exp": int(now) + 540, "iss": str(app)}
-    text = f"{_part({'alg': 'RS256', 'typ': 'JWT'})}.{_part(claims)}"
-    signature = private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
-    return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
-
-
-def _part(value: dict[str, Any]) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(value)).rstrip(b"=").decode()
-
-
 class Tokens:
     """Tokens that are good, by who asked for them where."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, int, str], tuple[str, float]] = {}
+        self._tokens = github_app.Tokens()
 
     async def get(self, place: Place, app: GithubApp, key: str) -> str:
         """Return a token for a repository. Raises ConfigError where none is given."""
         api = api_of(place)
-        known = (api, app.installation_id, key)
-        token, until = self._kept.get(known, ("", 0.0))
-        if time.time() > until - EARLY:
-            token, until = await _ask(api, app, key)
-            self._kept = {k: kept for k, kept in self._kept.items() if kept[1] > time.time()}
-            self._kept[known] = token, until
-        return token
+        whose = (api, app.app_id, app.installation_id, key)
+        return await self._tokens.get(whose, lambda: _ask(api, app, key))
 
 
-async def _ask(api: str, app: GithubApp, key: str) -> tuple[str, float]:
+async def _ask(api: str, app: GithubApp, key: str) -> Token:
     url = f"{api}/app/installations/{app.installation_id}/access_tokens"
     what = f"asking {api} for a token of installation {app.installation_id}"
     check_host(url.split("/")[2].partition(":")[0], what)
+    signed = proof(str(app.app_id), private_key(key, "githubApp.privateKey"), time.time())
     headers = {
-        "Authorization": f"Bearer {proof(app.app_id, key, time.time())}",
+        "Authorization": f"Bearer {signed}",
         "Accept": "application/vnd.github+json",
         "User-Agent": "tocsin",
     }
@@ -102,8 +65,6 @@ async def _ask(api: str, app: GithubApp, key: str) -> tuple[str, float]:
             hint="look at appID, installationID, privateKey and the clock",
         )
     try:
-        given = orjson.loads(body)
-        until = datetime.fromisoformat(given["expires_at"]).astimezone(UTC).timestamp()
-        return str(given["token"]), until
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as exc:
-        raise ConfigError(f"{what}: the answer has no token") from exc
+        return token_of(body)
+    except ValueError as exc:
+        raise ConfigError(f"{what}: {exc}") from exc
