@@ -17,8 +17,8 @@ import orjson
 from pydantic import Field, field_validator, model_validator
 
 from sensor import yaml_body
-from sensor.credentials import BasicAuth
 from sensor.fields import Flag, Integer, Name
+from spine.access import BasicAuth
 from spine.errors import ConfigError
 from spine.model import Model, warn
 from spine.secrets import ConfigMapRef, SecretRef

@@ -1,25 +1,17 @@
 """The kinds of fields that many parts of a Sensor have.
 
-As in Argo Events, a number or a boolean is never taken from a text. What is known but waits
-for a later release is refused by name, so that nobody believes that it works.
+What is known but waits for a later release is refused by name, so that nobody believes that it
+works.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-Flag = Annotated[bool, Field(strict=True)]
-"""A JSON boolean; the text "true" is refused."""
+from spine.fields import Flag, Int32, Integer, Name
 
-Integer = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
-"""A JSON integer."""
-
-Int32 = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
-"""A JSON integer of 32 bits."""
-
-Name = Annotated[str, Field(min_length=1)]
-"""A text that may not be empty."""
+__all__ = ["Flag", "Int32", "Integer", "LogicalOperator", "Name", "not_built"]
 
 LogicalOperator = Literal["", "and", "or"]
 """How several results become one; empty is `and`."""

@@ -15,7 +15,6 @@ from sensor.filters import Filters
 from sensor.gather import Batch, Debounce
 from sensor.keys import IdempotencyKey, Sources
 from sensor.parameters import Parameter
-from sensor.retrying import RetryBackoff
 from sensor.trigger import Trigger
 from sensor.triggers.argo_workflow import ArgoWorkflow
 from sensor.triggers.aws_lambda import AwsLambda
@@ -34,6 +33,7 @@ from sensor.triggers.slack import Slack
 from spine.errors import ConfigError
 from spine.model import Model, warn
 from spine.pod import PodTemplate
+from spine.retrying import RetryBackoff
 from spine.runtime import seconds
 
 # ---------------------------------------------------------------------------- dependencies

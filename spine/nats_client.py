@@ -5,69 +5,29 @@ a buffer of the library, so a message that was not confirmed is tried again by w
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
-from spine.errors import ConfigError, TriggerError
-from spine.http.tls import Tls, tls_context
+from spine.errors import ConfigError, RemoteError, TriggerError
+from spine.nats_server import CONNECT_TIMEOUT, Login, Server, close, connect, of_the_library, why
 from spine.runtime import cancellation_kept
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
+__all__ = ["Login", "Message", "Peers", "Server", "Stored"]
+
 T = TypeVar("T")
 
-CONNECT_TIMEOUT = 5
-"""Seconds in which a server must have taken us in."""
 PUBLISH_TIMEOUT = 10
 """Seconds in which a server must have confirmed a message."""
 _KEPT = 16
 """Connections kept; each server, account and certificate has its own."""
 _REFUSALS = 32
 """Refusals remembered for each connection, between a message and its confirmation."""
-
-
-class Login(NamedTuple):
-    """Who we are; empty where nothing is said."""
-
-    user: str = ""
-    password: str = ""
-    token: str = ""
-    seed: str = ""
-    credentials: str = ""
-
-
-class Server(NamedTuple):
-    """Where to connect to, and how."""
-
-    url: str
-    tls: Tls | None = None
-    login: Login = Login()
-
-    settings: str = "nats"
-    """Where it is configured, for errors, such as `nats` in a trigger."""
-
-    @property
-    def urls(self) -> list[str]:
-        """Each of its URLs."""
-        found = [part.strip() for part in self.url.split(",") if part.strip()]
-        return [part if "://" in part else f"nats://{part}" for part in found]
-
-    @property
-    def shown(self) -> str:
-        """Its URLs without names and passwords."""
-        hosts = [urlsplit(url) for url in self.urls]
-        return ", ".join(f"{h.scheme}://{h.netloc.rpartition('@')[2]}" for h in hosts)
-
-    @property
-    def private(self) -> bool:
-        """Whether nothing may be said in plain text."""
-        schemes = {urlsplit(url).scheme for url in self.urls}
-        return self.tls is not None or bool(schemes & {"tls", "wss"})
 
 
 class Message(NamedTuple):
@@ -136,27 +96,10 @@ class Peers:
             await peer.close()
             raise TriggerError(f"{what}: no answer in time") from exc
         except Exception as exc:
-            if not _of_the_library(exc):
+            if not of_the_library(exc):
                 raise
             await peer.close()
-            raise TriggerError(f"{what}: {_why(exc, peer.server.settings)}") from exc
-
-
-def _of_the_library(exc: Exception) -> bool:
-    """Whether an exception is what the library raises for a server that cannot be used."""
-    from nats.errors import Error
-    from nkeys import NkeysError
-
-    return isinstance(exc, Error | NkeysError | OSError | ValueError)
-
-
-def _why(exc: Exception, settings: str) -> str:
-    text = str(exc).removeprefix("nats: ").strip("' ") or type(exc).__name__
-    if isinstance(exc, ConnectionRefusedError):
-        return "nothing listens there"
-    if "authorization" in text.lower():
-        return f"{text} (check {settings})"
-    return text
+            raise TriggerError(f"{what}: {why(exc, peer.server.settings)}") from exc
 
 
 class _Peer:
@@ -219,43 +162,19 @@ class _Peer:
 
         client = Client()
         try:
-            await self._open(client)
-        except BaseException:
-            await _close(client)
-            raise
+            await connect(client, self.server, self._refused)
+        except RemoteError as exc:
+            raise TriggerError(exc.message, hint=exc.hint) from exc
         return client
 
-    async def _open(self, client: "Client") -> None:
-        from nats.errors import NoServersError
-
-        server = self.server
-        try:
-            await client.connect(
-                server.urls,
-                error_cb=self._refused,
-                name="tocsin",
-                allow_reconnect=False,
-                connect_timeout=CONNECT_TIMEOUT,
-                max_reconnect_attempts=1,  # each server is tried, and once again
-                reconnect_time_wait=0,
-                tls=None if server.tls is None else tls_context(server.tls),
-                **_credentials(server, client),
-            )
-        except NoServersError as exc:  # why it found none was told before
-            raise TriggerError(
-                self._refusals[-1] if self._refusals else _why(exc, server.settings)
-            ) from exc
-        if server.private and not _speaks_tls(client):
-            raise ConfigError(_NO_TLS)
-
-    async def _refused(self, exc: Exception) -> None:
-        self._refusals = [*self._refusals[-_REFUSALS:], _why(exc, self.server.settings)]
+    async def _refused(self, text: str) -> None:
+        self._refusals = [*self._refusals[-_REFUSALS:], text]
 
     async def close(self) -> None:
         client, self._client = self._client, None
         self._refusals = []
         if client is not None:
-            await _close(client)
+            await close(client)
 
 
 _NOBODY = "503"
@@ -270,44 +189,3 @@ def _refused(error: Mapping[str, Any]) -> TriggerError:
         f"the stream refused it: {why}",
         permanent=isinstance(code, int) and code < 500,  # noqa: PLR2004 -- as in HTTP
     )
-
-
-_NO_TLS = "the server does not speak TLS, which is configured"
-
-
-def _speaks_tls(client: "Client") -> bool:
-    return bool(client._server_info.get("tls_required"))  # noqa: SLF001 -- the library has no other place to look
-
-
-def _credentials(server: Server, client: "Client") -> dict[str, Any]:
-    """Return the client's options for a login; nothing leaves before TLS that is demanded."""
-
-    def guarded(value: str) -> Callable[[], str] | None:
-        if not value:
-            return None
-
-        def give() -> str:
-            if server.private and not _speaks_tls(client):
-                raise ConfigError(_NO_TLS)
-            return value
-
-        return give
-
-    login = server.login
-    if login.credentials:
-        from nats.aio.client import RawCredentials
-
-        return {"user_credentials": RawCredentials(login.credentials)}
-    if login.seed:
-        return {"nkeys_seed_str": login.seed}
-    return {
-        "user": guarded(login.user),
-        "password": guarded(login.password),
-        "token": guarded(login.token),
-    }
-
-
-async def _close(client: "Client") -> None:
-    with suppress(Exception):  # it is thrown away, whatever is wrong with it
-        async with asyncio.timeout(2):
-            await client.close()

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from sensor.credentials import TlsConfig
 from sensor.parameters import PayloadEntry
 from sensor.sending import Sending, missing
 from sensor.unbuilt import Unbuilt
+from spine.access import TlsConfig
 from spine.secrets import SecretRef
 
 

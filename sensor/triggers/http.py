@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from delivery.action import Action, Outcome, Sender
 from sensor.body import Whole, body_of
-from sensor.credentials import BasicAuth, SecureHeader, TlsConfig
+from sensor.credentials import SecureHeader
 from sensor.fields import Integer, Name
 from sensor.parameters import (
     Parameter,
@@ -27,6 +27,7 @@ from sensor.parameters import (
 from sensor.sources import compile_source
 from sensor.templated import compile_changing, json_of, members
 from sensor.trigger import Events, Render, Trigger
+from spine.access import BasicAuth, TlsConfig
 from spine.errors import ConfigError, ParameterError, TriggerError
 from spine.http import url as gourl
 from spine.http.client import HttpClient, Request, Response, open_client

@@ -2,11 +2,12 @@
 
 from typing import ClassVar
 
-from sensor.credentials import BasicAuth, SecureHeader, TlsConfig
+from sensor.credentials import SecureHeader
 from sensor.fields import Flag, Int32, Name
 from sensor.parameters import PayloadEntry
 from sensor.sending import Sending
 from sensor.unbuilt import Unbuilt
+from spine.access import BasicAuth, TlsConfig
 from spine.model import Model
 from spine.secrets import SecretRef
 

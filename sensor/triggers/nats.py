@@ -10,42 +10,19 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar
 
-from pydantic import model_validator
 from typing_extensions import override
 
 from delivery.action import Action, Outcome, Sender
-from sensor.credentials import BasicAuth, TlsConfig
 from sensor.fields import Name
 from sensor.parameters import PayloadEntry
 from sensor.sending import Sending
+from spine.access import TlsConfig
 from spine.errors import ConfigError, TriggerError
 from spine.http.tls import read_tls
-from spine.model import Model, warn
-from spine.nats_client import Login, Message, Peers, Server
+from spine.nats_client import Message, Peers
+from spine.nats_server import Login, NatsAuth, Server
 from spine.runtime import Env
-from spine.secrets import SecretRef, Secrets
-
-
-class NatsAuth(Model):
-    """How to log in; one of these."""
-
-    basic: BasicAuth | None = None
-    """Name and password."""
-    token: SecretRef | None = None
-    """Where a token stands."""
-    nkey: SecretRef | None = None
-    """Where the seed of an nkey stands."""
-    credential: SecretRef | None = None
-    """Where the content of a credentials file stands."""
-
-    @model_validator(mode="after")
-    def _one(self) -> "NatsAuth":
-        kinds = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if not kinds:
-            raise ValueError("set basic, token, nkey or credential")
-        if len(kinds) > 1:
-            warn(f"{', '.join(kinds)}: only {kinds[0]} counts")
-        return self
+from spine.secrets import Secrets
 
 
 class Nats(Sending):
@@ -111,18 +88,5 @@ class NatsSender(Sender):
 
     def _server(self, content: Mapping[str, Any]) -> Server:
         tls = read_tls(content["tls"], self._secrets) if "tls" in content else None
-        login = self._login(content.get("auth", {}))
-        return Server(content["url"], tls, login, "nats.auth")
-
-    def _login(self, auth: Mapping[str, Any]) -> Login:
-        if "basic" in auth:
-            basic = auth["basic"]
-            return Login(user=self._key(basic, "username"), password=self._key(basic, "password"))
-        if "token" in auth:
-            return Login(token=self._key(auth, "token"))
-        if "nkey" in auth:
-            return Login(seed=self._key(auth, "nkey").strip())
-        return Login(credentials=self._key(auth, "credential"))
-
-    def _key(self, refs: Mapping[str, Any], name: str) -> str:
-        return self._secrets.secret(SecretRef(**refs[name])) if name in refs else ""
+        auth = NatsAuth(**content["auth"]).read(self._secrets) if "auth" in content else Login()
+        return Server(content["url"], tls, auth, "nats.auth")

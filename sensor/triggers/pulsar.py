@@ -2,12 +2,12 @@
 
 from typing import ClassVar
 
-from sensor.credentials import TlsConfig
 from sensor.fields import Flag, Name
 from sensor.parameters import PayloadEntry
-from sensor.retrying import RetryBackoff
 from sensor.sending import Sending
 from sensor.unbuilt import Unbuilt
+from spine.access import TlsConfig
+from spine.retrying import RetryBackoff
 from spine.secrets import SecretRef
 
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from sensor.fields import Int32
 from spine.errors import ConfigError
+from spine.fields import Int32
 from spine.model import Model, warn
 from spine.runtime import Backoff, seconds
 
