@@ -200,14 +200,21 @@ PARTS: dict[type, tuple[str, ...]] = {
 """Names of the attributes of a node that are nodes, lists of them, or None."""
 
 
+def parts(node: Node) -> list[Node]:
+    """Return the nodes that a node is directly made of."""
+    found: list[Node] = []
+    if isinstance(node, Map):
+        found += [part for pair in node.pairs for part in pair]
+    for name in PARTS.get(type(node), ()):
+        part = getattr(node, name)
+        found += part if isinstance(part, list) else [] if part is None else [part]
+    return found
+
+
 def walk(node: Node) -> Iterator[Node]:
     """Yield a node and all below it."""
     waiting = [node]
     while waiting:
         one = waiting.pop()
         yield one
-        if isinstance(one, Map):
-            waiting += [part for pair in one.pairs for part in pair]
-        for name in PARTS.get(type(one), ()):
-            part = getattr(one, name)
-            waiting += part if isinstance(part, list) else [] if part is None else [part]
+        waiting += parts(one)
