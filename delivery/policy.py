@@ -73,6 +73,8 @@ class RateLimit:
     """Attempts in a unit, above 0."""
     unit: float = 1.0
     """Seconds."""
+    burst: int = UNUSED_SLOTS
+    """Unused slots that are saved."""
 
     def __post_init__(self) -> None:
         if self.requests <= 0 or self.unit <= 0:
@@ -91,13 +93,16 @@ class RateLimit:
 class Bucket:
     """Hands out the slots of a rate limit: a leaky bucket that saves a few unused ones."""
 
-    def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
-        self._spacing, self._clock = limit.spacing, clock
-        self._next = clock()
+    def __init__(
+        self, limit: RateLimit, clock: Callable[[], float], *, rested: bool = False
+    ) -> None:
+        """`rested`: as if it had not been used for long."""
+        self._spacing, self._saved, self._clock = limit.spacing, limit.burst, clock
+        self._next = clock() - (self._saved * self._spacing if rested else 0.0)
 
     def reserve(self) -> float:
         """Take the next slot and return the seconds until it comes."""
         now = self._clock()
-        slot = max(self._next, now - UNUSED_SLOTS * self._spacing)
+        slot = max(self._next, now - self._saved * self._spacing)
         self._next = slot + self._spacing
         return max(0.0, slot - now)

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
+
 from notifier.looks import Look, Outcome
 from notifier.plan import Plan
-from notifier.state import ObjectState, Phase, Told, message_key, short
+from notifier.state import ObjectState, Phase, Stage, Told, message_key, short
 from notifier.subscriptions import Destination, Subscribed
 from notifier.triggers import Condition, Trigger
 from services.service import Message
@@ -49,7 +51,6 @@ class Notification:
     """Activation of the condition."""
     once: str = ""
     resolved: bool = False
-    repeats: int = 0
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ def evaluate(plan: Plan, seen: Seen, state: ObjectState, now: float) -> Decision
     """Evaluate the triggers to which an object is subscribed."""
     decision = Decision()
     subscribed = plan.subscribed(seen.meta)
-    decision.problems += subscribed.problems
+    decision.problems += map(str, subscribed.problems)
     if not subscribed.by_trigger and not state.phases:
         return decision
     return _Evaluation(plan, seen, state, now, decision).run(subscribed)
@@ -144,29 +145,29 @@ class _Evaluation:
         if condition.reads_clock:
             self._decision.wake_at(self._now + CLOCK)
         if isinstance(verdict, str):
-            self._broken(trigger, condition, phase, verdict)
+            self._unknown(trigger, condition, phase, verdict)
         elif verdict:
             phase = phase or self._state.phase(trigger.name, condition.id)
             phase.error, phase.index = "", index
-            self._holds(trigger, condition, phase, destinations, look)
-        elif phase is not None:
-            self._over(trigger, condition, phase, look)
+            self._holds(_At(trigger.name, condition, phase), destinations, look)
+        elif phase is not None and phase.since:
+            self._over(_At(trigger.name, condition, phase), look)
 
     def _inherit(self, trigger: Trigger, index: int, condition: Condition) -> None:
         """Let a condition that was edited go on with what is known of the one it was."""
         phases = self._state.phases
-        if not phases or f"{trigger.name}/{condition.id}" in phases:
+        key = f"{trigger.name}/{condition.id}"
+        if not phases or key in phases:
             return
         current = {f"{trigger.name}/{one.id}" for one in trigger.conditions}
-        orphans = [
-            key for key in phases if key.startswith(f"{trigger.name}/") and key not in current
-        ]
+        orphans = [one for one in phases if one.startswith(f"{trigger.name}/")]
+        orphans = [one for one in orphans if one not in current]
         if orphans:
-            orphans.sort(key=lambda key: (phases[key].index != index, not phases[key].since))
-            phases[f"{trigger.name}/{condition.id}"] = phases.pop(orphans[0])
+            orphans.sort(key=lambda one: (phases[one].index != index, not phases[one].since))
+            phases[key] = phases.pop(orphans[0])
             self._decision.changed = True
 
-    def _broken(
+    def _unknown(
         self, trigger: Trigger, condition: Condition, phase: Phase | None, why: str
     ) -> None:
         """Note that a condition cannot be evaluated; what was told stays told."""
@@ -175,14 +176,8 @@ class _Evaluation:
             phase.error = why
             self._decision.changed = True
 
-    def _holds(
-        self,
-        trigger: Trigger,
-        condition: Condition,
-        phase: Phase,
-        destinations: tuple[Destination, ...],
-        look: Look,
-    ) -> None:
+    def _holds(self, at: "_At", destinations: tuple[Destination, ...], look: Look) -> None:
+        phase, condition = at.phase, at.condition
         if not phase.since:
             phase.since, phase.number = self._now, phase.number + 1
             self._decision.changed = True
@@ -193,19 +188,18 @@ class _Evaluation:
         try:
             once = short(condition.once(self._variables))
         except EvaluationError as exc:
-            self._decision.problems.append(f"evaluating oncePer of {trigger.name}: {exc}")
-            look.problem = f"oncePer: {exc}"
+            look.problem = f"evaluating oncePer of {at.trigger}: {exc}"
+            self._decision.problems.append(look.problem)
             return
         look.once = once
         for service, recipient in self._rendered(destinations, look):
-            told = phase.found(service, recipient, once)
-            what = self._tell(trigger, condition, phase, (service, recipient, once), told)
-            look.outcomes.append(Outcome(service, recipient, what, told))
+            place = _Place(service, recipient, once)
+            what = self._tell(at, place)
+            look.outcomes.append(Outcome(service, recipient, what, phase.found(*place)))
 
-    def _over(self, trigger: Trigger, condition: Condition, phase: Phase, look: Look) -> None:
-        """A condition holds no more: the next time it does is a new one."""
-        if not phase.since:
-            return
+    def _over(self, at: "_At", look: Look) -> None:
+        """Let a condition end that holds no more, so that the next time is a new one."""
+        phase, condition = at.phase, at.condition
         phase.since, phase.error = 0.0, ""
         self._decision.changed = True
         if condition.resolved is None:
@@ -213,10 +207,10 @@ class _Evaluation:
         for told in phase.told:
             if told.number == phase.number and not told.over and told.stage in _TOLD_BEFORE:
                 told.over = True
-                place = told.service, told.recipient, told.once
+                place = _Place(told.service, told.recipient, told.once)
                 names = condition.resolved or condition.send
-                sent = self._send(trigger, condition, phase, place, names, resolved=True)
-                what = "tell that it is over" if sent else "template failed"
+                why = self._send(at, place, names, "resolved")
+                what = f"template failed: {why}" if why else "tell that it is over"
                 look.outcomes.append(Outcome(told.service, told.recipient, what, told))
 
     # ------------------------------------------------------------------------ one destination
@@ -227,49 +221,43 @@ class _Evaluation:
         """Return services and recipients, each once."""
         places: dict[tuple[str, str], None] = {}
         for destination in destinations:
-            try:
-                found = self._plan.recipients(destination, self._variables)
-            except Fault as exc:
-                text = f"finding the recipient {destination.recipient!r}: {exc}"
+            found, problems = self._plan.recipients(destination, self._variables)
+            places |= dict.fromkeys(found)
+            for text in problems:
                 self._decision.problems.append(text)
                 look.outcomes.append(Outcome(destination.service, destination.recipient, text))
-                continue
-            places |= dict.fromkeys(found)
         return places
 
-    def _tell(
-        self,
-        trigger: Trigger,
-        condition: Condition,
-        phase: Phase,
-        place: tuple[str, str, str],
-        told: Told | None,
-    ) -> str:
+    def _tell(self, at: "_At", place: "_Place") -> str:
         """Tell a destination unless it was told; return what is done in a few words."""
-        service, recipient, once = place
-        if told is not None and not self._again(condition, phase, told):
-            return _WORDS[told.stage]
-        stage = self._taken_as_told(trigger, condition, place) if told is None else None
+        phase, told = at.phase, at.phase.found(*place)
         if told is None:
-            told = Told(service, recipient, stage or "claimed", self._now, phase.number, once)
+            stage = self._taken_as_told(at, place)
+            told = Told(place.service, place.recipient, stage, self._now, phase.number, place.once)
             phase.told.append(told)
-        self._decision.changed = True
-        if stage is not None:
-            return _WORDS[stage]
-        if told.stage == "sent":
+            self._decision.changed = True
+            if stage != "claimed":
+                return _WORDS[stage]
+        elif not self._again(at.condition, phase, told):
+            return _WORDS[told.stage]
+        elif told.stage in _TOLD_BEFORE:
             told.repeats += 1
-        elif told.stage != "claimed":
+        else:
             told.number, told.stage = phase.number, "claimed"
         told.at = self._now
-        if condition.repeat_every:
-            self._decision.wake_at(self._now + condition.repeat_every)
-        sent = self._send(trigger, condition, phase, place, condition.send, repeats=told.repeats)
-        return "tell" if sent else f"template failed: {told.why}"
+        self._decision.changed = True
+        if at.condition.repeat_every:
+            self._decision.wake_at(self._now + at.condition.repeat_every)
+        why = self._send(at, place, at.condition.send, f"{told.repeats or ''}")
+        if why:
+            told.stage, told.why, told.config = "broken", why, self._plan.version
+            return f"template failed: {why}"
+        return "tell"
 
     def _again(self, condition: Condition, phase: Phase, told: Told) -> bool:
         """Return whether a destination that was told is to be told again."""
         if told.stage == "broken":
-            return told.config != self._plan.configuration.version
+            return told.config != self._plan.version
         if told.stage == "dead":
             return told.number != phase.number
         if condition.repeat_every and told.stage != "claimed":
@@ -279,64 +267,64 @@ class _Evaluation:
             self._decision.wake_at(due)
         return False
 
-    def _taken_as_told(
-        self, trigger: Trigger, condition: Condition, place: tuple[str, str, str]
-    ) -> Any:
-        """Return the stage of what counts as told before this notifier came; None: it does not."""
+    def _taken_as_told(self, at: "_At", place: "_Place") -> Stage:
+        """Return the stage with which a destination begins: some counts as told at first sight."""
         if not self._first:
-            return None
-        if self._plan.imported(self._seen.meta, trigger.name, condition, place):
+            return "claimed"
+        if self._plan.imported(self._seen.meta, at.trigger, at.condition, place):
             return "imported"
-        return "adopted" if self._plan.adopting else None
+        return "adopted" if self._plan.adopting else "claimed"
 
-    def _send(
-        self,
-        trigger: Trigger,
-        condition: Condition,
-        phase: Phase,
-        place: tuple[str, str, str],
-        templates: tuple[str, ...],
-        *,
-        resolved: bool = False,
-        repeats: int = 0,
-    ) -> bool:
-        service, recipient, once = place
-        told = phase.found(*place)
-        assert told is not None
+    def _send(self, at: "_At", place: "_Place", templates: tuple[str, ...], occasion: str) -> str:
+        """Add a message; return why its template failed, empty where it did not.
+
+        `occasion` is empty for the first message, `resolved`, or the number of a repetition.
+        """
+        resolved = occasion == "resolved"
+        values = {**self._variables, "resolved": resolved}
         try:
-            message = self._plan.message(
-                templates, service, {**self._variables, "resolved": resolved}, recipient
-            )
+            message = self._plan.message(templates, place.service, values, place.recipient)
         except Fault as exc:
-            if not resolved:
-                told.stage, told.why = "broken", str(exc)
-                told.config = self._plan.configuration.version
             self._decision.problems.append(f"rendering {', '.join(templates)}: {exc}")
-            return False
-        activation = once or str(phase.number)
-        extra = ["resolved"] if resolved else [f"repeat {repeats}"] if repeats else []
-        key = message_key(
-            *(self._seen.meta.uid, trigger.name, condition.id, service, recipient, activation),
-            *extra,
-        )
+            return str(exc)
+        uid, phase = self._seen.meta.uid, at.phase
+        activation = place.once or str(phase.number)
+        parts = uid, at.trigger, at.condition.id, place.service, place.recipient, activation
+        incident = message_key(*parts)
+        message = msgspec.structs.replace(message, resolved=resolved, incident=incident)
         self._decision.notifications.append(
             Notification(
-                key=key,
-                trigger=trigger.name,
-                condition=condition.id,
-                service=service,
-                recipient=recipient,
+                key=message_key(*parts, occasion) if occasion else incident,
+                trigger=at.trigger,
+                condition=at.condition.id,
+                service=place.service,
+                recipient=place.recipient,
                 message=message,
                 number=phase.number,
-                once=once,
+                once=place.once,
                 resolved=resolved,
-                repeats=repeats,
             )
         )
-        return True
+        return ""
 
 
-_WORDS = {
+class _At(NamedTuple):
+    """A condition that is being dealt with."""
+
+    trigger: str
+    condition: Condition
+    phase: Phase
+
+
+class _Place(NamedTuple):
+    """A destination, and the value of `oncePer` for which it is told."""
+
+    service: str
+    recipient: str
+    once: str
+
+
+_WORDS: dict[Stage, str] = {
     "claimed": "on its way",
     "sent": "told already",
     "dead": "given up: see tocsin dlq",

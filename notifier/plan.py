@@ -31,6 +31,8 @@ class Plan:
     watch: Watch
     rules: HealthRules
     prefix: str
+    version: str = ""
+    """What is equal for equal texts of the configuration."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further variables, such as the functions of a repo-server."""
     adopting: bool = False
@@ -65,11 +67,8 @@ class Plan:
 
     def recipients(
         self, destination: Destination, values: Mapping[str, Any]
-    ) -> list[tuple[str, str]]:
-        """Return service and recipient of everybody that a destination stands for.
-
-        Raises EvaluationError and ConfigError.
-        """
+    ) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return service and recipient of everybody that a destination stands for, and problems."""
         return recipients.resolve(destination, values, self.configuration)
 
     # ------------------------------------------------------------------------ what

@@ -70,9 +70,9 @@ class Phase(msgspec.Struct, omit_defaults=True):
     def found(self, service: str, recipient: str, once: str) -> Told | None:
         """Return who was told already: of this value, or where there is none of this activation."""
         for one in reversed(self.told):
-            if one.is_for(service, recipient) and one.once == once:
-                if once or one.number == self.number:
-                    return one
+            same = one.is_for(service, recipient) and one.once == once
+            if same and (once or one.number == self.number):
+                return one
         return None
 
     def prune(self, now: float) -> None:
