@@ -6,15 +6,18 @@ forms that a request has it in.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
 HIDDEN = "hidden"
 """Marks a field as a credential: `token: Annotated[str, HIDDEN]`. Every text in it is one, also
 in a map or a list; of a URL, what follows the host is."""
+Token = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), HIDDEN]
+"""A credential that must be there. Blanks around it are dropped: many Secrets end with a newline
+that nobody meant."""
 SHORTEST = 4
 """Characters from which on a text is hidden; shorter ones would blank out half of a sentence."""
 PART = 12

@@ -140,6 +140,8 @@ def merged(body: dict[str, Any], extra: Any) -> dict[str, Any]:
     out = dict(body)
     for key, value in extra.items():
         inner = out.get(key)
-        both = isinstance(inner, dict) and isinstance(value, Mapping)
-        out[key] = merged(inner, value) if both else value
+        if isinstance(inner, dict) and isinstance(value, Mapping):
+            out[key] = merged(inner, value)
+        else:
+            out[key] = value
     return out

@@ -26,7 +26,7 @@ KEPT = 256 * 1024
 """Bytes of an answer that are read."""
 _LOOKED_AT = 4096
 """Bytes of a refusal in which credentials are looked for before its start is shown."""
-_BUSY = frozenset({408, 425, 429})
+BUSY = frozenset({408, 425, 429})
 """4xx that ask for another try."""
 
 
@@ -35,6 +35,8 @@ class Transport(Model):
 
     insecure_skip_verify: bool = False
     """Whether any certificate is accepted."""
+    ca_cert: str = ""
+    """Ours: certificates in PEM that the server's must come from, in place of the system's."""
     max_idle_conns: int = 0
     """Of no effect: connections are kept as they are needed."""
     max_idle_conns_per_host: int = 0
@@ -67,6 +69,14 @@ class Content(NamedTuple):
     data: bytes
 
 
+def json_of(data: bytes) -> Any:
+    """Return data as JSON, None where it is none."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+
+
 def json_content(value: Any) -> Content:
     """Return a value as JSON."""
     return Content("application/json", orjson.dumps(value))
@@ -91,10 +101,7 @@ class Answer(NamedTuple):
 
     def json(self) -> Any:
         """Return the body as JSON, None where it is none."""
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            return None
+        return json_of(self.body)
 
 
 class Web:
@@ -116,9 +123,9 @@ class Web:
         What `transport` marks as HIDDEN is in no error; `hidden` are more texts of that kind.
         """
         client: HttpClient = await env.shared.get("guarded http client", open_guarded_client)
-        insecure = transport is not None and transport.insecure_skip_verify
-        own = credentials(transport) if transport is not None else ()
-        return cls(client, Tls(verify=False) if insecure else None, Hiding([*own, *hidden]))
+        if transport is None:
+            return cls(client, hide=Hiding(hidden))
+        return cls(client, _tls(transport), Hiding([*credentials(transport), *hidden]))
 
     async def call(  # noqa: PLR0913 -- an HTTP request has that many parts
         self,
@@ -198,18 +205,38 @@ def basic(name: str, password: str = "") -> str:
     return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
 
 
-def refused(what: str, response: Response, hide: Hiding | None = None) -> TriggerError:
-    """Return what a response means that is no success."""
-    start = response.start
+def refused(
+    what: str, response: Response, hide: Hiding | None = None, *, why: str = "", hint: str = ""
+) -> TriggerError:
+    """Return what a response means that is no success; `why` is told in place of its body."""
+    start = why or response.start
     if hide is not None:
-        start = hide(response.body[:_LOOKED_AT].decode(errors="replace"))[:SHOWN]
+        start = hide(why or response.body[:_LOOKED_AT].decode(errors="replace"))[:SHOWN]
     told = f": {start}" if start else ""
     status = response.status
     return TriggerError(
         f"{what}: {status} {response.reason}".strip() + told,
+        hint=hint,
         retry_after=response.retry_after,
-        permanent=status < 500 and status not in _BUSY,  # noqa: PLR2004 -- the server's own fault
+        permanent=status < 500 and status not in BUSY,  # noqa: PLR2004 -- the server's own fault
     )
+
+
+def _tls(transport: Transport) -> Tls | None:
+    tls = Tls(ca=transport.ca_cert.strip(), verify=not transport.insecure_skip_verify)
+    if tls.ca:
+        check_certificates(tls.ca)
+    return None if tls == Tls() else tls
+
+
+def check_certificates(pem: str) -> None:
+    """Raise ConfigError where a text holds no certificate."""
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as exc:
+        raise ConfigError("reading caCert: it holds no certificate in PEM") from exc
 
 
 def _url(what: str, text: str) -> urls.Url:
