@@ -6,7 +6,7 @@ Where a call goes is checked at each hop, and no credential of the service is in
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import unquote, urlencode
 
@@ -145,7 +145,7 @@ class Web:
         response = await self.ask(
             what, method, url, headers=headers, content=content, private=private, within=within
         )
-        if not 200 <= response.status < 300:  # noqa: PLR2004 -- success in HTTP
+        if not response.ok:
             raise refused(what, response, self.hide)
         return Answer(response.status, response.reason, response.body)
 
@@ -219,6 +219,16 @@ def refused(
         hint=hint,
         retry_after=response.retry_after,
         permanent=status < 500 and status not in BUSY,  # noqa: PLR2004 -- the server's own fault
+    )
+
+
+def several(refusals: Sequence[TriggerError]) -> TriggerError:
+    """Return one error for some of them: lasting only where each of them is."""
+    waits = [one.retry_after for one in refusals if one.retry_after is not None]
+    return TriggerError(
+        "; ".join(str(one) for one in refusals),
+        retry_after=min(waits, default=None),
+        permanent=all(one.permanent for one in refusals),
     )
 
 

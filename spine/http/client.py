@@ -88,6 +88,11 @@ class Response(NamedTuple):
     """Where the request was moved to without its body, by a redirect that turns it into a GET.
     Empty too where a redirect leads to an answer and not to another place of the same thing."""
 
+    @property
+    def ok(self) -> bool:
+        """Whether it is a success."""
+        return 200 <= self.status < 300  # noqa: PLR2004 -- as HTTP has it
+
 
 class HttpClient:
     """Sends requests over kept connections; used by many tasks at a time."""
