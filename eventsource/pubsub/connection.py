@@ -12,9 +12,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from eventsource.pubsub import names
 from eventsource.pubsub.credentials import HOST, Credentials
 from spine.errors import ConfigError, SourceError
+from spine.gcp import emulator
 from spine.runtime import Env
 from spine.secrets import SecretRef
 
@@ -217,7 +217,7 @@ async def connect(env: Env, ref: SecretRef | None) -> AsyncIterator[Connection]:
     await asyncio.to_thread(methods)  # the import takes a while
     import grpc.aio
 
-    host = names.emulator()
+    host = emulator()
     credentials = None
     if not host:
         credentials = Credentials(env, ref)

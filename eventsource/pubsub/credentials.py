@@ -5,21 +5,22 @@ that is broken is complained about while the present one stays.
 """
 
 import asyncio
-import json
 import logging
 import time
 from typing import Any
 
-from spine.errors import ConfigError, Fault, SourceError
+from spine import gcp
+from spine.errors import Fault, SourceError
 from spine.runtime import Env
 from spine.secrets import SecretRef
 
 log = logging.getLogger(__name__)
 
-HOST = "pubsub.googleapis.com"
+HOST = gcp.PUBSUB
 REREAD = 10.0
 """Seconds after which the Secret is looked at again."""
-_SCOPES = ("https://www.googleapis.com/auth/pubsub",)
+_SCOPES = gcp.PUBSUB_SCOPES
+_READING = "reading the service account key of a pubSub event"
 
 
 class Credentials:
@@ -44,26 +45,20 @@ class Credentials:
             self._until = time.monotonic() + REREAD
 
     def _of_machine(self) -> None:
-        import google.auth
-        from google.auth.exceptions import GoogleAuthError
-
         try:
-            found, project = google.auth.default(scopes=_SCOPES)
-        except GoogleAuthError as exc:
+            found = gcp.of_machine(_SCOPES, HOST)
+        except gcp.NoIdentity as exc:
             raise SourceError(
                 f"finding credentials for Pub/Sub: {exc}",
                 hint="give credentialSecret, or run as a service account (workload identity)",
             ) from exc
-        if hasattr(found, "with_always_use_jwt_access"):
-            found = found.with_always_use_jwt_access(True)  # a key signs by itself
-        self.account = getattr(found, "service_account_email", "") or self.account
-        self.project = project or ""
-        self._call = _call_credentials(found)
+        self._call, self.project = found.call, found.project
+        self.account = found.account or self.account
 
     def _take(self, text: str) -> None:
-        found, info = _service_account(text)
-        self.account, self.project = found.service_account_email, str(info.get("project_id") or "")
-        self._call, self._text = _call_credentials(found), text
+        found = gcp.of_key(text, _SCOPES, HOST, _READING)
+        self._call, self.account, self.project = found
+        self._text = text
 
     def current(self) -> Any:
         """Return the credentials for a call, as gRPC has them."""
@@ -78,34 +73,3 @@ class Credentials:
                 extra = {"eventName": self._env.name, "error": str(exc)}
                 log.error("keeping the present credentials", extra=extra)  # noqa: TRY400 -- the text says it all
         return self._call
-
-
-def _service_account(text: str) -> tuple[Any, dict[str, Any]]:
-    """Read the key of a service account. Raises ConfigError, which never shows the key."""
-    from google.auth.exceptions import MalformedError
-    from google.oauth2 import service_account
-
-    doing = "reading the service account key of a pubSub event"
-    hint = "keep the file that `gcloud iam service-accounts keys create` wrote in the Secret"
-    try:
-        info = json.loads(text)
-    except ValueError:
-        raise ConfigError(f"{doing}: it is not JSON", hint=hint) from None
-    kind = info.get("type") if isinstance(info, dict) else type(info).__name__
-    if kind != "service_account":
-        raise ConfigError(f"{doing}: its type is {kind!r}, not 'service_account'", hint=hint)
-    try:
-        found = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]  # google-auth is not typed
-    except (ValueError, TypeError) as exc:  # whose text may show the key
-        why = exc if isinstance(exc, MalformedError) else "its private_key is none"
-        raise ConfigError(f"{doing}: {why}", hint=hint) from None
-    return found.with_always_use_jwt_access(True), info  # no token to be fetched and kept
-
-
-def _call_credentials(found: Any) -> Any:
-    import grpc
-    from google.auth.transport.grpc import AuthMetadataPlugin
-    from google.auth.transport.requests import Request
-
-    plugin = AuthMetadataPlugin(found, Request(), default_host=HOST)  # type: ignore[no-untyped-call]  # google-auth is not typed
-    return grpc.metadata_call_credentials(plugin)

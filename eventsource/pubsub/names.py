@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spine.errors import ConfigError
+from spine.gcp import emulator
 from spine.lang import gojson
 
 _METADATA_TIMEOUT = 2.0
@@ -39,11 +40,6 @@ def _fnv1a(data: bytes) -> int:
     for byte in data:
         value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
     return value
-
-
-def emulator() -> str:
-    """Return address and port of the emulator that is to be used; empty: the real service."""
-    return os.environ.get("PUBSUB_EMULATOR_HOST", "")
 
 
 async def project(key_project: str) -> str:
