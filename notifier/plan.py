@@ -5,13 +5,14 @@ A plan is made when the configuration is read and when it changes, never for an 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from notifier import recipients, subscriptions, templates, variables
 from notifier.config import Configuration
 from notifier.health import Health, HealthRules
+from notifier.repo import OFFLINE, Repo
 from notifier.spec import Watch
 from notifier.subscriptions import Destination, Subscribed
 from notifier.triggers import Condition
@@ -33,8 +34,8 @@ class Plan:
     prefix: str
     version: str = ""
     """What is equal for equal texts of the configuration."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further variables, such as the functions of a repo-server."""
+    repo: Repo = OFFLINE
+    """What `.repo` asks."""
     adopting: bool = False
     """Whether conditions that hold at first sight count as told."""
     place: str = ""
@@ -80,7 +81,8 @@ class Plan:
             alias=self.watch.variable or variables.alias_of(self.watch.kind),
             context=self.configuration.context,
             health=health,
-            extra={**self.extra, "event": {"type": seen.type}, "resolved": False},
+            extra={"event": {"type": seen.type}},
+            repo=self.repo,
         )
 
     def health(self, body: Mapping[str, Any]) -> Health | None:

@@ -7,7 +7,8 @@ it bears the same key then. What a service says is cleared of secrets before any
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -19,7 +20,7 @@ from notifier import templates
 from notifier.config import Configuration
 from notifier.keeping import Records
 from notifier.state import ObjectState, Told
-from services.service import Client, Message
+from services.service import Client, Message, Receipt
 from spine.errors import ConfigError, TriggerError
 from spine.runtime import Env, Shared
 
@@ -49,9 +50,10 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Namespace of a configuration of its own; empty for the main one."""
     gone: bool = False
     """Whether the object was deleted: then nothing is remembered of it any more."""
-
-
-_convert = msgspec.convert
+    digest: str = ""
+    """Where the messages of a digest are gathered; empty for a message of its own."""
+    opened: float = 0.0
+    """Which window of the digest."""
 
 
 def content(sent: Sent) -> dict[str, Any]:
@@ -125,46 +127,77 @@ class Limiter:
         return found[1]
 
 
+class Gatherings(Protocol):
+    """Knows what was gathered for digests."""
+
+    async def seal(self, sent: Sent) -> list[Action]:
+        """Return the messages of a window that is over; nothing is added to them any more."""
+        ...
+
+    async def told(self, sent: Sent) -> None:
+        """Remove a window that was told."""
+        ...
+
+
+Together = Callable[[list[Action], Configuration, Sent], Message]
+"""Makes one message of many. Raises ConfigError and EvaluationError."""
+
+
+@dataclass(slots=True)
 class Outlet(Sender):
     """Sends what an action of a notifier holds."""
 
-    def __init__(
-        self,
-        places: Places,
-        records: Records,
-        limiter: Limiter,
-        told: Callable[[Sent, bool], Awaitable[None]],
-    ) -> None:
-        """`told` is awaited with each message and whether it was sent."""
-        self._places, self._records, self._limiter, self._told = places, records, limiter, told
+    places: Places
+    records: Records
+    limiter: Limiter
+    digests: Gatherings
+    together: Together
+    told: Callable[[Sent, bool], None]
+    """Hears of each attempt, and whether the message was taken."""
 
     @override
     async def send(self, action: Action, attempt: int) -> Outcome:
-        sent = _convert(action.content, Sent)
-        if await self._before(sent, action.key):
+        sent = msgspec.convert(action.content, Sent)
+        parts = await self.digests.seal(sent) if sent.digest else [action]
+        if not parts or (not sent.digest and await self._before(sent, action.key)):
             return Outcome(TOLD_BEFORE, effect=False)
-        clients = await self._places.clients(sent.place)
+        clients = await self.places.clients(sent.place)
         configuration = clients.configuration
         if not action.postponed and attempt == 1:
-            pause = self._limiter.wait(configuration, sent.place, sent.service, sent.recipient)
+            pause = self.limiter.wait(configuration, sent.place, sent.service, sent.recipient)
             if pause > 0:
                 raise Postponed(pause)
+        message = self.together(parts, configuration, sent) if sent.digest else sent.message
+        receipt = await self._send(clients, sent, message, action.key)
+        for part in parts:
+            await self._confirm(msgspec.convert(part.content, Sent), part)
+        if sent.digest:
+            await self.digests.told(sent)
+        return Outcome(configuration.redact(receipt.summary), effect=False)
+
+    async def _send(self, clients: Clients, sent: Sent, message: Message, key: str) -> Receipt:
+        configuration = clients.configuration
         try:
             client = await clients.get(sent.service)
-            message = templates.reveal(sent.message, configuration.secrets)
-            receipt = await client.send(message, sent.recipient, action.key)
+            revealed = templates.reveal(message, configuration.secrets)
+            receipt = await client.send(revealed, sent.recipient, key)
         except TriggerError as exc:
-            await self._told(sent, False)
+            self.told(sent, False)
             raise _hidden(exc, configuration) from None
-        await self._confirm(sent, action)
-        await self._told(sent, True)
+        self.told(sent, True)
         for problem in receipt.problems:
             log.warning("%s", configuration.redact(problem), extra={"service": sent.service})
-        return Outcome(configuration.redact(receipt.summary))
+        log.info(
+            "told %s of %s",
+            f"{sent.service}:{sent.recipient}" if sent.recipient else sent.service,
+            sent.object,
+            extra={"trigger": sent.trigger, "answer": configuration.redact(receipt.summary)},
+        )
+        return receipt
 
     async def _before(self, sent: Sent, key: str) -> bool:
         """Return whether its service took this very message already."""
-        record = await self._records.again(sent.record)
+        record = await self.records.again(sent.record)
         told = _of(record.state, sent)
         return told is not None and told.confirmed == key
 
@@ -189,12 +222,15 @@ class Outlet(Sender):
                 told.stage = "sent"
             return True
 
-        await self._records.edit(sent.record, change)
+        await self.records.edit(sent.record, change)
 
     async def buried(self, action: Action) -> None:
         """Remember that a message will not arrive, unless somebody retries it."""
-        sent = _convert(action.content, Sent)
+        sent = msgspec.convert(action.content, Sent)
+        for part in await self.digests.seal(sent) if sent.digest else [action]:
+            await self._given_up(msgspec.convert(part.content, Sent))
 
+    async def _given_up(self, sent: Sent) -> None:
         def change(state: ObjectState) -> bool:
             told = _of(state, sent)
             if told is None or told.stage == "dead":
@@ -202,7 +238,7 @@ class Outlet(Sender):
             told.stage = "dead"
             return True
 
-        await self._records.edit(sent.record, change)
+        await self.records.edit(sent.record, change)
 
 
 def _of(state: ObjectState, sent: Sent) -> Told | None:

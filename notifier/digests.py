@@ -1,0 +1,156 @@
+"""Digests: messages to one destination within a window become one.
+
+What is gathered lies in the bus's store, so it outlives the process; the message that is due at
+the end of the window lies with the pending actions. Then the list is sealed, told, and removed; a
+crash in between tells the sealed list once more, with the same key.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+
+from delivery.action import Action
+from delivery.patience import surely
+from delivery.subjects import token
+from eventbus.bus import STATE, Bus, Store
+from notifier import templates
+from notifier.config import Configuration, Digest
+from notifier.sending import Sent, content
+from services.service import Message
+from spine.errors import ConflictError
+
+MOST = 500
+"""Messages in one digest; more begin another one."""
+LARGEST = 256 * 1024
+"""Bytes of the texts in one digest."""
+
+
+class Gathered(msgspec.Struct, omit_defaults=True):
+    """The messages of one window."""
+
+    opened: float = 0.0
+    """Unix seconds of the first; names the window."""
+    actions: list[Action] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether no more messages fit."""
+        size = sum(len(str(action.content)) for action in self.actions)
+        return len(self.actions) >= MOST or size >= LARGEST
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Gathered).decode
+
+
+class Digests:
+    """What is gathered for one Notifier."""
+
+    def __init__(self, bus: Bus, owner: str, clock: Callable[[], float]) -> None:
+        self._store: Store = bus.store(STATE)
+        self._owner, self._clock = owner, clock
+        self._prefix = f"digest/.{token(owner)}."
+
+    async def gather(self, action: Action, configuration: Configuration) -> Action | None:
+        """Keep a message for a digest; return the action that tells it at the end of the window.
+
+        None: no digest is to have it. Waits for the bus.
+        """
+        sent = msgspec.convert(action.content, Sent)
+        for number, digest in enumerate(configuration.digests):
+            if digest.covers(sent.service, sent.recipient, sent.trigger):
+                return await surely(lambda n=number, d=digest: self._add(action, sent, n, d))  # type: ignore[misc]  # bound at once
+        return None
+
+    async def _add(self, action: Action, sent: Sent, number: int, digest: Digest) -> Action:
+        place = "\x00".join((sent.place, sent.service, sent.recipient, str(number)))
+        key = self._prefix + hashlib.blake2b(place.encode(), digest_size=12).hexdigest()
+        while True:
+            gathered, revision = await self._read(key)
+            if gathered.full:
+                await self._keep_sealed(key, gathered)
+                gathered = Gathered()
+            if not gathered.actions:
+                gathered = Gathered(opened=self._clock())
+            if all(one.key != action.key for one in gathered.actions):
+                gathered.actions.append(action)
+            try:
+                await self._store.put(key, _encode(gathered), revision=revision)
+            except ConflictError:
+                continue
+            return self._due(action, sent, key, gathered, digest)
+
+    def _due(
+        self, action: Action, sent: Sent, key: str, gathered: Gathered, digest: Digest
+    ) -> Action:
+        opened = f"{gathered.opened:.6f}"
+        identity = hashlib.blake2b(f"{key} {opened}".encode(), digest_size=16).hexdigest()
+        held = msgspec.structs.replace(
+            sent,
+            message=Message(template=digest.template),
+            digest=key,
+            opened=gathered.opened,
+            object="a digest",
+        )
+        due = max(action.due, gathered.opened + digest.window)
+        return msgspec.structs.replace(action, key=identity, content=content(held), due=due)
+
+    async def _read(self, key: str) -> tuple[Gathered, int | None]:
+        found = await self._store.get(key)
+        if found is None:
+            return Gathered(), None
+        try:
+            return _decode(found[0]), found[1]
+        except msgspec.DecodeError:
+            return Gathered(), found[1]
+
+    async def seal(self, sent: Sent) -> list[Action]:
+        """Return the messages of a window that is over; nothing is added to them any more."""
+        while True:
+            gathered, revision = await self._read(sent.digest)
+            if revision is None or gathered.opened != sent.opened:
+                kept, _ = await self._read(_sealed(sent.digest, sent.opened))
+                return kept.actions
+            await self._keep_sealed(sent.digest, gathered)
+            await self._store.delete(sent.digest, revision=revision)
+
+    async def _keep_sealed(self, key: str, gathered: Gathered) -> None:
+        sealed = _sealed(key, gathered.opened)
+        while True:
+            _, revision = await self._read(sealed)
+            try:
+                await self._store.put(sealed, _encode(gathered), revision=revision)
+            except ConflictError:
+                continue
+            return
+
+    async def told(self, sent: Sent) -> None:
+        """Remove a window that was told."""
+        await surely(lambda: self._store.delete(_sealed(sent.digest, sent.opened)))
+
+
+def _sealed(key: str, opened: float) -> str:
+    """Return where the messages of a window that is over lie."""
+    return f"{key}.{opened:.6f}"
+
+
+def together(actions: list[Action], configuration: Configuration, sent: Sent) -> Message:
+    """Return one message for many. Raises ConfigError and EvaluationError."""
+    parts = [msgspec.convert(action.content, Sent) for action in actions]
+    messages = [
+        {"text": one.message.text, "trigger": one.trigger, "object": one.object} for one in parts
+    ]
+    name = sent.message.template
+    template = configuration.templates.get(name) if name else None
+    if template is None:
+        lines = [f"{one.message.text.strip() or one.object}" for one in parts]
+        return Message(text="\n".join(lines), template=name)
+    service = configuration.services[sent.service]
+    values = {
+        "messages": messages,
+        "context": dict(configuration.context),
+        "serviceType": sent.service,
+        "recipient": sent.recipient,
+    }
+    return templates.render([template], sent.service, type(service), values)

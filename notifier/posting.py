@@ -1,0 +1,93 @@
+"""Puts messages on their way: at once, after quiet hours, or gathered in a digest.
+
+A message is on the bus before its object is remembered as told; a crash in between puts it there
+once more, with the same key.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from delivery.action import Action
+from notifier.config import Configuration
+from notifier.evaluate import Notification, Seen
+from notifier.plan import Plan
+from notifier.sending import Sent, content
+
+
+class Deliver(Protocol):
+    """Stores an action on the bus."""
+
+    async def __call__(self, action: Action) -> None:
+        """Return once it is stored. Waits for the bus."""
+        ...
+
+
+class Gather(Protocol):
+    """Keeps a message for a digest."""
+
+    async def __call__(self, action: Action, configuration: Configuration) -> bool:
+        """Return whether a digest is to have it, once it is stored."""
+        ...
+
+
+class Post:
+    """The way of all messages of one Notifier to the bus."""
+
+    def __init__(
+        self, owner: str, deliver: Deliver, gather: Gather, clock: Callable[[], float]
+    ) -> None:
+        self._owner, self._deliver, self._gather, self._clock = owner, deliver, gather, clock
+
+    async def put(self, plan: Plan, seen: Seen, record: str, sent: Notification) -> bool:
+        """Put a message on its way; return False where quiet hours drop it."""
+        quiet = _quiet(plan.configuration, sent, self._clock())
+        if quiet == 0:
+            return False
+        action = self._action(plan, seen, record, sent, quiet or 0.0)
+        if sent.resolved or not await self._gather(action, plan.configuration):
+            await self._deliver(action)
+        return True
+
+    def _action(
+        self, plan: Plan, seen: Seen, record: str, sent: Notification, due: float
+    ) -> Action:
+        meta = seen.meta
+        where = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
+        lane = f"{plan.place}/{sent.service}" if plan.place else sent.service
+        found = plan.configuration.services[sent.service]
+        held = Sent(
+            service=sent.service,
+            recipient=sent.recipient,
+            message=sent.message,
+            trigger=sent.trigger,
+            condition=sent.condition,
+            number=sent.number,
+            object=f"{plan.watch.kind} {where}",
+            record=record,
+            once=sent.once,
+            resolved=sent.resolved,
+            place=plan.place,
+            gone=seen.type == "DELETED",
+        )
+        return Action(
+            key=sent.key,
+            sensor=self._owner,
+            trigger=lane,
+            kind=found.kind,
+            content=content(held),
+            events={sent.trigger: held.object},
+            event_time=self._clock(),
+            due=due,
+        )
+
+
+def _quiet(configuration: Configuration, sent: Notification, now: float) -> float | None:
+    """Return when a message may go, in unix seconds: None at once, 0 never."""
+    moment = datetime.fromtimestamp(now, UTC)
+    for quiet in configuration.quiet:
+        if quiet.covers(sent.service, sent.recipient, sent.trigger):
+            ends = quiet.ends(moment)
+            if ends is not None:
+                return ends.timestamp() if quiet.then == "hold" else 0.0
+    return None
