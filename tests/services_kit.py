@@ -18,6 +18,11 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from services.service import Client, Service
+from spine.model import load
+from spine.runtime import Env, Shared
+from spine.secrets import GivenSecrets
+
 # ---------------------------------------------------------------------------- HTTP
 
 
@@ -126,6 +131,17 @@ async def receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]
         yield one
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def talk(
+    service: type[Service], config: Mapping[str, Any], *, url: str = "apiURL"
+) -> AsyncIterator[tuple[Client, Receiver]]:
+    """Yield an open client of a service, and the receiver that its field `url` leads to."""
+    async with receiver() as at, Shared() as shared:
+        env = Env("alerts", "one", "ns", GivenSecrets(), shared, host="127.0.0.1")
+        async with load(service, {url: at.url, **config}).open(env) as client:
+            yield client, at
 
 
 # ---------------------------------------------------------------------------- mail
