@@ -118,6 +118,21 @@ def _event(data: bytes) -> dict[str, Any]:
     return value
 
 
+def data_of(obj: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return an object as a check is to see it, and its length. Raises EvaluationError."""
+    try:
+        data = orjson.dumps(obj)
+    except TypeError:  # whole numbers beyond 64 bits, half characters, dates
+        data = json.dumps(obj, default=str).encode()
+        return _object(_decode(data), 0, nested=True), len(data)
+    containers = data.count(b"{") + data.count(b"[")
+    if containers > _MOST_CONTAINERS:
+        raise EvaluationError(f"the data has more than {_MOST_CONTAINERS:,} objects and lists")
+    if containers > _DEEPEST or b"null" in data:
+        return _object(obj, 0, nested=True), len(data)
+    return obj, len(data)
+
+
 def _decode(data: bytes) -> Any:
     try:
         return orjson.loads(data)
@@ -133,20 +148,23 @@ def _refuse(word: str) -> Any:
     raise ValueError(word)
 
 
-def _object(value: dict[str, Any], depth: int) -> dict[str, Any]:
-    return {key: _value(item, depth) for key, item in value.items() if item is not None}
+def _object(value: dict[str, Any], depth: int, *, nested: bool = False) -> dict[str, Any]:
+    """Return an object without null; `nested`: with lists in lists."""
+    return {
+        key: _value(item, depth, nested=nested) for key, item in value.items() if item is not None
+    }
 
 
-def _value(value: Any, depth: int) -> Any:
+def _value(value: Any, depth: int, *, nested: bool) -> Any:
     if isinstance(value, dict | list):
         if depth >= _DEEPEST:
             raise EvaluationError("the data is nested too deeply")
         if isinstance(value, dict):
-            return _object(value, depth + 1)
+            return _object(value, depth + 1, nested=nested)
         return [
-            _value(item, depth + 1)
+            _value(item, depth + 1, nested=nested)
             for item in value
-            if item is not None and not isinstance(item, list)
+            if item is not None and (nested or not isinstance(item, list))
         ]
     if isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 10**308 else math.inf

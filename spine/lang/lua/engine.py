@@ -6,6 +6,7 @@ memory, is replaced. What crosses are plain values in and one text out: programs
 Python object.
 """
 
+import math
 import re
 import threading
 from functools import cache
@@ -51,6 +52,12 @@ class Job(NamedTuple):
     safe: bool
     json: bool
     """Whether it gives an object, else whether it gives true."""
+    check: str = ""
+    """`all` or `base` for a check, which is given `obj` and these libraries."""
+    seconds: float = math.inf
+    """Time that it has, where that is less than all programs have."""
+    memory: int = 2**62
+    """Bytes that it has, likewise."""
 
 
 class Machine:
@@ -75,7 +82,7 @@ class Machine:
         self._api = make_run(values, patterns, make_format(values), _translated)
         refused = {library or "base": " ".join(sorted(names)) for library, names in REFUSED.items()}
         self._api["deny"](lua.table_from(refused))
-        self._run = self._api["run"]
+        self._run, self._check = self._api["run"], self._api["check"]
         self._has_letters = False
         self._programs: WeakKeyDictionary[Runner, tuple[Any, Any]] = WeakKeyDictionary()
         for name in _HOSTS:
@@ -115,21 +122,22 @@ class Machine:
     ) -> Any:
         lua, limits = self._lua, self._limits
         table = lua.table_from(event, recursive=True)
-        memory = limits.memory_bytes // _SHARE
+        memory = min(limits.memory_bytes // _SHARE, job.memory)
         if job.safe:
             memory = min(memory, _SAFE_BYTES + size * _BYTES_PER_BYTE)
         memory += lua.get_memory_used()
         # what runs under a limit must be protected by Lua: anywhere else a lack of memory aborts
         lua.set_max_memory(memory)
+        call = self._check if job.check else self._run
         try:
-            result = self._run(
+            result = call(
                 *program,
                 table,
                 limits.output_bytes if job.json else 0,
                 self._steps(job, size),
-                limits.seconds,
+                min(limits.seconds, job.seconds),
                 memory,
-                seed,
+                job.check == "all" if job.check else seed,
             )
         except UnicodeDecodeError:
             lua.set_max_memory(0)
@@ -149,7 +157,7 @@ class Machine:
     def _steps(self, job: Job, size: int) -> int:
         """Return the thousands of instructions that a run may take; 0 for no limit."""
         if not job.safe:
-            return max(1, int(self._limits.seconds * _STEPS_PER_SECOND))
+            return max(1, int(min(self._limits.seconds, job.seconds) * _STEPS_PER_SECOND))
         return _SAFE_STEPS + size // _BYTES_PER_STEP if job.facts.matching else 0
 
 

@@ -58,6 +58,8 @@ class Facts:
 
     globals: set[str] = field(default_factory=set)
     """Global names that it mentions."""
+    reads: set[tuple[str, ...]] = field(default_factory=set)
+    """Global names and the first two constant fields with which they are mentioned."""
     assigned: set[str] = field(default_factory=set)
     """Names that it gives a value, as globals or as locals."""
     reaching: list[tuple[int, str]] = field(default_factory=list)
@@ -74,10 +76,13 @@ class Facts:
         """Whether it may use names that are not in its source."""
         return not _REFLECTIVE.isdisjoint(self.globals)
 
-    def verdict(self, length: int) -> str:
-        """Return why the program is not safe; empty if it is. Raises SyntaxFault."""
+    def verdict(self, length: int, offered: frozenset[str] = frozenset()) -> str:
+        """Return why the program is not safe; empty if it is.
+
+        `offered` are names that it may call though they are refused to others. Raises SyntaxFault.
+        """
         for line, name in self.reaching:
-            if name.partition(".")[0] not in self.assigned:
+            if name.partition(".")[0] not in self.assigned and name not in offered:
                 raise SyntaxFault(line, f"{name} is not available to programs in manifests")
         if not self.assigned.isdisjoint(_PROTECTED):
             return "it gives a name of the library another value"
@@ -91,11 +96,13 @@ class Facts:
 
     def mentioned(self, path: tuple[str, ...]) -> None:
         """Note a name, such as `("string", "rep")`, that is used otherwise than in a call."""
+        self.reads.add(path[:3])
         if path[0] in _PROTECTED and path not in _CONSTANTS:
             self.suspect(f"it uses {'.'.join(path)} otherwise than by calling it")
 
     def called(self, path: tuple[str, ...], arguments: list[str | None], line: int) -> None:
         """Note a call of a global, with those arguments that are texts in the source."""
+        self.reads.add(path[:3])
         library, name = (path[0], path[1]) if len(path) > 1 else ("", path[0])
         if name in REFUSED.get(library, ()) and len(path) <= 2:  # noqa: PLR2004 -- library.name
             self.reaching.append((line, ".".join(path)))

@@ -28,6 +28,7 @@ class SyntaxFault(Exception):
 
     def __init__(self, line: int, why: str) -> None:
         super().__init__(f"line {line}: {why}")
+        self.line, self.why = line, why
 
 
 class Token(NamedTuple):

@@ -32,8 +32,10 @@ class Translated(NamedTuple):
     """Why it is not known to be cheap; empty if it is."""
 
 
-def translate(source: str, longest: int = _LONGEST) -> Translated:
-    """Translate a source of bytes. Raises SyntaxFault."""
+def translate(
+    source: str, longest: int = _LONGEST, offered: frozenset[str] = frozenset()
+) -> Translated:
+    """Translate a source of bytes, which may call what is offered. Raises SyntaxFault."""
     if len(source) > longest:
         raise SyntaxFault(1, f"the program is longer than {longest} bytes")
     try:
@@ -41,7 +43,7 @@ def translate(source: str, longest: int = _LONGEST) -> Translated:
         code = parser.chunk()
     except RecursionError:
         raise SyntaxFault(1, "the program is nested too deeply") from None
-    return Translated(code, parser.facts, parser.facts.verdict(len(source)))
+    return Translated(code, parser.facts, parser.facts.verdict(len(source), offered))
 
 
 class _Statements(Expressions):

@@ -571,8 +571,7 @@ return function(values, patterns, sprintf, translate)
   end
 
   -- Names that a program needs, as a list; nil: it may use all.
-  local function environment(names, event)
-    local env = { event = event }
+  local function environment(names, env)
     if texts_changed then
       native.setmetatable("", TEXTS)
       texts_changed = false
@@ -599,6 +598,33 @@ return function(values, patterns, sprintf, translate)
     return env
   end
 
+  -- What a check may load: of `os`, the time alone.
+  local function required(name)
+    if name == "os" then return { time = os_.time, date = os_.date } end
+    if name == "table" then return copied(table_lib) end
+    fail("module " .. tostring(name) .. " is not available to programs in manifests")
+  end
+
+  -- For a check that is given no more than the base library and `table`: texts have no methods.
+  local function small_environment(names, env)
+    native.setmetatable("", nil)
+    texts_changed = true
+    if not names then
+      for name, value in next, base do env[name] = value end
+      env.table, env._G = copied(table_lib), env
+      return env
+    end
+    for n = 1, #names do
+      local name = names[n]
+      if name == "table" then
+        env.table = copied(table_lib)
+      elseif base[name] ~= nil then
+        env[name] = base[name]
+      end
+    end
+    return env
+  end
+
   -- ----------------------------------------------------------------------- runs
 
   local function last(...)
@@ -612,6 +638,14 @@ return function(values, patterns, sprintf, translate)
     if type(value) ~= "table" then
       error("it returned " .. (value == nil and "nothing" or "a " .. type(value)) .. ", not a table", 0)
     end
+    return values.to_json(value, most)
+  end
+
+  -- What a check says: JSON, or nothing.
+  local function checked(program, most)
+    local value = last(program())
+    if value == nil then return "" end
+    if type(value) ~= "table" then error("it returned a " .. type(value) .. ", not a table", 0) end
     return values.to_json(value, most)
   end
 
@@ -637,18 +671,30 @@ return function(values, patterns, sprintf, translate)
     return printable
   end
 
-  local function run(program, names, event, most, limit, seconds, bytes, seed)
-    local env = environment(names, event)
+  local function begin(program, env, limit, seconds, bytes)
     program_environment = { env = env, own = {} }
     native.setfenv(program, env)
     killed, steps, most_steps, most_bytes, depth = nil, 0, limit, bytes, 0
-    if seed then native.seed(seed) end
     if limit > 0 then
       deadline = native.clock() + seconds
       native.sethook(tick, "", STEP)
     end
+  end
+
+  local function run(program, names, event, most, limit, seconds, bytes, seed)
+    local env = environment(names, { event = event })
+    if seed then native.seed(seed) end
+    begin(program, env, limit, seconds, bytes)
     if most > 0 then return finished(native.pcall(transformed, program, most)) end
     return finished(native.pcall(tested, program))
+  end
+
+  local function check(program, names, object, most, limit, seconds, bytes, all)
+    local offered = all and environment or small_environment
+    local env = offered(names, { obj = object, actionParams = {} })
+    env.require = required
+    begin(program, env, limit, seconds, bytes)
+    return finished(native.pcall(checked, program, most))
   end
 
   ours[1] = values.joinable
@@ -665,6 +711,7 @@ return function(values, patterns, sprintf, translate)
   return {
     compile = compile,
     run = run,
+    check = check,
     deny = deny,
     names = function(text_)
       local list = {}
