@@ -1,17 +1,33 @@
 """All services there are."""
 
+from services.alertmanager import Alertmanager
 from services.awssns import Awssns
 from services.awssqs import Awssqs
 from services.console import Console
+from services.gcppubsub import Gcppubsub
+from services.grafana import Grafana
 from services.nats import Nats
+from services.newrelic import Newrelic
+from services.opsgenie import Opsgenie
+from services.pagerduty import Pagerduty
+from services.pagerdutyv2 import Pagerdutyv2
+from services.pushover import Pushover
 from services.service import Service
 from services.webhook import Webhook
 
 _ALL: tuple[type[Service], ...] = (
+    Alertmanager,
     Awssns,
     Awssqs,
     Console,
+    Gcppubsub,
+    Grafana,
     Nats,
+    Newrelic,
+    Opsgenie,
+    Pagerduty,
+    Pagerdutyv2,
+    Pushover,
     Webhook,
 )
 SERVICES: dict[str, type[Service]] = {one.kind: one for one in _ALL}

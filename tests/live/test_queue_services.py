@@ -2,15 +2,24 @@
 
 import asyncio
 import json
+import ssl
 from contextlib import asynccontextmanager
 from typing import Any
 
+import nats
 import pytest
 from moto_kit import ACCOUNT, REGION, Moto, moto_server
+from nats_server import nats_server
+from pubsub_emulator import PROJECT, SERVERS, Emulator, emulator
+from pubsub_tokens import private_pem
 
+from services import gcppubsub
 from services.awssns import Awssns
 from services.awssqs import Awssqs
+from services.gcppubsub import Gcppubsub
+from services.nats import Nats
 from services.service import Message
+from spine import gcp
 from spine.errors import ConfigError, TriggerError
 from spine.model import load
 from spine.runtime import Env, Shared
@@ -220,3 +229,303 @@ async def test_no_such_topic(aws):
         with pytest.raises(TriggerError, match=r"publishing to topic .*NotFound") as caught:
             await client.send(TOLD, f"arn:aws:sns:{REGION}:{ACCOUNT}:nowhere", "k")
     assert caught.value.permanent
+
+
+# ---------------------------------------------------------------------------- Pub/Sub
+
+
+@pytest.fixture
+async def pubsub(tmp_path, server, monkeypatch):
+    """A server that the service is led to."""
+    async with emulator(tmp_path, server) as one:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", one.host)
+        yield one
+
+
+each_server = pytest.mark.parametrize("server", SERVERS)
+SUB = f"projects/{PROJECT}/subscriptions/sub"
+
+
+async def pulled(pubsub: Emulator) -> list[tuple[str, dict[str, str]]]:
+    """Return text and attributes of what the subscription has."""
+    from google.pubsub_v1.types import pubsub as api
+
+    asked = api.PullRequest(subscription=SUB, max_messages=10)
+    found = (await pubsub.call("Subscriber/Pull", asked)).received_messages
+    return [(one.message.data.decode(), dict(one.message.attributes)) for one in found]
+
+
+@each_server
+async def test_topic_gets_the_message_with_its_attributes_and_its_key(pubsub):
+    topic = await pubsub.topic("deployments")
+    await pubsub.subscribe(topic, "sub")
+    message = Message(text="shop is ready", block={"attributes": {"namespace": "prod", "no": ""}})
+    async with sending(Gcppubsub, {"project": PROJECT, "topic": "deployments"}) as client:
+        receipt = await client.send(message, "", "k-1")
+    assert await pulled(pubsub) == [
+        ("shop is ready", {"namespace": "prod", "idempotency-key": "k-1"})
+    ]
+    assert receipt.summary == "in topic deployments"
+    assert receipt.detail["messageId"]
+
+
+@each_server
+async def test_topic_of_a_recipient_counts_before_the_configured_one(pubsub):
+    await pubsub.subscribe(await pubsub.topic("named"), "sub")
+    async with sending(Gcppubsub, {"project": PROJECT, "topic": "nowhere"}) as client:
+        await client.send(TOLD, "named", "k")
+        await client.send(TOLD, f"projects/{PROJECT}/topics/named", "k")
+        with pytest.raises(TriggerError, match=r"NOT_FOUND.*a topic is not made") as caught:
+            await client.send(TOLD, "", "k")
+    assert caught.value.permanent
+    assert len(await pulled(pubsub)) == 2
+
+
+@pytest.mark.parametrize("server", ["stand-in"])
+async def test_pubsub_that_comes_back_is_used_again(pubsub):
+    await pubsub.topic("deployments")
+    async with sending(Gcppubsub, {"project": PROJECT, "topic": "deployments"}) as client:
+        await client.send(TOLD, "", "k")
+        await pubsub.kill()
+        with pytest.raises(TriggerError, match="UNAVAILABLE") as caught:
+            await client.send(TOLD, "", "k")
+        assert not caught.value.permanent
+        await pubsub.start()
+        await pubsub.subscribe(await pubsub.topic("deployments"), "sub")
+        await taken(client)
+    assert ("shop is ready", {"idempotency-key": "k"}) in await pulled(pubsub)
+
+
+async def taken(client: Any) -> None:
+    """Send until it is taken, as who retries would."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.send(TOLD, "", "k")
+            except TriggerError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def test_missing_role_is_named(tmp_path, monkeypatch):
+    async with emulator(tmp_path, "stand-in", "-fail", "Publish=PermissionDenied") as one:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", one.host)
+        async with sending(Gcppubsub, {"project": PROJECT, "topic": "t"}) as client:
+            with pytest.raises(TriggerError, match=r"grant .* the role roles/pubsub.publisher"):
+                await client.send(TOLD, "", "k")
+
+
+@pytest.mark.parametrize("kept_in", ["a file", "a Secret"])
+async def test_calls_are_signed_with_the_service_accounts_key(tmp_path, monkeypatch, kept_in):
+    text, public = service_account("told@x.iam.gserviceaccount.com")
+    given = text
+    if kept_in == "a file":
+        (tmp_path / "key.json").write_text(text)
+        given = str(tmp_path / "key.json")
+    async with google(tmp_path, monkeypatch) as calls:
+        config = {"project": "p", "topic": "t", "keyFile": given}
+        async with sending(Gcppubsub, config) as client:
+            receipt = await client.send(TOLD, "", "k")
+    from google.auth import jwt
+
+    (metadata,) = calls
+    claims = jwt.decode(metadata["authorization"].removeprefix("Bearer "), certs=public)
+    assert claims["iss"] == "told@x.iam.gserviceaccount.com"
+    assert metadata["x-goog-request-params"] == "topic=projects%2Fp%2Ftopics%2Ft"
+    assert receipt.detail["messageId"] == "7"
+
+
+@asynccontextmanager
+async def google(tmp_path, monkeypatch):
+    """Yield the metadata of calls to a server that they go to as if it were Google's."""
+    import grpc
+    import grpc.aio
+    from google.pubsub_v1.types import pubsub as api
+
+    calls: list[dict[str, str]] = []
+
+    async def publish(_: bytes, context: Any) -> bytes:
+        calls.append(dict(context.invocation_metadata()))
+        return api.PublishResponse.serialize(api.PublishResponse(message_ids=["7"]))
+
+    certificate, key = await certificates(tmp_path)
+    server = grpc.aio.server()
+    methods = {"Publish": grpc.unary_unary_rpc_method_handler(publish)}
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", methods)]
+    )
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+    await server.start()
+    monkeypatch.setattr(gcp, "PUBSUB", f"localhost:{port}")
+    monkeypatch.setattr(gcppubsub, "_tls", lambda: grpc.ssl_channel_credentials(certificate))
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    try:
+        yield calls
+    finally:
+        await server.stop(0)
+
+
+async def certificates(folder) -> tuple[bytes, bytes]:
+    """Make a certificate of localhost; return it and its key."""
+    certificate, key = folder / "tls.crt", folder / "tls.key"
+    made = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+        *("-keyout", str(key), "-out", str(certificate)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await made.wait() == 0
+    return certificate.read_bytes(), key.read_bytes()
+
+
+def service_account(email: str) -> tuple[str, str]:
+    """Return the key file of an account, and what verifies its signature."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    file = {
+        "type": "service_account",
+        "project_id": "key-project",
+        "private_key_id": "1",
+        "private_key": private_pem(key),
+        "client_email": email,
+        "token_uri": "https://oauth2.invalid/token",
+    }
+    form = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return json.dumps(file), key.public_key().public_bytes(*form).decode()
+
+
+# ---------------------------------------------------------------------------- NATS
+
+
+@asynccontextmanager
+async def listening(url: str, **options: Any):
+    client = await nats.connect(url, **options)
+    try:
+        subscription = await client.subscribe("told.>")
+        await client.flush()
+        yield subscription
+    finally:
+        await client.close()
+
+
+async def test_subject_gets_the_message_with_its_headers_and_its_key(tmp_path):
+    async with nats_server(tmp_path) as server, listening(server.url) as subscription:
+        config = {"url": server.url, "headers": {"X-Team": "shop\r\nNats-Msg-Id: forged"}}
+        async with sending(Nats, config) as client:
+            receipt = await client.send(TOLD, "told.shop", "k-1")
+        message = await subscription.next_msg(5)
+    assert (message.subject, message.data) == ("told.shop", b"shop is ready")
+    assert message.headers == {"Nats-Msg-Id": "k-1", "X-Team": "shop  Nats-Msg-Id: forged"}
+    assert receipt.summary == "published to told.shop"
+
+
+async def test_stream_has_the_message_once(tmp_path):
+    async with nats_server(tmp_path) as server:
+        peer = await nats.connect(server.url)
+        await peer.jetstream().add_stream(name="TOLD", subjects=["told.>"])
+        async with sending(Nats, {"url": server.url, "jetStream": True}) as client:
+            first = await client.send(TOLD, "told.shop", "k-1")
+            again = await client.send(TOLD, "told.shop", "k-1")
+        info = await peer.jetstream().stream_info("TOLD")
+        await peer.close()
+    assert info.state.messages == 1
+    assert (first.summary, first.detail["sequence"]) == ("in stream TOLD", 1)
+    assert again.summary == "in stream TOLD (it had it already)"
+
+
+async def test_no_stream_takes_the_subject(tmp_path):
+    async with (
+        nats_server(tmp_path) as server,
+        sending(Nats, {"url": server.url, "jetStream": True}) as client,
+    ):
+        with pytest.raises(TriggerError, match="no stream takes this subject") as caught:
+            await client.send(TOLD, "told.shop", "k")
+    assert not caught.value.permanent
+
+
+async def test_full_stream_may_have_room_later(tmp_path):
+    async with nats_server(tmp_path) as server:
+        peer = await nats.connect(server.url)
+        await peer.jetstream().add_stream(
+            name="TOLD", subjects=["told.>"], max_msgs=1, discard="new"
+        )
+        async with sending(Nats, {"url": server.url, "jetStream": True}) as client:
+            await client.send(TOLD, "told.shop", "k-1")
+            with pytest.raises(TriggerError, match="the stream refused it: maximum") as caught:
+                await client.send(TOLD, "told.shop", "k-2")
+        await peer.close()
+    assert not caught.value.permanent
+
+
+async def test_forbidden_subject_is_refused_at_once_with_a_stream_too(tmp_path):
+    rules = """authorization { users: [
+        { user: ann, password: pw-of-ann, permissions: { publish: ["other.>"] } } ] }"""
+    login = {"username": "ann", "password": "pw-of-ann", "jetStream": True}
+    async with (
+        nats_server(tmp_path, extra=rules) as server,
+        sending(Nats, {"url": server.url, **login}) as client,
+    ):
+        with pytest.raises(TriggerError, match=r"(?i)permissions violation") as caught:
+            await client.send(TOLD, "told.shop", "k")
+    assert caught.value.permanent
+
+
+LOGINS = {
+    "password": ("user: ann, password: s3cret", {"username": "ann", "password": "s3cret"}),
+    "token": ("token: s3cret", {"token": "s3cret"}),
+}
+
+
+@pytest.mark.parametrize("login", LOGINS)
+async def test_login_and_a_wrong_one(tmp_path, login):
+    rules, given = LOGINS[login]
+    async with nats_server(tmp_path, extra=f"authorization {{ {rules} }}") as server:
+        async with sending(Nats, {"url": server.url, **given}) as client:
+            await client.send(TOLD, "told.shop", "k")
+        wrong = given | {login: "wrong-secret"}
+        async with sending(Nats, {"url": server.url, **wrong}) as client:
+            with pytest.raises(TriggerError, match="check service told") as caught:
+                await client.send(TOLD, "told.shop", "k")
+    assert "wrong-secret" not in str(caught.value)
+
+
+async def test_nkey(tmp_path):
+    import nkeys
+
+    pair = nkeys.from_seed(nkeys.encode_seed(b"0" * 32, nkeys.PREFIX_BYTE_USER))
+    rules = f"authorization {{ users: [{{ nkey: {pair.public_key.decode()} }}] }}"
+    async with nats_server(tmp_path, extra=rules) as server:
+        config = {"url": server.url, "nkey": f"{pair.seed.decode()}\n"}
+        async with sending(Nats, config) as client:
+            await client.send(TOLD, "told.shop", "k")
+
+
+async def test_tls_with_a_ca_of_ones_own(tmp_path):
+    certificate, _ = await certificates(tmp_path)
+    files = f'cert_file: "{tmp_path}/tls.crt", key_file: "{tmp_path}/tls.key"'
+    trusted = ssl.create_default_context(cadata=certificate.decode())
+    async with nats_server(tmp_path, extra=f"tls {{ {files} }}") as server:
+        async with listening(server.url, tls=trusted) as subscription:
+            tls = {"tls": {"ca": certificate.decode()}}
+            async with sending(Nats, {"url": server.url, **tls}) as client:
+                await client.send(TOLD, "told.shop", "k")
+            assert (await subscription.next_msg(5)).data == b"shop is ready"
+        async with sending(Nats, {"url": server.url}) as client:
+            with pytest.raises(TriggerError, match=r"(?i)certificate"):
+                await client.send(TOLD, "told.shop", "k")
+
+
+async def test_nats_that_comes_back_is_used_again(tmp_path):
+    async with nats_server(tmp_path) as server, sending(Nats, {"url": server.url}) as client:
+        await client.send(TOLD, "told.shop", "k")
+        await server.kill()
+        with pytest.raises(TriggerError, match="nothing listens there") as caught:
+            await client.send(TOLD, "told.shop", "k")
+        assert not caught.value.permanent
+        await server.start()
+        async with listening(server.url) as subscription:
+            await client.send(TOLD, "told.shop", "k")
+            assert (await subscription.next_msg(5)).data == b"shop is ready"
