@@ -118,28 +118,35 @@ def root(node: Node) -> Node:
 
 def written(node: Node, *, guarded_below: Node | None = None) -> str:
     """Return a chain of members as it is written, with `?.` for all that follows a node of it."""
-    text, _ = _written(node, guarded_below)
-    return text
+    keys: list[tuple[Node, bool]] = []
+    guard = 0
+    while isinstance(node, nodes.Member | nodes.Chain):
+        if node is guarded_below:
+            guard = len(keys)
+        if isinstance(node, nodes.Member):
+            keys.append((node.key, node.optional))
+            node = node.base
+        else:
+            node = node.inner
+    if node is guarded_below:
+        guard = len(keys)
+    steps = (
+        _key(key, "?." if optional or at < guard else "") for at, (key, optional) in enumerate(keys)
+    )
+    return _head(node) + "".join(reversed(list(steps)))
 
 
-def _written(node: Node, below: Node | None) -> tuple[str, bool]:
+def _head(node: Node) -> str:
     match node:
         case nodes.Name(name=name):
-            return name, node is below
+            return name
         case nodes.Pointer(name=name):
-            return f"#{name}", node is below
-        case nodes.Chain(inner=inner):
-            text, guard = _written(inner, below)
-            return text, guard or node is below
-        case nodes.Member(base=base, key=key):
-            text, guard = _written(base, below)
-            sign = "?." if node.optional or guard else ""
-            return text + _key(key, sign), guard or node is below
+            return f"#{name}"
         case nodes.Const(value=value):
-            return repr(value) if isinstance(value, str) else str(value), node is below
+            return repr(value) if isinstance(value, str) else str(value)
         case nodes.Builtin(name=name) | nodes.Predicate(name=name):
-            return f"{name}(…)", node is below
-    return "(…)", node is below
+            return f"{name}(…)"
+    return "(…)"
 
 
 def _key(key: Node, sign: str) -> str:

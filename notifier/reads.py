@@ -42,6 +42,9 @@ class Reads(NamedTuple):
     """Whether it asks what time it is."""
 
 
+NOTHING = Reads()
+
+
 def together(parts: Iterable[Reads]) -> Reads:
     """Return what several programs read."""
     roots: frozenset[str] | None = frozenset()
@@ -78,6 +81,11 @@ def shortest(paths: Iterable[Path]) -> frozenset[Path]:
 def down(origins: Origins, key: str) -> Origins:
     """Return where a member of a value comes from."""
     return frozenset((*path, key) for path in origins)
+
+
+def looked_into(path: Path, paths: Collection[Path]) -> bool:
+    """Return whether something below a place is read, so that it is known to be there."""
+    return any(len(one) > len(path) and one[: len(path)] == path for one in paths)
 
 
 def of_expression(tree: Node, variables: Collection[str]) -> Reads:
@@ -171,7 +179,6 @@ class _Follow:
 
     def _predicate(self, node: nodes.Predicate) -> Origins:
         items = self.origins(node.items)
-        before = set(self.paths)
         self._elements.append(down(items, ANY))
         for part in (node.body, node.more):
             if part is not None:
@@ -181,11 +188,9 @@ class _Follow:
             return items
         if node.name in _ONE_OF:
             return down(items, ANY)
-        looked = self.paths - before
         known = node.name in _ONLY_PLACES or (node.name == "map" and node.body is not None)
         for path in items:
-            inside = any(one[: len(path)] == path and len(one) > len(path) for one in looked)
-            if not (known and inside):
+            if not known or not looked_into(path, self.paths):
                 self.paths.add(path)
         return NOWHERE
 

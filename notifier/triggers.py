@@ -13,7 +13,7 @@ from typing import Any
 
 from notifier import lints
 from notifier.expressions import Expression, compile_expression
-from notifier.reads import Path, Reads, together
+from notifier.reads import NOTHING, Path, Reads, together
 from spine.errors import ConfigError
 from spine.lang import EvaluationError
 from spine.lang.exprlang.lexer import tokens
@@ -43,7 +43,7 @@ class Condition:
     """Seconds after which it is told again while it is true; 0: never."""
     resolved: tuple[str, ...] | None = None
     """Templates for the news that it is over; empty: those of `send`; None: no such news."""
-    reads: Reads = Reads()
+    reads: Reads = NOTHING
     """What its expressions read."""
     warnings: tuple[str, ...] = ()
     """What is likely not meant, a line each."""
@@ -97,7 +97,7 @@ def compile_trigger(
     if isinstance(conditions, Mapping):
         warnings.append("a trigger is a list of conditions: begin it with -")
         conditions = [conditions]
-    if not isinstance(conditions, Sequence) or isinstance(conditions, str):
+    if not isinstance(conditions, list | tuple):
         raise ConfigError(f"compiling trigger {name!r}: it is no list of conditions")
     made: list[Condition] = []
     for index, raw in enumerate(conditions):

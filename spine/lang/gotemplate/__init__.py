@@ -17,12 +17,13 @@ from spine.lang.gotemplate.actions import Actions, Compiled, walk
 from spine.lang.gotemplate.builtins import BUILTINS
 from spine.lang.gotemplate.expressions import Expressions
 from spine.lang.gotemplate.functions import Function
-from spine.lang.gotemplate.parser import parse
+from spine.lang.gotemplate.parser import parse as _parse
 from spine.lang.gotemplate.runtime import LONGEST, MISSING, Frame, Run
 from spine.lang.gotemplate.sprig import FUNCTIONS, REFUSED
+from spine.lang.gotemplate.tree import Tree
 from spine.lang.govalue import clean
 
-__all__ = ["Template", "compile"]
+__all__ = ["Template", "compile", "parse"]
 
 
 class Template:
@@ -80,7 +81,19 @@ def compile(  # noqa: A001 -- as re.compile
     return _compile(text, {**_ALL, **own})
 
 
+def parse(text: str) -> Tree:
+    """Return the parts of a template, for those who ask what it mentions. Raises ConfigError."""
+    try:
+        return _parse(text, _ALL, _refused)
+    except RecursionError:
+        raise ConfigError("compiling a template: it is nested too deeply") from None
+
+
 _ALL: Mapping[str, Function] = {**BUILTINS, **FUNCTIONS}
+
+
+def _refused(name: str) -> str:
+    return REFUSED.get(name, "")
 
 
 @lru_cache(maxsize=1024)
@@ -91,7 +104,7 @@ def _compiled(text: str) -> Template:
 def _compile(text: str, functions: Mapping[str, Function]) -> Template:
     expressions = Expressions(text, functions)
     try:
-        tree = parse(text, functions, lambda name: REFUSED.get(name, ""))
+        tree = _parse(text, functions, _refused)
         main = Actions(text, tree, expressions).main(tree.main)
     except RecursionError:
         raise ConfigError("compiling a template: it is nested too deeply") from None

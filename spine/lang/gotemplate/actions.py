@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from spine.lang import EvaluationError
 from spine.lang.gofmt import verb_v
-from spine.lang.gotemplate.expressions import Expressions, Get
+from spine.lang.gotemplate.expressions import Expressions, Get, placed
 from spine.lang.gotemplate.lexer import fail
 from spine.lang.gotemplate.runtime import CONTAINERS, DEEPEST, MISSING, Frame, measured
 from spine.lang.gotemplate.tree import Action, Body, Branch, Call, Leave, Node, Range, Text, Tree
@@ -67,18 +67,37 @@ class Actions:
     def _action(self, node: Action) -> Step:
         pipe = node.pipe
         if pipe.slots:
-            return _assign(self.expressions.settled(pipe), pipe.slots[0])
-        get = self.expressions.pipe(pipe)
+            return _assign(self._placed(node, self.expressions.settled(pipe)), pipe.slots[0])
+        get, place = self.expressions.pipe(pipe), self._place(node.at)
 
         def step(frame: Frame, dot: Any) -> None:
-            value = get(frame, dot)
-            if type(value) is not str:
-                if isinstance(value, CONTAINERS):
-                    frame.run.charge(measured(value) >> 3)
-                value = show(value)
+            try:
+                value = get(frame, dot)
+                if type(value) is not str:
+                    if isinstance(value, CONTAINERS):
+                        frame.run.charge(measured(value) >> 3)
+                    value = show(value)
+            except EvaluationError as exc:
+                raise placed(place, exc) from exc
             frame.out.append(value)
 
         return step
+
+    def _place(self, at: int) -> str:
+        line = self.source.count("\n", 0, at) + 1
+        return f"line {line}, column {at - self.source.rfind(chr(10), 0, at)}"
+
+    def _placed(self, node: Action | Branch | Range | Call, get: Get) -> Get:
+        """Return a getter whose errors say where it stands."""
+        place = self._place(node.at)
+
+        def run(frame: Frame, dot: Any) -> Any:
+            try:
+                return get(frame, dot)
+            except EvaluationError as exc:
+                raise placed(place, exc) from exc
+
+        return run
 
     def _branch(self, node: Branch) -> Step:
         get = self._stored(node)
@@ -94,7 +113,7 @@ class Actions:
 
     def _stored(self, node: Branch | Range) -> Get:
         """Compile a pipeline that leaves its value in its variables too."""
-        get, slots = self.expressions.settled(node.pipe), node.pipe.slots
+        get, slots = self._placed(node, self.expressions.settled(node.pipe)), node.pipe.slots
         if not slots:
             return get
 
@@ -107,15 +126,18 @@ class Actions:
         return stored
 
     def _range(self, node: Range) -> Step:
-        get, slots = self._stored(node), node.pipe.slots
+        stored, slots = self._stored(node), node.pipe.slots
         body, other = self._steps(node.body), self._steps(node.other)
         work = 1 + (_weight(node.body) >> 1)
         element_slot = slots[-1] if slots else -1
         index_slot = slots[0] if len(slots) > 1 else -1
+        get = self._placed(
+            node, lambda frame, dot: _elements(stored(frame, dot), pair=index_slot >= 0)
+        )
 
         def step(frame: Frame, dot: Any) -> object:
             run, turned = frame.run, False
-            for index, element in _elements(get(frame, dot), pair=index_slot >= 0):
+            for index, element in get(frame, dot):
                 turned = True
                 run.charge(work)
                 if index_slot >= 0:
@@ -134,7 +156,9 @@ class Actions:
             near = difflib.get_close_matches(node.name, self.bodies, 1)
             hint = f"did you mean {near[0]!r}?" if near else "define it in the same text"
             fail(self.source, node.at, f"template {node.name!r} not defined", hint)
-        get = self.expressions.settled(node.pipe) if node.pipe is not None else _nothing
+        get: Get = _nothing
+        if node.pipe is not None:
+            get = self._placed(node, self.expressions.settled(node.pipe))
 
         def step(frame: Frame, dot: Any) -> None:
             run, value = frame.run, get(frame, dot)

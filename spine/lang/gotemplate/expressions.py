@@ -182,7 +182,7 @@ class Expressions:
                 if isinstance(result, str):
                     bounded(len(result))
             except EvaluationError as exc:
-                raise _placed(place, exc) from exc
+                raise placed(place, exc) from exc
             return MISSING if result is None else result
 
         return run
@@ -204,13 +204,13 @@ class Expressions:
                 if isinstance(result, str):
                     bounded(len(result))
             except EvaluationError as exc:
-                raise _placed(place, exc) from exc
+                raise placed(place, exc) from exc
             return MISSING if result is None else result
 
         return run
 
 
-def _placed(place: str, exc: EvaluationError) -> EvaluationError:
+def placed(place: str, exc: EvaluationError) -> EvaluationError:
     """Return an error with its place in the text, unless it has one already."""
     text = str(exc)
     return exc if text.startswith("line ") else EvaluationError(f"{place}: {text}")
