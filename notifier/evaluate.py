@@ -17,7 +17,7 @@ from notifier.state import ObjectState, Phase, Stage, Told, message_key, short
 from notifier.subscriptions import Destination, Subscribed
 from notifier.triggers import Condition, Trigger
 from services.service import Message
-from spine.errors import Fault
+from spine.errors import ConfigError
 from spine.kube.watch import Meta
 from spine.lang import EvaluationError
 
@@ -221,11 +221,13 @@ class _Evaluation:
         """Return services and recipients, each once."""
         places: dict[tuple[str, str], None] = {}
         for destination in destinations:
-            found, problems = self._plan.recipients(destination, self._variables)
+            try:
+                found = self._plan.recipients(destination, self._variables)
+            except (ConfigError, EvaluationError) as exc:
+                self._decision.problems.append(str(exc))
+                look.outcomes.append(Outcome(*destination, str(exc)))
+                continue
             places |= dict.fromkeys(found)
-            for text in problems:
-                self._decision.problems.append(text)
-                look.outcomes.append(Outcome(destination.service, destination.recipient, text))
         return places
 
     def _tell(self, at: "_At", place: "_Place") -> str:
@@ -284,7 +286,7 @@ class _Evaluation:
         values = {**self._variables, "resolved": resolved}
         try:
             message = self._plan.message(templates, place.service, values, place.recipient)
-        except Fault as exc:
+        except (ConfigError, EvaluationError) as exc:
             self._decision.problems.append(f"rendering {', '.join(templates)}: {exc}")
             return str(exc)
         uid, phase = self._seen.meta.uid, at.phase

@@ -68,8 +68,11 @@ class Plan:
 
     def recipients(
         self, destination: Destination, values: Mapping[str, Any]
-    ) -> tuple[list[tuple[str, str]], list[str]]:
-        """Return service and recipient of everybody that a destination stands for, and problems."""
+    ) -> list[tuple[str, str]]:
+        """Return service and recipient of everybody that a destination stands for.
+
+        Raises EvaluationError and ConfigError.
+        """
         return recipients.resolve(destination, values, self.configuration)
 
     # ------------------------------------------------------------------------ what

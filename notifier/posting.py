@@ -23,11 +23,11 @@ class Deliver(Protocol):
         ...
 
 
-class Gather(Protocol):
-    """Keeps a message for a digest."""
+class Gathering(Protocol):
+    """Keeps messages for digests."""
 
-    async def __call__(self, action: Action, configuration: Configuration) -> bool:
-        """Return whether a digest is to have it, once it is stored."""
+    async def gather(self, action: Action, configuration: Configuration) -> Action | None:
+        """Return what tells it with others, None where it stands alone. Waits for the bus."""
         ...
 
 
@@ -35,9 +35,10 @@ class Post:
     """The way of all messages of one Notifier to the bus."""
 
     def __init__(
-        self, owner: str, deliver: Deliver, gather: Gather, clock: Callable[[], float]
+        self, owner: str, deliver: Deliver, gathering: Gathering, clock: Callable[[], float]
     ) -> None:
-        self._owner, self._deliver, self._gather, self._clock = owner, deliver, gather, clock
+        self._owner, self._clock = owner, clock
+        self._deliver, self._gathering = deliver, gathering
 
     async def put(self, plan: Plan, seen: Seen, record: str, sent: Notification) -> bool:
         """Put a message on its way; return False where quiet hours drop it."""
@@ -45,8 +46,9 @@ class Post:
         if quiet == 0:
             return False
         action = self._action(plan, seen, record, sent, quiet or 0.0)
-        if sent.resolved or not await self._gather(action, plan.configuration):
-            await self._deliver(action)
+        if not sent.resolved:
+            action = await self._gathering.gather(action, plan.configuration) or action
+        await self._deliver(action)
         return True
 
     def _action(

@@ -22,6 +22,7 @@ from notifier.keeping import Records
 from notifier.state import ObjectState, Told
 from services.service import Client, Message, Receipt
 from spine.errors import ConfigError, TriggerError
+from spine.lang import EvaluationError
 from spine.runtime import Env, Shared
 
 log = logging.getLogger(__name__)
@@ -167,13 +168,19 @@ class Outlet(Sender):
             pause = self.limiter.wait(configuration, sent.place, sent.service, sent.recipient)
             if pause > 0:
                 raise Postponed(pause)
-        message = self.together(parts, configuration, sent) if sent.digest else sent.message
+        message = self._digest(parts, configuration, sent) if sent.digest else sent.message
         receipt = await self._send(clients, sent, message, action.key)
         for part in parts:
             await self._confirm(msgspec.convert(part.content, Sent), part)
         if sent.digest:
             await self.digests.told(sent)
         return Outcome(configuration.redact(receipt.summary), effect=False)
+
+    def _digest(self, parts: list[Action], configuration: Configuration, sent: Sent) -> Message:
+        try:
+            return self.together(parts, configuration, sent)
+        except (ConfigError, EvaluationError) as exc:
+            raise TriggerError(f"rendering a digest: {exc}", permanent=True) from exc
 
     async def _send(self, clients: Clients, sent: Sent, message: Message, key: str) -> Receipt:
         configuration = clients.configuration

@@ -1,0 +1,136 @@
+"""Follows all kinds of a Notifier, and hands what it sees to the handler.
+
+A kind that the server does not have yet, or may not be listed, is looked for again; the others go
+on. When the configuration changes, everything is listed and evaluated anew.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from delivery.subjects import token
+from notifier.configurations import Configurations
+from notifier.handling import Change, Handler
+from notifier.keeping import Records
+from notifier.spec import NotifierSpec, Watch
+from spine.errors import ConfigError, KubeError
+from spine.kube import Kube, Page, follow
+from spine.kube.watch import Item
+from spine.runtime import RECONNECT
+
+log = logging.getLogger(__name__)
+
+_PATTERN = frozenset("*?[")
+
+
+@dataclass(slots=True, eq=False)
+class Watching:
+    """The watches of one Notifier."""
+
+    kube: Kube
+    spec: NotifierSpec
+    configurations: Configurations
+    records: Records
+    handler: Handler
+    _waiting: dict[tuple[int, str], str] = field(init=False, default_factory=dict)
+    """Watch and namespace whose first list is not told yet -> what it waits for."""
+
+    @property
+    def problem(self) -> str:
+        """Why not all is watched yet; empty when it is."""
+        return "; ".join(self._waiting.values())
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            self.configurations.changed.clear()
+            watching = [
+                asyncio.create_task(self._watch(number, watch, space), name=f"watch {watch}")
+                for number, watch in enumerate(self.spec.watches)
+                for space in _spaces(watch)
+            ]
+            try:
+                await self._until_changed(watching)
+            finally:
+                for task in watching:
+                    task.cancel()
+                await asyncio.gather(*watching, return_exceptions=True)
+            self.handler.stop_waiting()
+            await self.handler.idle()
+
+    async def _until_changed(self, watching: list[asyncio.Task[None]]) -> None:
+        changed = asyncio.create_task(self.configurations.changed.wait(), name="changes")
+        try:
+            await asyncio.wait({changed, *watching}, return_when=asyncio.FIRST_COMPLETED)
+            for task in watching:
+                if task.done():
+                    task.result()
+        finally:
+            changed.cancel()
+
+    async def _watch(self, number: int, watch: Watch, space: str) -> None:
+        place, attempt = (number, space), 0
+        self._waiting[place] = f"lists {watch}"
+        while True:
+            try:
+                await self._follow(number, watch, space)
+            except (ConfigError, KubeError) as exc:  # no such kind yet, or no right to it yet
+                attempt += 1
+                self._waiting[place] = str(exc)
+                log.warning("watching %s", watch, extra={"error": str(exc)})
+                await asyncio.sleep(RECONNECT.wait(attempt))
+
+    async def _follow(self, number: int, watch: Watch, space: str) -> None:
+        kind = await self.kube.discovery.kind(watch.api_version, watch.kind)
+        group = watch.api_version.rpartition("/")[0]
+        token_of_kind = token(f"{watch.kind}.{group}")
+        present: set[str] = set()
+        async for one in follow(self.kube, kind, space, labels=watch.label_selector):
+            if isinstance(one, Page):
+                if one.first:
+                    present = set()
+                for item in one.items:
+                    if _chosen(watch, item):
+                        async for key in self._take(number, token_of_kind, "ADDED", item):
+                            present.add(key)
+                if one.last:
+                    await self._listed(number, space, token_of_kind, present, watch)
+            elif one.type != "BOOKMARK" and _chosen(watch, one.item):
+                async for _ in self._take(number, token_of_kind, one.type, one.item):
+                    pass
+
+    async def _listed(
+        self, number: int, space: str, kind: str, present: set[str], watch: Watch
+    ) -> None:
+        self._waiting.pop((number, space), None)
+        same = [one for one in self.spec.watches if one.kind == watch.kind]
+        if len(same) == 1 and not space and not watch.label_selector:
+            await self.records.forget_others(kind, present)
+        if not self._waiting:
+            self.configurations.adopted()
+
+    async def _take(self, number: int, kind: str, type: Change, item: Item) -> AsyncIterator[str]:
+        """Hand an object to the handler, for each configuration that holds; yield the keys."""
+        key = self.records.key(kind, item.meta.uid)
+        await self.handler.take(self.configurations.main.plans[number], key, type, item)
+        yield key
+        own = await self.configurations.own(item.meta.namespace)
+        if own is not None:
+            key = self.records.key(f"{kind}/{token(item.meta.namespace)}", item.meta.uid)
+            await self.handler.take(own.plans[number], key, type, item)
+            yield key
+
+
+def _spaces(watch: Watch) -> list[str]:
+    """Return the namespaces that are asked for; an empty text is all of them."""
+    if not watch.namespaces or any(_PATTERN & set(name) for name in watch.namespaces):
+        return [""]
+    return list(dict.fromkeys(watch.namespaces))
+
+
+def _chosen(watch: Watch, item: Item) -> bool:
+    """Return whether an object's namespace is one of those that are watched."""
+    names = watch.namespaces
+    return not names or any(fnmatchcase(item.meta.namespace, name) for name in names)
