@@ -122,6 +122,11 @@ def plain(message: Message) -> str:
     return "\n\n".join(parts)
 
 
+def nobody(recipient: str) -> str:
+    """Return why an empty recipient cannot be reached; empty where it is somebody."""
+    return "" if recipient.strip() else "it is empty"
+
+
 def missing_key(field: str, known: Collection[str], recipient: str) -> str:
     """Return why a recipient that is a key of a map cannot be reached; empty where it can."""
     if recipient in known:

@@ -28,10 +28,13 @@ def not_json(text: str | bytes) -> str:
 
 
 class Structures:
-    """The fields of a block that hold JSON; collects what is wrong with them."""
+    """The fields of a block that hold JSON; collects what is wrong with them.
 
-    def __init__(self, block: Mapping[str, Any]) -> None:
-        self._block = block
+    With `yaml` they may be YAML as text, too.
+    """
+
+    def __init__(self, block: Mapping[str, Any], *, yaml: bool = False) -> None:
+        self._block, self._yaml = block, yaml
         self.problems: list[str] = []
 
     def get(self, field: str, kind: type[Any] = list) -> Any:
@@ -44,10 +47,12 @@ class Structures:
             if not value.strip():
                 return None
             broken = not_json(value)
+            value = None if broken else orjson.loads(value)
+            if broken and self._yaml:
+                value, broken = _yaml(self._block[field])
             if broken:
                 self.problems.append(f"{field} was left out: {broken}")
                 return None
-            value = orjson.loads(value)
         if value is None or value in ([], {}):
             return None
         if not isinstance(value, kind):
@@ -55,3 +60,15 @@ class Structures:
             self.problems.append(f"{field} was left out: it is not {named}")
             return None
         return value
+
+
+def _yaml(text: str) -> tuple[Any, str]:
+    """Return a text as YAML, or why it is none."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text), ""
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        place = f" at line {mark.line + 1} column {mark.column + 1}" if mark else ""
+        return None, f"no YAML{place}: {getattr(exc, 'problem', None) or 'it cannot be read'}"

@@ -200,6 +200,16 @@ class Web:
         return response
 
 
+def joined(url: str, path: str) -> str:
+    """Return a URL with a path behind it, joined by exactly one slash; both may have a query."""
+    place, _, query = url.partition("#")[0].partition("?")
+    path, _, more = path.partition("?")
+    if path:
+        place = f"{place.rstrip('/')}/{path.lstrip('/')}"
+    query = "&".join(part for part in (query, more) if part)
+    return f"{place}?{query}" if query else place
+
+
 def basic(name: str, password: str = "") -> str:
     """Return what `Authorization` says for a name and a password."""
     return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"

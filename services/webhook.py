@@ -16,7 +16,7 @@ from typing_extensions import override
 from services.hiding import HIDDEN
 from services.service import Block, Client, Message, Receipt, Service
 from services.structures import not_json
-from services.web import BasicAuth, Content, Transport, Web
+from services.web import BasicAuth, Content, Transport, Web, joined
 from spine.errors import ConfigError, TriggerError
 from spine.model import Model
 from spine.runtime import Env
@@ -176,13 +176,3 @@ class _Client(Client):
         if content.type:  # written as a structure: it is JSON
             return content._replace(type="" if given else content.type), ""
         return content, not_json(content.data) if "json" in given.lower() and content.data else ""
-
-
-def joined(url: str, path: str) -> str:
-    """Return a URL with a path behind it, joined by exactly one slash; both may have a query."""
-    place, _, query = url.partition("#")[0].partition("?")
-    path, _, more = path.partition("?")
-    if path:
-        place = f"{place.rstrip('/')}/{path.lstrip('/')}"
-    query = "&".join(part for part in (query, more) if part)
-    return f"{place}?{query}" if query else place

@@ -1,0 +1,78 @@
+"""Webex: messages of a bot to people and rooms, in Markdown."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from typing_extensions import override
+
+from services.hiding import Token
+from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged, nobody
+from services.web import Transport, Web, json_content
+from spine.runtime import Env
+
+API = "https://webexapis.com"
+_EMAIL = re.compile(r"\S+@\S+\.\S+")
+
+
+class WebexBlock(OpenBlock):
+    """Ours: more of a message in Webex, such as cards as `extra: {attachments: [...]}`."""
+
+
+class Webex(Transport, Service):
+    """Sends messages by Webex."""
+
+    kind: ClassVar[str] = "webex"
+    block: ClassVar[type[Block] | None] = WebexBlock
+    recipients: ClassVar[str] = "a person's e-mail address, or a room's id"
+    example: ClassVar[str] = """
+service.webex: |
+  token: $webex-token
+template.app-degraded: |
+  message: "**{{ .app.metadata.name }}** is degraded"
+  webex:
+    extra:
+      parentId: "{{ .context.webexThread }}"
+"""
+
+    token: Token
+    """Token of the bot."""
+    api_url: Annotated[str, Field(alias="apiURL")] = API
+    """Where the API is, without `/v1`."""
+
+    @override
+    def problem(self, recipient: str) -> str:
+        return nobody(recipient)
+
+    @override
+    def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
+        return _open(self, env)
+
+
+@asynccontextmanager
+async def _open(service: Webex, env: Env) -> AsyncIterator[Client]:
+    yield _Client(service, env.name, await Web.of(env, service))
+
+
+class _Client(Client):
+    def __init__(self, service: Webex, name: str, web: Web) -> None:
+        self._what, self._web = f"telling Webex by {name!r}", web
+        self._url = f"{(service.api_url or API).rstrip('/')}/v1/messages"
+        self._headers = {"Authorization": f"Bearer {service.token}"}
+
+    @override
+    async def send(self, message: Message, recipient: str, key: str) -> Receipt:
+        place = "toPersonEmail" if _EMAIL.fullmatch(recipient) else "roomId"
+        body = {place: recipient, "markdown": message.text}
+        answer = await self._web.call(
+            self._what,
+            "POST",
+            self._url,
+            headers=self._headers,
+            content=json_content(merged(body, message.block.get("extra"))),
+        )
+        told = answer.json()
+        detail = {"id": told["id"]} if isinstance(told, dict) and "id" in told else {}
+        return Receipt(answer.summary, detail)
