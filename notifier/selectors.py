@@ -28,6 +28,10 @@ class Selector:
         """Return whether an object with such labels is selected; an empty selector selects all."""
         return all(holds(labels) for holds in self.requirements)
 
+    def __bool__(self) -> bool:
+        """Return whether it asks for anything."""
+        return bool(self.requirements)
+
     @override
     def __str__(self) -> str:
         return self.text

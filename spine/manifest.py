@@ -98,6 +98,8 @@ class Object:
     """Booleans written as a word such as `on`, by path."""
     base: Path = ()
     """Where in the document the object stands (in a List)."""
+    texts: dict[Path, tuple[int, int]] = field(default_factory=dict, repr=False)
+    """Line and column at which the text of a literal block (`key: |`) begins, by path."""
 
     def place(self, path: Path = ()) -> Place:
         """Return where a path stands, or the nearest thing around it that does."""
@@ -111,10 +113,21 @@ class Object:
         """Say something about a path of this object."""
         return Finding(self.place(path), path, message, severity)
 
+    def place_in_text(self, path: Path, line: int, column: int) -> Place:
+        """Return where a line and column, from 1, of a text stand in the file.
+
+        Only a literal block keeps its lines; for other texts it is where their key stands.
+        """
+        begins = self.texts.get((*self.base, *path))
+        if begins is None:
+            return self.place(path)
+        return Place(self.file, begins[0] + line - 1, begins[1] + column - 1)
+
     @classmethod
     def nowhere(cls, file: str, document: Document) -> "Object":
         """Return an object without content, to say things about the document."""
-        return cls("", "", "", {}, file, document.positions, document.words)
+        positions, words = document.positions, document.words
+        return cls("", "", "", {}, file, positions, words, texts=document.texts)
 
     @override
     def __str__(self) -> str:

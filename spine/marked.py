@@ -16,6 +16,9 @@ from spine.model import Path
 MAX_NODES = 500_000
 """Values in one document, aliases written out; a few lines of nested aliases can make billions."""
 
+MAX_REPEATED = 100
+"""Keys of one document that may stand more than once, where that is allowed."""
+
 
 class Malformed(Exception):
     """A text that is not YAML, or YAML that cannot be a manifest; lines and columns from 1."""
@@ -34,6 +37,10 @@ class Document:
     """Line and column of every key and item, by path."""
     words: dict[Path, str] = field(default_factory=dict)
     """Booleans written as a word such as `on`, by path."""
+    repeated: list[Path] = field(default_factory=list)
+    """Keys that stand more than once, where that is allowed."""
+    texts: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    """Line and column at which the text of a literal block (`key: |`) begins, by path."""
 
 
 if TYPE_CHECKING:
@@ -77,8 +84,11 @@ def _whole(pair: re.Match[str]) -> str:
     return f"\\U{0x10000 + high * 0x400 + low:08x}"
 
 
-def documents(text: str, *, is_json: bool = False) -> Iterator[Document]:
-    """Yield the documents of a text. Raises Malformed, with those before it yielded."""
+def documents(text: str, *, is_json: bool = False, last_wins: bool = False) -> Iterator[Document]:
+    """Yield the documents of a text. Raises Malformed, with those before it yielded.
+
+    `last_wins` allows keys to stand more than once; of those the last one counts.
+    """
     if is_json or text.lstrip()[:1] == "{":
         text = text.replace("\t", " ")  # JSON may be indented by tabs, YAML may not
         text = _PAIR.sub(_whole, text)  # and it writes the characters above U+FFFF as two
@@ -87,7 +97,8 @@ def documents(text: str, *, is_json: bool = False) -> Iterator[Document]:
         loader = _Loader(text)
         while loader.check_node():
             document = Document()
-            document.value = _Builder(document).build(loader.get_node(), ())
+            builder = _Builder(document, text, last_wins=last_wins)
+            document.value = builder.build(loader.get_node(), ())
             yield document
     except yaml.reader.ReaderError as exc:
         line = text.count("\n", 0, exc.position) + 1
@@ -128,8 +139,9 @@ def _explain(exc: yaml.MarkedYAMLError, text: str) -> str:
 class _Builder:
     """Makes plain values of the nodes of one document and notes where they stand."""
 
-    def __init__(self, document: Document) -> None:
-        self._document = document
+    def __init__(self, document: Document, text: str, *, last_wins: bool) -> None:
+        self._document, self._last_wins = document, last_wins
+        self._text, self._lines = text, list[str]()
         self._nodes = 0
 
     def build(self, node: yaml.Node | None, path: Path) -> Any:
@@ -144,6 +156,8 @@ class _Builder:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
+        if isinstance(node, yaml.ScalarNode) and node.style == "|":
+            self._document.texts[path] = self._begins(node)
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
@@ -156,9 +170,11 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise _bad(key_node, "a key must be a text")
             key = str(key_node.value)
-            if key in out:
+            if key in out and not self._last_wins:
                 where = self._document.positions[(*path, key)][0]
                 raise _bad(key_node, f"key {key!r} stands twice (first in line {where})")
+            if key in out:
+                self._forget(key_node, (*path, key))
             mark = key_node.start_mark
             self._document.positions[(*path, key)] = (mark.line + 1, mark.column + 1)
             out[key] = self.build(value_node, (*path, key))
@@ -167,6 +183,16 @@ class _Builder:
                 out.setdefault(key, value)
         return out
 
+    def _forget(self, node: yaml.Node, path: Path) -> None:
+        """Forget a value that is followed by another one for the same key."""
+        document, depth = self._document, len(path)
+        if len(document.repeated) >= MAX_REPEATED:
+            raise _bad(node, f"more than {MAX_REPEATED} keys stand twice")
+        document.repeated.append(path)
+        document.positions = {k: v for k, v in document.positions.items() if k[:depth] != path}
+        document.words = {k: v for k, v in document.words.items() if k[:depth] != path}
+        document.texts = {k: v for k, v in document.texts.items() if k[:depth] != path}
+
     @staticmethod
     def _merged(node: yaml.Node) -> list[yaml.MappingNode]:
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
@@ -174,6 +200,15 @@ class _Builder:
             if not isinstance(one, yaml.MappingNode):
                 raise _bad(one, "<< takes a map, or a list of maps")
         return list(nodes)
+
+    def _begins(self, node: yaml.Node) -> tuple[int, int]:
+        """Return where the text of a literal block begins."""
+        if not self._lines:
+            self._lines = self._text.split("\n")
+        first = node.start_mark.line + 1
+        filled = (line for line in self._lines[first:] if line.strip())
+        line = next(filled, "")
+        return first + 1, len(line) - len(line.lstrip(" ")) + 1
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         text, tag = str(node.value), node.tag.removeprefix(_TAG)

@@ -14,8 +14,8 @@ from notifier.config.configuration import (
     Rate,
     Scope,
     Subscription,
-    redact,
 )
+from notifier.config.loading import load
 
 __all__ = [
     "Configuration",
@@ -27,5 +27,5 @@ __all__ = [
     "Rate",
     "Scope",
     "Subscription",
-    "redact",
+    "load",
 ]

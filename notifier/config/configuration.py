@@ -4,26 +4,22 @@ Everything here is compiled and frozen: triggers and templates run, services are
 secrets, windows are minutes and zones. What is wrong is a Problem of one key; the rest works.
 """
 
-import json
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Literal, NamedTuple
-from urllib.parse import quote
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from typing_extensions import override
 
 from notifier.selectors import ALL, Selector
+from notifier.templates import Template
+from notifier.triggers import Trigger
+from services.hiding import Hiding
 from services.service import Service
 from spine.manifest import Severity
 from spine.model import Path, dotted
-
-if TYPE_CHECKING:
-    from notifier.templates import Template
-    from notifier.triggers import Trigger
 
 GROUP = "group"
 """The service in subscriptions that stands for a list of recipients."""
@@ -178,8 +174,8 @@ class Configuration:
     name: str
     """Name of the ConfigMap."""
     namespace: str
-    triggers: Mapping[str, "Trigger"] = field(default_factory=dict)
-    templates: Mapping[str, "Template"] = field(default_factory=dict)
+    triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    templates: Mapping[str, Template] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
     """By name, which is the type where the key has no name."""
     default_triggers: tuple[str, ...] = ()
@@ -203,8 +199,12 @@ class Configuration:
     broken: frozenset[str] = frozenset()
     """Keys of triggers, templates and services that are there and disabled by an error, such as
     `service.slack`; a service by its name: `service.slack` for `service.webhook.slack`, too."""
-    private: Collection[str] = field(default=(), repr=False)
+    private: tuple[str, ...] = field(default=(), repr=False)
     """Credentials that stand in the ConfigMap itself; hidden as those of the Secret are."""
+    hiding: Hiding = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hiding", Hiding([*self.secrets.values(), *self.private]))
 
     def limits_of(self, service: str) -> Limits:
         """Return the limits of a service."""
@@ -212,22 +212,4 @@ class Configuration:
 
     def redact(self, text: str) -> str:
         """Replace every secret of at least 4 letters, however it is quoted, by `***`."""
-        return redact(text, [*self.secrets.values(), *self.private])
-
-
-HIDDEN = "***"
-_SHORTEST = 4
-
-
-def redact(text: str, secrets: Collection[str]) -> str:
-    """Replace secrets of at least 4 letters by `***`, as they are, in JSON and in URLs."""
-    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
-    if not forms:
-        return text
-    longest_first = sorted(forms, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), HIDDEN, text)
-
-
-def _forms(secret: str) -> set[str]:
-    bare = secret.strip()
-    return {secret, bare, json.dumps(bare)[1:-1], quote(bare), quote(bare, safe="")}
+        return self.hiding(text)
