@@ -97,8 +97,8 @@ def _doubt(url: str) -> str:
         host = (parts.hostname or "").lower()
     except ValueError:
         return "it is no URL"
-    if host == "localhost" or host.startswith("127.") or (not host and "$" in url):
-        return ""  # a server of a test, or a reference that is not replaced: that is told elsewhere
+    if not host or host == "localhost" or host.startswith("127."):
+        return ""  # a server of a test; what is no URL is told when it is used
     if parts.scheme != "https":
         return "workflows are reached by https"
     known = any(host == one or host.endswith(f".{one}") for one in _HOSTS)

@@ -4,7 +4,8 @@ import aiohttp
 from yarl import URL
 
 from spine.errors import ConfigError
-from spine.http.egress import Resolver, check_host
+from spine.http.egress import check_host
+from spine.http.resolver import Resolver
 
 MOST = 512 * 1024
 """Bytes of a document; an object of Kubernetes cannot be much larger."""

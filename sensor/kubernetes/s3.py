@@ -18,7 +18,8 @@ from yarl import URL
 from sensor.artifact import S3Artifact
 from sensor.kubernetes.fetching import content_of
 from spine.errors import ConfigError
-from spine.http.egress import Resolver, check_host
+from spine.http.egress import check_host
+from spine.http.resolver import Resolver
 from spine.secrets import SecretRef, Secrets
 from spine.sigv4 import Keys, Scope, quoted, signed_headers
 

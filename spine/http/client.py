@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from spine import __version__
 from spine.errors import TriggerError
 from spine.http import url as gourl
+from spine.http.egress import check_host
 from spine.http.tls import Tls, tls_context
 from spine.http.url import Url
 
@@ -122,7 +123,7 @@ class HttpClient:
         lost = ""
         for _ in range(MAX_REDIRECTS + 1):
             if request.guarded:
-                _check(request.url)
+                check_host(request.url.host, f"asking {request.url.host}")
             response = await self._once(request)
             if response.status not in _REDIRECTS or not response.location:
                 return response._replace(lost=lost) if lost else response
@@ -177,7 +178,7 @@ async def open_guarded_client(
     environment: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[HttpClient]:
     """Open a client for addresses that are not the process's own: see `spine.http.egress`."""
-    from spine.http.egress import Resolver
+    from spine.http.resolver import Resolver
 
     async with _open(environment, Resolver()) as client:
         yield client
@@ -238,12 +239,6 @@ def _moved(before: Request, after: Request, status: int) -> bool:
     """
     elsewhere = before.url.target == after.url.target and before.url.origin != after.url.origin
     return status == _MOVED or elsewhere
-
-
-def _check(url: Url) -> None:
-    from spine.http.egress import check_host
-
-    check_host(url.host, f"asking {url.host}")
 
 
 def _retry_after(text: str | None) -> float | None:

@@ -9,9 +9,6 @@ import ipaddress
 import os
 from fnmatch import fnmatchcase
 
-import aiohttp
-from typing_extensions import override
-
 from spine.errors import ConfigError
 
 _CREDENTIALS = ipaddress.ip_address("fd00:ec2::254")
@@ -20,19 +17,6 @@ _CREDENTIALS = ipaddress.ip_address("fd00:ec2::254")
 
 class Refused(OSError):
     """A host has an address that must not be reached."""
-
-
-class Resolver(aiohttp.ThreadedResolver):
-    """Resolves names, less the addresses that must not be reached."""
-
-    @override
-    async def resolve(
-        self, host: str, port: int = 0, family: int = 0
-    ) -> list[aiohttp.abc.ResolveResult]:
-        found = await super().resolve(host, port, family)  # type: ignore[arg-type]  # any family
-        for one in found:
-            check_address(host, one["host"])
-        return found
 
 
 def check_address(host: str, address: str) -> None:

@@ -10,7 +10,8 @@ from sensor.kubernetes.git.place import Place
 from spine import github_app
 from spine.errors import ConfigError
 from spine.github_app import Token, private_key, proof, token_of
-from spine.http.egress import Resolver, check_host
+from spine.http.egress import check_host
+from spine.http.resolver import Resolver
 
 SECONDS = 20.0
 MOST = 64 * 1024
