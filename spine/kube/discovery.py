@@ -35,6 +35,8 @@ class Resource:
     namespaced: bool
     verbs: frozenset[str] = frozenset()
     subresources: frozenset[str] = frozenset()
+    aliases: frozenset[str] = frozenset()
+    """What people may call it instead: singular and short names."""
 
     @property
     def api_version(self) -> str:
@@ -57,6 +59,8 @@ class _Entry(msgspec.Struct):
     kind: str = ""
     namespaced: bool = False
     verbs: list[str] = []
+    singular_name: str = msgspec.field(name="singularName", default="")
+    short_names: list[str] = msgspec.field(name="shortNames", default_factory=list)
 
 
 class _Entries(msgspec.Struct):
@@ -91,7 +95,7 @@ class Discovery:
     clock: Callable[[], float] = time.monotonic
     _known: dict[str, _Known] = field(default_factory=dict)
     _preferred: dict[str, tuple[float, str]] = field(default_factory=dict)
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     async def kind(self, api_version: str, kind: str) -> Resource:
         """Return the resource of a manifest. Raises ConfigError for one that nobody serves."""
@@ -122,7 +126,7 @@ class Discovery:
     ) -> Resource:
         resources: tuple[Resource, ...] = ()
         for patience in (FRESH, AGAIN):
-            resources = await self._resources(group, version, patience)
+            resources = await self.resources(group, version, patience)
             for one in resources:
                 if named(one) == name:
                     return one
@@ -135,9 +139,17 @@ class Discovery:
             f"looking for {name} in {where}: the API server has no such kind", hint=did
         )
 
-    async def _resources(self, group: str, version: str, patience: float) -> tuple[Resource, ...]:
+    async def groups(self) -> list[tuple[str, list[str]]]:
+        """Return the API groups, core first, each with its versions, the preferred one first."""
+        found = msgspec.json.decode(await self.get("/apis"), type=_Groups).groups
+        return [("", ["v1"]), *((one.name, _versions(one)) for one in found)]
+
+    async def resources(
+        self, group: str, version: str, patience: float = FRESH
+    ) -> tuple[Resource, ...]:
+        """Return all kinds of a version, asked for again after so many seconds."""
         key = f"{group}/{version}"
-        async with self._lock:
+        async with self._locks.setdefault(key, asyncio.Lock()):
             known = self._known.get(key)
             if known is None or self.clock() - known.at > patience:
                 path = f"/apis/{key}" if group else f"/api/{version}"
@@ -169,6 +181,11 @@ class Discovery:
         )
 
 
+def _versions(group: _Group) -> list[str]:
+    first = group.preferred_version.version if group.preferred_version else ""
+    return sorted((one.version for one in group.versions), key=lambda version: version != first)
+
+
 def _joined(group: str, version: str, entries: list[_Entry]) -> tuple[Resource, ...]:
     """Return resources with their subresources, which the API lists beside them."""
     below: dict[str, set[str]] = {}
@@ -185,6 +202,7 @@ def _joined(group: str, version: str, entries: list[_Entry]) -> tuple[Resource, 
             namespaced=entry.namespaced,
             verbs=frozenset(entry.verbs),
             subresources=frozenset(below.get(entry.name, ())),
+            aliases=frozenset({entry.singular_name, *entry.short_names} - {""}),
         )
         for entry in entries
         if "/" not in entry.name

@@ -97,15 +97,18 @@ async def follow(
     namespace: str = "",
     *,
     labels: str = "",
+    fields: str = "",
     version: str = "",
 ) -> AsyncIterator[Page | Change]:
     """Yield what there is and then what changes, for ever.
 
+    `labels` and `fields` are selectors, such as `app=web` and `metadata.name=web`.
     `version` is where an earlier follower stopped; without it, or where it is too old, the pages
     of a list come first. Raises KubeError where the API refuses for good (such as 403), and
     ConfigError; all else is tried again.
     """
-    selector = {"labelSelector": labels} if labels else {}
+    given = {"labelSelector": labels, "fieldSelector": fields}
+    selector = {key: value for key, value in given.items() if value}
     attempt = 0
     while True:
         try:
