@@ -34,7 +34,13 @@ from spine.secrets import GivenSecrets
 ROOT = Path(__file__).parents[2]
 TRIED_WITH = Path(__file__).with_name("services")
 LIGHT = {"pydantic", "typing_extensions", "msgspec", "orjson", "spine", "services"}
-NOT_HTTP: dict[str, str] = {}
+NOT_HTTP: dict[str, str] = {
+    "awssns": "tests/live/test_queue_services.py",
+    "awssqs": "tests/live/test_queue_services.py",
+    "console": "tests/unit/services/test_console.py",
+    "gcppubsub": "tests/live/test_queue_services.py",
+    "nats": "tests/live/test_queue_services.py",
+}
 """Services that need a server of another kind, with where they are tried."""
 KINDS = sorted(SERVICES)
 HTTP = [kind for kind in KINDS if kind not in NOT_HTTP]
