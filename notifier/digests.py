@@ -150,7 +150,7 @@ def together(actions: list[Action], configuration: Configuration, sent: Sent) ->
     values = {
         "messages": messages,
         "context": dict(configuration.context),
-        "serviceType": sent.service,
+        "secrets": configuration.secrets.keys(),
         "recipient": sent.recipient,
     }
     return templates.render([template], sent.service, type(service), values)

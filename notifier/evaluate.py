@@ -221,13 +221,10 @@ class _Evaluation:
         """Return services and recipients, each once."""
         places: dict[tuple[str, str], None] = {}
         for destination in destinations:
-            try:
-                found = self._plan.recipients(destination, self._variables)
-            except (ConfigError, EvaluationError) as exc:
-                self._decision.problems.append(str(exc))
-                look.outcomes.append(Outcome(*destination, str(exc)))
-                continue
+            found, problems = self._plan.recipients(destination, self._variables)
             places |= dict.fromkeys(found)
+            self._decision.problems += problems
+            look.outcomes += [Outcome(*destination, problem) for problem in problems]
         return places
 
     def _tell(self, at: "_At", place: "_Place") -> str:

@@ -20,6 +20,8 @@ from services.service import Message
 from spine.errors import ConfigError
 from spine.kube.watch import Meta
 
+_LEGACY = "recipients.argocd-notifications.argoproj.io"
+"""How annotations of old end."""
 SHARED = 4096
 """Sets of annotations and labels whose subscriptions are kept."""
 
@@ -44,6 +46,7 @@ class Plan:
     def __post_init__(self) -> None:
         self._by_labels = any(one.selector for one in self.configuration.subscriptions)
         self._subscribed = lru_cache(SHARED)(self._find)
+        self._reads_health = _read(self.configuration, "health")
 
     # ------------------------------------------------------------------------ whom
 
@@ -53,7 +56,7 @@ class Plan:
             sorted(
                 (key, value)
                 for key, value in (meta.annotations or {}).items()
-                if self.prefix in key or key.endswith(subscriptions.LEGACY)
+                if self.prefix in key or key.endswith(_LEGACY)
             )
         )
         labels = tuple(sorted((meta.labels or {}).items())) if self._by_labels else ()
@@ -68,11 +71,8 @@ class Plan:
 
     def recipients(
         self, destination: Destination, values: Mapping[str, Any]
-    ) -> list[tuple[str, str]]:
-        """Return service and recipient of everybody that a destination stands for.
-
-        Raises EvaluationError and ConfigError.
-        """
+    ) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return service and recipient of everybody that a destination stands for, and problems."""
         return recipients.resolve(destination, values, self.configuration)
 
     # ------------------------------------------------------------------------ what
@@ -89,8 +89,8 @@ class Plan:
         )
 
     def health(self, body: Mapping[str, Any]) -> Health | None:
-        """Return the health of an object, None where there is no rule for it."""
-        return self.rules.check(dict(body))
+        """Return the health of an object; None where there is no rule for it, or nobody asks."""
+        return self.rules.check(dict(body)) if self._reads_health else None
 
     def message(
         self,
@@ -107,7 +107,9 @@ class Plan:
         missing = [name for name in names if name not in configuration.templates]
         if missing:
             raise ConfigError(f"using template {missing[0]!r}: there is none of that name")
-        given = {**values, "serviceType": service, "recipient": recipient}
+        given = {**values, "recipient": recipient}
+        if not self.place:  # a namespace's own configuration has no .secrets in templates
+            given["secrets"] = configuration.secrets.keys()
         chosen = [configuration.templates[name] for name in names]
         return templates.render(chosen, service, type(found), given)
 
@@ -126,6 +128,14 @@ class Plan:
         parts = [once] if once else []
         parts += [self.place] if self.place else []
         return ":".join([*parts, trigger, condition.legacy_key, service, recipient])
+
+
+def _read(configuration: Configuration, name: str) -> bool:
+    """Return whether a condition or a template reads a variable."""
+    conditions = [one for trigger in configuration.triggers.values() for one in trigger.conditions]
+    roots = [one.reads.roots for one in conditions]
+    roots += [template.reads for template in configuration.templates.values()]
+    return any(some is None or name in some for some in roots)
 
 
 @lru_cache(SHARED)

@@ -188,6 +188,9 @@ class Outlet(Sender):
             client = await clients.get(sent.service)
             revealed = templates.reveal(message, configuration.secrets)
             receipt = await client.send(revealed, sent.recipient, key)
+        except EvaluationError as exc:  # a key of the Secret has gone
+            self.told(sent, False)
+            raise TriggerError(f"telling by {sent.service!r}: {exc}") from None
         except TriggerError as exc:
             self.told(sent, False)
             raise _hidden(exc, configuration) from None

@@ -24,7 +24,10 @@ def show(console: Console, running: Sequence[Wanted], bus: str, *, dry: bool = F
         urls = [{"source": w.checked.object.name, "event": a.event, "url": a.url} for w, a in posts]
         console.say("running", bus=bus, listening=urls, curl=try_it, dryRun=dry)
         return
-    what = f"{plural(len(sources), 'event source')} and {plural(len(sensors), 'sensor')}"
+    notifiers = [w for w in running if w.verb == "notifier"]
+    parts = {"event source": sources, "sensor": sensors, "notifier": notifiers}
+    some = [plural(len(found), name) for name, found in parts.items() if found]
+    what = ", ".join(some[:-1]) + (" and " if some[1:] else "") + some[-1]
     nothing = ", dry: actions are told, not done" if dry else ""
     console.say(click.style(f"Running {what}{nothing}. Ctrl-C stops.", bold=True))
     console.say(f"  bus     {bus}")
@@ -40,6 +43,9 @@ def show(console: Console, running: Sequence[Wanted], bus: str, *, dry: bool = F
     for one in sensors:
         triggers = ", ".join(one.checked.plan.triggers)
         console.say(f"  sensor  {one.checked.object.name}  fires {triggers}")
+    for one in notifiers:
+        kinds = ", ".join(watch.kind for watch in one.checked.spec.watches)
+        console.say(f"  notifier  {one.checked.object.name}  watches {kinds}")
     if try_it:
         console.say(f"Try it:\n  {try_it}")
 

@@ -28,9 +28,11 @@ VERBS = {
     "tail": "Show events and actions live.",
     "why": "Show what a running Sensor made of its events.",
     "dlq": "List, show, retry and drop dead letters.",
+    "wait": "Wait until objects of a cluster are healthy.",
     "rbac": "Print the least rights that manifests need in a cluster.",
     "eventsource": "Run one EventSource: what a pod runs.",
     "sensor": "Run one Sensor: what a pod runs.",
+    "notifier": "Run one Notifier: what a pod runs.",
     "version": "Show the version.",
 }
 

@@ -31,7 +31,7 @@ from tocsin.checks import Result, Setting, check
 from tocsin.console import Console
 from tocsin.objects import Checked
 from tocsin.supervisor import Child, Fleet
-from tocsin.wanted import LOOPBACK, BusKey, Setup, Wanted, port_problems, wanted
+from tocsin.wanted import LOOPBACK, VERBS, BusKey, Setup, Wanted, port_problems, wanted
 from tocsin.watching import Seen, look, watch
 
 BUS_PATIENCE = 10.0
@@ -97,9 +97,9 @@ class Local:
         reading = read(options.paths)
         setting = Setting(alone=True, bus_given=bool(options.bus))
         result = check(reading, setting, options.secrets, options.config_maps)
-        if not result.of("EventSource") and not result.of("Sensor") and not result.count("error"):
+        if not any(map(result.of, VERBS)) and not result.count("error"):
             raise ConfigError(
-                f"reading {' '.join(options.paths)}: no EventSource and no Sensor in there",
+                f"reading {' '.join(options.paths)}: no EventSource, Sensor or Notifier in there",
                 hint="manifests end in .yaml, .yml or .json",
             )
         self._print(result.findings)

@@ -1,4 +1,4 @@
-"""One EventSource or Sensor as a process: what a pod runs, and what `tocsin run` starts.
+"""One EventSource, Sensor or Notifier as a process: what a pod runs, and what `tocsin run` starts.
 
 The object comes from a file, from the environment variables that Argo Events' controllers set, or
 from the parent. The process answers `/metrics`, `/healthz` and `/readyz` from its first moment,
@@ -45,7 +45,7 @@ class Job:
     """What a process needs to know. JSON in the parent's hands."""
 
     kind: str
-    """EventSource or Sensor."""
+    """EventSource, Sensor or Notifier."""
     object: dict[str, Any]
     """The manifest."""
     bus: dict[str, Any]
@@ -99,7 +99,7 @@ class Runner(Protocol):
 
 
 class Parts(Protocol):
-    """Makes the parts that differ between an EventSource and a Sensor."""
+    """Makes the parts that differ between the kinds."""
 
     def metrics(self, checked: Checked) -> Any:
         """Return the metrics of an object, with their `registry`."""
@@ -136,7 +136,7 @@ def _text(finding: Finding) -> str:
 
 def serve(job: Job, parts: Parts, parent: Parent | None = None) -> None:
     """Run an object until SIGTERM. Raises ConfigError and whatever is a bug."""
-    context = {"EventSource": "eventSourceName", "Sensor": "sensorName"}[job.kind]
+    context = f"{job.kind[0].lower()}{job.kind[1:]}Name"
     configure_logging(job.log_format, job.log_level, **{context: str(job.metadata.get("name", ""))})
     checked, findings = checked_object(job)
     if parent is None:

@@ -1,4 +1,4 @@
-"""What `tocsin run` is to start: one process for each EventSource and Sensor of the manifests.
+"""What `tocsin run` is to start: a process for each EventSource, Sensor and Notifier.
 
 A process gets its own object, its bus and the values it refers to, nothing else; what it gets
 makes its fingerprint, so an edit restarts exactly those it concerns.
@@ -23,7 +23,7 @@ from tocsin.objects import Checked, walk
 from tocsin.values import Values
 
 LOOPBACK = "127.0.0.1"
-VERBS = {"EventSource": "eventsource", "Sensor": "sensor"}
+VERBS = {"EventSource": "eventsource", "Sensor": "sensor", "Notifier": "notifier"}
 
 BusKey = tuple[str, str]
 """Namespace and name of an EventBus."""
@@ -62,7 +62,7 @@ class Wanted:
     @property
     def label(self) -> str:
         """Name before its lines."""
-        kind = "source" if self.verb == "eventsource" else "sensor"
+        kind = "source" if self.verb == "eventsource" else self.verb
         return f"{kind} {self.checked.object.name}"
 
 
@@ -72,13 +72,13 @@ def wanted(
     """Return the processes of checked manifests; `buses` has the configuration of each bus."""
     configs = {key: BusConfig.model_validate(config) for key, config in buses.items()}
     out = {}
-    for checked in (*result.of("Sensor"), *result.of("EventSource")):
+    for checked in (*result.of("Sensor"), *result.of("Notifier"), *result.of("EventSource")):
         specs = (checked.spec, configs[checked.bus])
         job = {
             "kind": checked.object.kind,
             "object": checked.object.raw,
             "bus": buses[checked.bus],
-            **referenced(specs, checked.object.namespace, result.values),
+            **handed(checked, specs, result.values),
             "host": LOOPBACK,
             "metrics_port": 0,
             "port_offset": setup.port_offset,
@@ -91,6 +91,24 @@ def wanted(
         one = Wanted(checked, VERBS[checked.object.kind], job, digest)
         out[one.key] = one
     return out
+
+
+def handed(
+    checked: Checked, specs: Iterable[Model], values: Values
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the values that a process gets: what it refers to, for a Notifier whole objects."""
+    found = referenced(specs, checked.object.namespace, values)
+    if checked.object.kind == "Notifier":
+        spec, namespace = checked.spec, checked.object.namespace
+        maps = {spec.config_map, spec.health_config_map}
+        for kind, names, part in (
+            ("ConfigMap", maps, "config_maps"),
+            ("Secret", {spec.secret}, "secrets"),
+        ):
+            for (name, key), value in values.find(kind, namespace).items():
+                if name in names:
+                    found[part].setdefault(name, {})[key] = value
+    return found
 
 
 def referenced(
