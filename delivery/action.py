@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from spine.errors import TriggerError
+
 
 class Failure(msgspec.Struct, frozen=True):
     """One failed attempt."""
@@ -70,6 +72,25 @@ class Postponed(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"put off for {seconds:g} s")
         self.seconds = seconds
+
+
+class PartlyDone(TriggerError):
+    """Some of an action was done, such as telling three of five people.
+
+    `left` is the content of what is not done yet: the next attempt, a dead letter and its redrive
+    are of that alone, so that nothing is done twice.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        left: dict[str, Any],
+        *,
+        retry_after: float | None = None,
+        permanent: bool = False,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, permanent=permanent)
+        self.left = left
 
 
 class Outcome(msgspec.Struct, frozen=True):

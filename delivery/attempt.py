@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from delivery.action import Action, Failure, Postponed
+from delivery.action import Action, Failure, PartlyDone, Postponed
 from delivery.dead import DeadLetter, dead_letter, reason
 from delivery.lane import Lane
 from delivery.policy import may_pass
@@ -100,6 +100,7 @@ class Attempts:
         self._reporter.action(action, "failed", text[:LONGEST], seconds)
         return msgspec.structs.replace(
             action,
+            content=exc.left if isinstance(exc, PartlyDone) else action.content,
             first=action.first or now - seconds,
             failures=(*action.failures, Failure(at=now, message=text[:LONGEST]))[-REMEMBERED:],
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from delivery_kit import (
     Target,
@@ -16,7 +17,7 @@ from delivery_kit import (
     until,
 )
 
-from delivery.action import Action, Postponed
+from delivery.action import Action, PartlyDone, Postponed
 from delivery.policy import RateLimit, Retry
 from delivery.queue import Route
 from delivery.subjects import pending_subject
@@ -440,3 +441,28 @@ async def test_who_is_told_of_a_dead_letter(bus) -> None:
         await dispatcher.deliver(action())
 
     assert buried == [action().key]
+
+
+@pytest.mark.parametrize("ordered", [False, True], ids=["in any order", "in order"])
+async def test_what_is_left_of_an_action_is_tried_again_and_buried(bus, ordered) -> None:
+    """Nobody is told twice because somebody else could not be reached."""
+    seen: list[str] = []
+
+    def told(action: Action, attempt: int) -> None:
+        seen.append(action.content["to"])
+        left = {**action.content, "to": action.content["to"][1:]}
+        if left["to"]:
+            raise PartlyDone(f"left: {left['to']}", left, permanent=len(left["to"]) == 1)
+
+    order = {"order": "a"} if ordered else {}
+    one = msgspec.structs.replace(action(**order), content={"to": "abc"})
+    target = Target(told)
+    async with dispatching(bus, t=Route(target, ordered=ordered)) as dispatcher:
+        await dispatcher.deliver(one)
+        await until(lambda: len(seen) == 2)
+        await asyncio.sleep(0.1)
+
+        [entry] = await dead(bus)
+    assert seen == ["abc", "bc"]
+    assert entry.letter.action.content == {"to": "c"}
+    assert entry.letter.action.key == one.key
