@@ -18,7 +18,7 @@ class Console(Service):
     kind: ClassVar[str] = "console"
     recipients: ClassVar[str] = "anything; it is printed"
     example: ClassVar[str] = """
-service.console: ""
+service.console: "{}"
 template.ready: |
   message: "{{ .obj.metadata.name }} is ready"
 """
