@@ -1,55 +1,16 @@
 """`subscriptions`: what every object with certain labels is subscribed to."""
 
-from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from notifier.config import destinations
-from notifier.config.configuration import GROUP, Destination, Subscription
+from notifier.config.configuration import Destination, Subscription
 from notifier.config.entry import Entry
+from notifier.config.known import Known
 from notifier.config.shapes import SubscriptionShape
-from notifier.config.shaping import Shaping, near
+from notifier.config.shaping import Shaping
 from notifier.selectors import ALL, compile_selector
-from services.service import Service
 from spine.errors import ConfigError
 from spine.model import Path
-
-
-class Known(NamedTuple):
-    """What there is to subscribe to, and what would be there but for an error of its own."""
-
-    triggers: Collection[str]
-    services: dict[str, Service]
-    groups: Collection[str]
-    directory: Collection[str]
-    default_triggers: tuple[str, ...]
-    broken: Collection[str]
-
-    def trigger_problem(self, name: str) -> str:
-        """Return what is wrong with the name of a trigger, empty where nothing is."""
-        if name in self.triggers:
-            return ""
-        if f"trigger.{name}" in self.broken:
-            return f"trigger {name!r} is disabled by an error of its own"
-        return f"there is no trigger {name!r}{near(name, list(self.triggers))}"
-
-    def destination_problem(self, destination: Destination) -> str:
-        """Return why a destination cannot be used, empty where it can."""
-        if f"service.{destination.service}" in self.broken:
-            return f"service {destination.service!r} is disabled by an error of its own"
-        return destinations.unknown(destination, self.services, self.groups)
-
-    def recipient_problem(self, destination: Destination) -> str:
-        """Return what is known against a recipient that is no template."""
-        recipient = destination.recipient
-        service = self.services.get(destination.service)
-        if service is None or "{{" in recipient:
-            return ""
-        for prefix, known in ((f"{GROUP}:", self.groups), ("user:", self.directory)):
-            if recipient.startswith(prefix):
-                name = recipient.removeprefix(prefix)
-                found = name in known
-                return "" if found else f"there is no {recipient!r}{near(name, list(known))}"
-        return service.problem(recipient)
 
 
 def read_subscriptions(entry: Entry, known: Known) -> tuple[Subscription, ...]:

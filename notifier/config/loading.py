@@ -19,8 +19,9 @@ from notifier.config.configuration import (
     Subscription,
 )
 from notifier.config.entry import Entry
-from notifier.config.everyone import Known, read_subscriptions, subscription_of
+from notifier.config.everyone import read_subscriptions, subscription_of
 from notifier.config.families import Kind, kind_of
+from notifier.config.known import Known
 from notifier.config.sending import read_template, read_trigger, sendable
 from notifier.config.service_keys import read_service
 from notifier.config.shaping import near

@@ -1,0 +1,59 @@
+"""What a configuration has under which name: to tell who names something that is not there."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from notifier.config import destinations
+from notifier.config.configuration import GROUP, Configuration, Destination
+from notifier.config.shaping import near
+from services.service import Service
+
+
+class Known(NamedTuple):
+    """What there is to subscribe to, and what would be there but for an error of its own."""
+
+    triggers: Collection[str]
+    services: Mapping[str, Service]
+    groups: Collection[str]
+    directory: Collection[str]
+    default_triggers: tuple[str, ...]
+    broken: Collection[str]
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> "Known":
+        """Return what a configuration knows."""
+        return cls(
+            configuration.triggers,
+            configuration.services,
+            configuration.groups,
+            configuration.directory,
+            configuration.default_triggers,
+            configuration.broken,
+        )
+
+    def trigger_problem(self, name: str) -> str:
+        """Return what is wrong with the name of a trigger, empty where nothing is."""
+        if name in self.triggers:
+            return ""
+        if f"trigger.{name}" in self.broken:
+            return f"trigger {name!r} is disabled by an error of its own"
+        return f"there is no trigger {name!r}{near(name, list(self.triggers))}"
+
+    def destination_problem(self, destination: Destination) -> str:
+        """Return why a destination cannot be used, empty where it can."""
+        if f"service.{destination.service}" in self.broken:
+            return f"service {destination.service!r} is disabled by an error of its own"
+        return destinations.unknown(destination, self.services, self.groups)
+
+    def recipient_problem(self, destination: Destination) -> str:
+        """Return what is known against a recipient that is no template."""
+        recipient = destination.recipient
+        service = self.services.get(destination.service)
+        if service is None or "{{" in recipient:
+            return ""
+        for prefix, known in ((f"{GROUP}:", self.groups), ("user:", self.directory)):
+            if recipient.startswith(prefix):
+                name = recipient.removeprefix(prefix)
+                found = name in known
+                return "" if found else f"there is no {recipient!r}{near(name, list(known))}"
+        return service.problem(recipient)
