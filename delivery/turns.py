@@ -20,6 +20,7 @@ In hand are at most WINDOW actions. Were they all behind keys that wait, other k
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -52,6 +53,8 @@ class _Tries(msgspec.Struct, frozen=True, omit_defaults=True):
     failures: tuple[Failure, ...] = ()
     begun: int = 0
     """Attempts that began and had no outcome, of an action that was handed out often."""
+    left: dict[str, Any] | None = None
+    """Content of an action that was done in part; None: it is as it was stored."""
 
 
 _decode = msgspec.json.Decoder(_Tries).decode
@@ -103,7 +106,9 @@ class Turns:
                 if later is None:
                     await surely(partial(self._attempts.give_up, self._lane, *failed))
                     break
-                await surely(partial(seen.write, _tries(later)))
+                changed = later.content is not action.content
+                left = later.content if changed else seen.tries.left
+                await surely(partial(seen.write, _tries(later, left)))
             action = later
         await surely(seen.forget)
 
@@ -130,12 +135,12 @@ class Turns:
             bury = partial(self._attempts.bury, action, error, lane=self._lane.token)
             await surely(partial(bury, sequence=message.sequence))
             return False
-        await surely(partial(seen.write, _tries(action, begun)))
+        await surely(partial(seen.write, _tries(action, seen.tries.left, begun)))
         return True
 
 
-def _tries(action: Action, begun: int = 0) -> _Tries:
-    return _Tries(action.attempt, action.due, action.first, action.failures, begun)
+def _tries(action: Action, left: dict[str, Any] | None, begun: int = 0) -> _Tries:
+    return _Tries(action.attempt, action.due, action.first, action.failures, begun, left)
 
 
 class _Seen:
@@ -159,6 +164,7 @@ class _Seen:
             due=tries.due,
             first=tries.first,
             failures=tries.failures,
+            content=action.content if tries.left is None else tries.left,
         )
 
     async def write(self, tries: _Tries) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import defaultdict
 
+import msgspec
 import pytest
 from delivery_kit import (
     Target,
@@ -17,7 +18,7 @@ from delivery_kit import (
     until,
 )
 
-from delivery.action import Action
+from delivery.action import Action, PartlyDone
 from delivery.policy import RateLimit, Retry
 from delivery.queue import Route
 from delivery.turns import WINDOW
@@ -132,6 +133,28 @@ async def test_who_takes_over_goes_on_counting(bus) -> None:
     assert target.effects["a"] == [0, 1, 2]
     assert await bus.store(STATE).keys("tries/") == []
     assert await dead(bus) == []
+
+
+async def test_who_takes_over_goes_on_with_what_is_left(bus) -> None:
+    seen: list[str] = []
+
+    def told(action: Action, attempt: int) -> None:
+        seen.append(action.content["to"])
+        if attempt == 1:
+            raise PartlyDone("left: bc", {"to": "bc"})
+        if attempt < 4:
+            down(action, attempt)
+
+    one = msgspec.structs.replace(keyed(1, "a"), content={"to": "abc"})
+    slow = Retry.of(Backoff(duration=100.0, factor=1.0, jitter=0.0, steps=5))
+    async with dispatching(bus, t=route(Target(told), retry=slow)) as dispatcher:
+        await dispatcher.deliver(one)
+        await until(lambda: len(seen) == 2)
+        await asyncio.sleep(1)
+    async with dispatching(bus, t=route(target := Target(told), retry=slow)):
+        await until(lambda: target.done)
+
+    assert seen == ["abc", "bc", "bc", "bc"]
 
 
 async def test_restarts_kill_nothing_that_waits(bus) -> None:
