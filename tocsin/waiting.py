@@ -27,7 +27,7 @@ REACHED, DEGRADED, TIMED_OUT = 0, 3, 4
 _TOGETHER = 8
 """Names of a kind above which all objects of it are followed, not each by itself."""
 _LIST = 30.0
-"""Seconds that the first look may take, where no time to wait is given."""
+"""Seconds that the first look may take at least; the time to wait runs from it."""
 _FILES = (".yaml", ".yml", ".json")
 
 
@@ -72,17 +72,25 @@ class Waiting:
         self._changed = asyncio.Event()
 
     async def verdict(self, follower: "asyncio.Task[None]") -> int:
-        """Return the exit code as soon as it is certain."""
-        timeout = self.wish.timeout or _LIST
+        """Return the exit code as soon as it is certain; the time runs from the first look."""
+        looked = False
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(max(self.wish.timeout, _LIST)) as limit:
                 while True:
                     code = self._code()
                     if code is not None:
                         return code
+                    if not looked and self._listed:
+                        looked = True
+                        limit.reschedule(asyncio.get_running_loop().time() + self.wish.timeout)
                     await self._change(follower)
         except TimeoutError:
             return self._timed_out()
+
+    @property
+    def _listed(self) -> bool:
+        """Whether there was a look at all that is waited for."""
+        return bool(self._boards) and all(board.listed for board in self._boards)
 
     async def _change(self, follower: "asyncio.Task[None]") -> None:
         """Wait until something has changed; raise what the follower ended with."""
@@ -95,14 +103,13 @@ class Waiting:
 
     def _code(self) -> int | None:
         boards = self._boards
-        if boards and all(board.reached for board in boards):
-            self._end("reached", REACHED)
-            return REACHED
+        if self._listed and all(board.reached for board in boards):
+            return self._end("reached", REACHED)
         if not self.wish.keep_waiting:
             failed = [told for board in boards for told in board.failed]
             if failed:
                 return self._end("degraded", DEGRADED, failed)
-        if not self.wish.timeout and boards and all(board.listed for board in boards):
+        if not self.wish.timeout and self._listed:
             return self._timed_out()
         return None
 
