@@ -1,0 +1,1 @@
+"""Rooms of the sources that watch folders: what counts, what changed, what is remembered."""
