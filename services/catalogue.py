@@ -5,6 +5,7 @@ from services.awssns import Awssns
 from services.awssqs import Awssqs
 from services.console import Console
 from services.gcppubsub import Gcppubsub
+from services.github import Github
 from services.googlechat import GoogleChat
 from services.grafana import Grafana
 from services.mattermost import Mattermost
@@ -29,6 +30,7 @@ _ALL: tuple[type[Service], ...] = (
     Awssqs,
     Console,
     Gcppubsub,
+    Github,
     GoogleChat,
     Grafana,
     Mattermost,

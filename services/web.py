@@ -236,7 +236,7 @@ def several(refusals: Sequence[TriggerError]) -> TriggerError:
     """Return one error for some of them: lasting only where each of them is."""
     waits = [one.retry_after for one in refusals if one.retry_after is not None]
     return TriggerError(
-        "; ".join(str(one) for one in refusals),
+        "; ".join(dict.fromkeys(str(one) for one in refusals)),
         retry_after=min(waits, default=None),
         permanent=all(one.permanent for one in refusals),
     )

@@ -1,8 +1,9 @@
 """What every service must be. A new one is found by its line in the catalogue.
 
 What it is tried with is `services/<kind>.yaml` beside this file: `config`, where `{url}` stands for
-the address of a local receiver and credentials hold the word hush; `recipient`; `block`, what its
-template renders to; `answers`, what the receiver answers beside `{}`, by how a path ends.
+the address of a local receiver, `{rsa_key}` for a private key, and credentials hold the word hush;
+`recipient`; `block`, what its template renders to; `answers`, what the receiver answers beside
+`{}`, by how a path ends.
 """
 
 import ast
@@ -114,7 +115,7 @@ def test_example_is_valid(kind: str) -> None:
     warnings: list[str] = []
     for key, value in services.items():
         assert key.split(".")[1] == kind
-        load(cls, replaced(yaml.safe_load(value)), on_warning=warnings.append)
+        load(cls, replaced(yaml.safe_load(value) or {}), on_warning=warnings.append)
     blocks = [
         block
         for key, value in data.items()
@@ -186,8 +187,15 @@ def _placed(value: Any, url: str) -> Any:
         case list():
             return [_placed(one, url) for one in value]
         case str():
+            value = value.replace("{rsa_key}", _rsa_key()) if "{rsa_key}" in value else value
             return value.replace("{url}", url).replace("{host}", url.partition("://")[2])
     return value
+
+
+def _rsa_key() -> str:
+    from github_kit import PRIVATE_KEY
+
+    return PRIVATE_KEY
 
 
 class Tried:
@@ -326,3 +334,4 @@ def test_trials_and_waivers_are_needed() -> None:
     trials = {path.stem.replace("_", "-") for path in TRIED_WITH.glob("*.yaml")}
     assert trials == set(HTTP)
     assert all(not issubclass(SERVICES[kind], Transport) for kind in NOT_HTTP)
+    assert all((ROOT / where).exists() for where in NOT_HTTP.values())
