@@ -24,7 +24,7 @@ def conditions_of(obj: Object) -> dict[str, Object]:
 
 def by_type(conditions: Iterable[Object] | None) -> dict[str, Object]:
     """Return conditions by their types."""
-    return {one["type"]: one for one in conditions or ()}
+    return {one["type"]: one for one in conditions or () if "type" in one}
 
 
 def told(condition: Object, otherwise: str = "") -> str:
@@ -42,12 +42,23 @@ def is_false(conditions: dict[str, Object], name: str) -> bool:
     return name in conditions and conditions[name].get("status") == "False"
 
 
+def generation_of(obj: Object) -> int:
+    """Return which specification it is, 0 where nothing says."""
+    found: int = (obj.get("metadata") or {}).get("generation") or 0
+    return found
+
+
+def annotations_of(obj: Object) -> dict[str, str]:
+    """Return the annotations of an object."""
+    return (obj.get("metadata") or {}).get("annotations") or {}
+
+
 def behind(obj: Object) -> bool:
     """Say whether the status tells of an older specification than there is."""
     seen = status_of(obj).get("observedGeneration")
     if isinstance(seen, str):  # of Rollouts it is a text
         seen = int(seen) if seen.isdecimal() else None
-    return seen is not None and seen < (obj["metadata"].get("generation") or 0)
+    return seen is not None and seen < generation_of(obj)
 
 
 UNSEEN = Health(PROGRESSING, "the last change of its spec has not been looked at yet")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from notifier.health.conditions import Object, by_type, is_false, status_of, told
+from notifier.health.conditions import Object, by_type, generation_of, is_false, status_of, told
 from notifier.health.status import DEGRADED, HEALTHY, PROGRESSING, Health
 
 _NEEDED = ("ResolvedRefs", "Accepted")
@@ -24,7 +24,7 @@ def gateway(obj: Object) -> Health:
 
 def route(obj: Object) -> Health:
     """Return the health of a route: what each parent says of it as it is now."""
-    generation = obj["metadata"].get("generation") or 0
+    generation = generation_of(obj)
     looked = False
     for parent in status_of(obj).get("parents") or ():
         conditions = parent.get("conditions") or ()

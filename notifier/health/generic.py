@@ -5,7 +5,7 @@ First what the status says of itself, then the conditions of the kstatus convent
 
 import re
 
-from notifier.health.conditions import UNSEEN, Object, behind, by_type, told
+from notifier.health.conditions import UNSEEN, Object, behind, by_type, generation_of, told
 from notifier.health.status import (
     DEGRADED,
     HEALTHY,
@@ -59,7 +59,7 @@ def _by_conditions(obj: Object, status: Object) -> Health | None:
     conditions = status.get("conditions")
     if not isinstance(conditions, list):
         return None
-    generation = obj["metadata"].get("generation") or 0
+    generation = generation_of(obj)
     found = by_type(
         one for one in conditions if (one.get("observedGeneration") or generation) >= generation
     )

@@ -7,6 +7,7 @@ from notifier.health.conditions import (
     Rule,
     behind,
     conditions_of,
+    generation_of,
     is_false,
     is_true,
     status_of,
@@ -117,7 +118,7 @@ def connector(obj: Object) -> Health:
     """Return the health of anything of Google's Config Connector."""
     status = status_of(obj)
     seen = status.get("observedGeneration")
-    if seen and seen != obj["metadata"].get("generation"):
+    if seen and seen != generation_of(obj):
         return UNSEEN
     if isinstance(status.get("healthy"), bool):
         good = status["healthy"]

@@ -2,7 +2,15 @@
 
 import json
 
-from notifier.health.conditions import Object, by_type, conditions_of, is_false, is_true, told
+from notifier.health.conditions import (
+    Object,
+    annotations_of,
+    by_type,
+    conditions_of,
+    is_false,
+    is_true,
+    told,
+)
 from notifier.health.conditions import status_of as _status
 from notifier.health.pods import pod
 from notifier.health.status import DEGRADED, HEALTHY, PROGRESSING, SUSPENDED, UNKNOWN, Health
@@ -86,7 +94,7 @@ def autoscaler(obj: Object) -> Health:
     """Return the health of a HorizontalPodAutoscaler."""
     conditions = _status(obj).get("conditions") or ()
     if obj["apiVersion"] == "autoscaling/v1":
-        given = obj["metadata"].get("annotations") or {}
+        given = annotations_of(obj)
         conditions = json.loads(given.get(_SCALING_OF_V1) or "[]")
     for one in conditions:
         if one.get("reason") in _SCALING.get(one["type"], ()):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from notifier.health.conditions import Object, conditions_of, is_true, status_of
+from notifier.health.conditions import Object, annotations_of, conditions_of, is_true, status_of
 from notifier.health.status import DEGRADED, HEALTHY, PROGRESSING, UNKNOWN, Health
 
 _IGNORE = "argocd.argoproj.io/ignore-restart-policy"
@@ -32,7 +32,7 @@ def _lasting(obj: Object) -> bool:
     """Say whether the Pod is there to run until somebody ends it."""
     if obj["spec"].get("restartPolicy", "Always") == "Always":
         return True
-    given = obj["metadata"].get("annotations") or {}
+    given = annotations_of(obj)
     return given.get(_IGNORE) == "true" and not any(hook in given for hook in _HOOKS)
 
 

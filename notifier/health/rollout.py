@@ -1,6 +1,14 @@
 """Health of a Rollout: the phase that its controller tells, or what one of old leaves to guess."""
 
-from notifier.health.conditions import UNSEEN, Object, behind, conditions_of, status_of, told
+from notifier.health.conditions import (
+    UNSEEN,
+    Object,
+    annotations_of,
+    behind,
+    conditions_of,
+    status_of,
+    told,
+)
 from notifier.health.status import DEGRADED, HEALTHY, PROGRESSING, SUSPENDED, UNKNOWN, Health
 
 _PHASES = {
@@ -26,7 +34,7 @@ def rollout(obj: Object) -> Health:
 
 def _workload_behind(obj: Object) -> bool:
     """Say whether the Deployment that it runs is newer than what it has seen of it."""
-    given = (obj["metadata"].get("annotations") or {}).get(_WORKLOAD)
+    given = annotations_of(obj).get(_WORKLOAD)
     if given is None or "workloadRef" not in obj["spec"]:
         return False
     return str(given) != str(status_of(obj).get("workloadObservedGeneration"))

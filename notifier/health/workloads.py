@@ -1,6 +1,6 @@
 """Health of what runs Pods: Deployment, ReplicaSet, StatefulSet, DaemonSet of apps/v1."""
 
-from notifier.health.conditions import UNSEEN, Object, conditions_of, status_of, told
+from notifier.health.conditions import UNSEEN, Object, conditions_of, generation_of, status_of, told
 from notifier.health.status import DEGRADED, HEALTHY, PROGRESSING, SUSPENDED, Health
 
 
@@ -83,5 +83,5 @@ def daemon_set(obj: Object) -> Health:
 def _unseen(obj: Object, status: Object) -> bool:
     """Say whether the specification is newer than what the status tells of."""
     seen: int = status.get("observedGeneration", 0)
-    generation: int = obj["metadata"].get("generation", 0)
+    generation: int = generation_of(obj)
     return generation > seen
