@@ -4,6 +4,7 @@ from services.alertmanager import Alertmanager
 from services.awssns import Awssns
 from services.awssqs import Awssqs
 from services.console import Console
+from services.email import Email
 from services.gcppubsub import Gcppubsub
 from services.github import Github
 from services.googlechat import GoogleChat
@@ -29,6 +30,7 @@ _ALL: tuple[type[Service], ...] = (
     Awssns,
     Awssqs,
     Console,
+    Email,
     Gcppubsub,
     Github,
     GoogleChat,

@@ -7,6 +7,7 @@ they are told.
 import asyncio
 import json
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -176,6 +177,25 @@ class Mailbox:
         """What is waited for before the content of a mail is answered."""
         self.connections = 0
         self.came = asyncio.Event()
+        self.waiting = 0
+        """Mails whose content is not answered yet."""
+        self._changed = asyncio.Event()
+        self._open: list[Any] = []
+
+    async def changed(self) -> None:
+        """Wait for the next content of a mail."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def opened(self, protocol: Any) -> None:
+        self.connections += 1
+        self._open.append(protocol)
+
+    def hang_up(self) -> None:
+        """Close all connections."""
+        for protocol in self._open:
+            if protocol.transport is not None:
+                protocol.transport.close()
 
     async def handle_RCPT(self, server, session, envelope, address, options) -> str:  # noqa: N802 -- the name that aiosmtpd calls
         if address in self.refused:
@@ -185,8 +205,11 @@ class Mailbox:
 
     async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802 -- the name that aiosmtpd calls
         self.came.set()
+        self._changed.set()
+        self.waiting += 1
         if self.hold is not None:
             await self.hold.wait()
+        self.waiting -= 1
         if self.refused_data:
             return self.refused_data
         user = session.auth_data.login.decode() if session.auth_data else ""
@@ -215,17 +238,21 @@ async def mail_server(
         return AuthResult(success=known, handled=False, auth_data=data)
 
     def protocol() -> SMTP:
-        box.connections += 1
-        return SMTP(
-            box,
-            hostname="mail.test",
-            tls_context=starttls,
-            require_starttls=require_starttls,
-            authenticator=check if users is not None else None,
-            auth_required=users is not None,
-            auth_require_tls=False,
-            enable_SMTPUTF8=True,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it would rather not ask in clear
+            made = SMTP(
+                box,
+                hostname="mail.test",
+                tls_context=starttls,
+                require_starttls=require_starttls,
+                authenticator=check if users is not None else None,
+                auth_required=users is not None,
+                auth_require_tls=False,
+                auth_exclude_mechanism=() if users is not None else ("PLAIN", "LOGIN"),
+                enable_SMTPUTF8=True,
+            )
+        box.opened(made)
+        return made
 
     loop = asyncio.get_running_loop()
     server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=implicit)
@@ -234,6 +261,7 @@ async def mail_server(
         yield box
     finally:
         server.close()
+        box.hang_up()
 
 
 def server_tls(folder: Path) -> tuple[ssl.SSLContext, str]:
