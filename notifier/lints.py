@@ -12,6 +12,8 @@ from spine.lang.exprlang.nodes import Node
 
 _UNKNOWN: Any = object()
 """A value that only a run would tell."""
+_SKIPPED: Any = object()
+"""The rest of a chain of which something was nil."""
 
 
 def warnings_of(tree: Node, variables: Collection[str], known: Mapping[str, Any]) -> Iterator[str]:
@@ -159,12 +161,14 @@ def _key(key: Node, sign: str) -> str:
 
 
 def advice(tree: Node, variables: Mapping[str, Any], why: str) -> str:
-    """Return what was nil where a member of nil was asked for, and what to write; or nothing."""
+    """Return what was nil where an error says that something was, and what to write; or nothing."""
+    inside = sorted(nodes.walk(tree), key=lambda one: one.at)
+    if not why.startswith("cannot fetch "):
+        found = (_operand(node, variables, why) for node in inside)
+        return next((text for text in found if text), "")
     key = why.removeprefix("cannot fetch ").partition(" from <nil>")[0]
-    if key == why or not why.startswith("cannot fetch "):
-        return ""
     doubtful: nodes.Member | None = None
-    for node in sorted(nodes.walk(tree), key=lambda one: one.at):
+    for node in inside:
         if not isinstance(node, nodes.Member) or node.optional:
             continue
         if not isinstance(node.key, nodes.Const) or str(node.key.value) != key:
@@ -175,6 +179,32 @@ def advice(tree: Node, variables: Mapping[str, Any], why: str) -> str:
         if value is _UNKNOWN:
             doubtful = doubtful or node
     return _advised(tree, doubtful) if doubtful is not None else ""
+
+
+def _operand(node: Node, variables: Mapping[str, Any], why: str) -> str:
+    """Return the advice for an operand that is nil, where an error may be about it."""
+    operands, instead = _operands(node, why)
+    for operand in operands:
+        if isinstance(operand, nodes.Member | nodes.Chain) and _plain(operand, variables) is None:
+            text = written(operand)
+            return f"{text} is nil" + (f": write {text} ?? {instead}" if instead else "")
+    return ""
+
+
+def _operands(node: Node, why: str) -> tuple[list[Node], str]:
+    """Return the operands of which none may be nil, and what is written instead of nil."""
+    match node:
+        case nodes.Predicate() | nodes.Builtin() if why.startswith(f"{node.name} "):
+            return ([node.items], "[]") if isinstance(node, nodes.Predicate) else (node.args, "")
+        case nodes.Unary(operator="not") if why.startswith("not "):
+            return [node.operand], "false"
+        case nodes.Conditional() if why.startswith("a condition "):
+            return [node.test], "false"
+        case nodes.Binary(operator="and" | "or") if f"of {node.operator} " in why:
+            return [node.left, node.right], "false"
+        case nodes.Binary() if f" {node.operator} " in why:
+            return [node.left, node.right], ""
+    return [], ""
 
 
 def _advised(tree: Node, node: nodes.Member) -> str:
@@ -196,10 +226,11 @@ def _plain(node: Node, variables: Mapping[str, Any]) -> Any:
     if isinstance(node, nodes.Name):
         return variables.get(node.name) if node.name in variables else _UNKNOWN
     if isinstance(node, nodes.Chain):
-        return _plain(node.inner, variables)
+        value = _plain(node.inner, variables)
+        return None if value is _SKIPPED else value
     if not isinstance(node, nodes.Member) or not isinstance(node.key, nodes.Const):
         return _UNKNOWN
     base = _plain(node.base, variables)
     if isinstance(base, dict):
         return base.get(node.key.value)
-    return _UNKNOWN
+    return _SKIPPED if base is _SKIPPED or (base is None and node.optional) else _UNKNOWN

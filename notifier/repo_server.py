@@ -104,7 +104,7 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
 def messages() -> Mapping[str, Any]:
     """Return the classes of the messages by our names. Raises ConfigError without the library."""
     try:
-        from google.protobuf import (  # type: ignore[import-untyped]  # it has no types
+        from google.protobuf import (
             descriptor_pb2,
             descriptor_pool,
             message_factory,
