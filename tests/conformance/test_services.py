@@ -39,6 +39,7 @@ NOT_HTTP: dict[str, str] = {
     "awssns": "tests/live/test_queue_services.py",
     "awssqs": "tests/live/test_queue_services.py",
     "console": "tests/unit/services/test_console.py",
+    "email": "tests/live/test_mail.py",
     "gcppubsub": "tests/live/test_queue_services.py",
     "nats": "tests/live/test_queue_services.py",
 }
