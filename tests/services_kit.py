@@ -21,7 +21,7 @@ from aiohttp import web
 
 from services.service import Client, Service
 from spine.model import load
-from spine.runtime import Env, Shared
+from spine.runtime import Env, Memory, Shared
 from spine.secrets import GivenSecrets
 
 # ---------------------------------------------------------------------------- HTTP
@@ -136,13 +136,58 @@ async def receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]
 
 @asynccontextmanager
 async def talk(
-    service: type[Service], config: Mapping[str, Any], *, url: str = "apiURL"
+    service: type[Service],
+    config: Mapping[str, Any],
+    *,
+    url: str = "apiURL",
+    memory: Memory | None = None,
 ) -> AsyncIterator[tuple[Client, Receiver]]:
-    """Yield an open client of a service, and the receiver that its field `url` leads to."""
+    """Yield an open client of a service, and the receiver that its field `url` leads to.
+
+    `{url}` in the texts of `config` is its address, too; `url` may be empty.
+    """
     async with receiver() as at, Shared() as shared:
-        env = Env("alerts", "one", "ns", GivenSecrets(), shared, host="127.0.0.1")
-        async with load(service, {url: at.url, **config}).open(env) as client:
+        env = Env("alerts", "one", "ns", GivenSecrets(), shared, host="127.0.0.1", memory=memory)
+        raw = placed(config, at.url) | ({url: at.url} if url and url not in config else {})
+        async with load(service, raw).open(env) as client:
             yield client, at
+
+
+def placed(value: Any, url: str) -> Any:
+    """Return a value with `{url}` in its texts replaced."""
+    match value:
+        case dict():
+            return {k: placed(v, url) for k, v in value.items()}
+        case list():
+            return [placed(one, url) for one in value]
+        case str():
+            return value.replace("{url}", url).replace("{host}", url.partition("://")[2])
+    return value
+
+
+class Kept(Memory):
+    """A memory that outlives what uses it; `broken` is raised by every call."""
+
+    def __init__(self) -> None:
+        self.value: bytes | None = None
+        self.parts: dict[str, Kept] = {}
+        self.broken: Exception | None = None
+
+    def part(self, name: str) -> "Kept":
+        made = self.parts.setdefault(name, Kept())
+        made.broken = self.broken
+        return made
+
+    async def get(self) -> bytes | None:
+        if self.broken is not None:
+            raise self.broken
+        return self.value
+
+    async def put(self, value: bytes) -> None:
+        self.value = value
+
+    async def edit(self, change: Callable[[bytes | None], bytes]) -> None:
+        self.value = change(await self.get())
 
 
 # ---------------------------------------------------------------------------- mail

@@ -22,7 +22,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 from pydantic import BaseModel
-from services_kit import Got, Receiver, Reply, receiver
+from services_kit import Got, Receiver, Reply, placed, receiver
 
 from services.catalogue import SERVICES
 from services.service import Client, Message, Receipt, Service
@@ -174,29 +174,11 @@ class Trial:
         return cls(**yaml.safe_load(file.read_text()))
 
     def service(self, kind: str, url: str) -> Service:
-        return load(SERVICES[kind], _placed(self.config, url))
+        return load(SERVICES[kind], placed(self.config, url))
 
     @property
     def message(self) -> Message:
         return Message(text="it is done", block=dict(self.block or {}), template="done")
-
-
-def _placed(value: Any, url: str) -> Any:
-    match value:
-        case dict():
-            return {k: _placed(v, url) for k, v in value.items()}
-        case list():
-            return [_placed(one, url) for one in value]
-        case str():
-            value = value.replace("{rsa_key}", _rsa_key()) if "{rsa_key}" in value else value
-            return value.replace("{url}", url).replace("{host}", url.partition("://")[2])
-    return value
-
-
-def _rsa_key() -> str:
-    from github_kit import PRIVATE_KEY
-
-    return PRIVATE_KEY
 
 
 class Tried:
