@@ -78,6 +78,8 @@ class Dispatcher:
         self._claims = Claims(bus.store(STATE), sensor, clock)
         self._patience = PATIENCE if len(routes) > 1 else None
         self._gate = Gate()
+        self.route_of: Callable[[str], Route | None] = lambda _: None
+        """Asked for the way of a trigger for which something waits and that has none here."""
         self._wanted: set[str] = set()
         self._changed = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
@@ -255,6 +257,8 @@ class Dispatcher:
                     token = lane_of(info.durable, self._sensor)
                     if token is None or token == REDRIVE:
                         continue
+                    if token not in self._lanes and (route := self.route_of(name_of(token))):
+                        self.add(name_of(token), route)
                     known = token in self._lanes
                     if (info.pending or info.in_flight) and (known or first):
                         self._want_token(token)

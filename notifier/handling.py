@@ -61,11 +61,13 @@ class Handler:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._later: dict[str, _Later] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._running = asyncio.Event()
 
     async def run(self) -> None:
         """Do what has to be done beside, until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
+            self._running.set()
             await asyncio.Event().wait()
 
     async def idle(self) -> None:
@@ -96,8 +98,9 @@ class Handler:
             if first is not None and not _matters(type, first.decision):
                 self._after(plan, key, item, first)
                 return
+        await self._running.wait()
         await self._slots.acquire()
-        assert self._group is not None, "run() is not running"
+        assert self._group is not None
         self._busy[key] = self._group.create_task(
             self._store(busy, plan, key, type, item, first), name=f"object {key}"
         )
@@ -133,16 +136,18 @@ class Handler:
             if before is not None:
                 await asyncio.wait({before})
             while True:
-                if found is None:
-                    found = self._evaluate(plan, await self._records.get(key), type, item)
+                if found is None or found.decision.notifications:
+                    # A replica that is ahead may have told: it is looked up before anybody is told.
+                    record = await self._records.again(key)
+                    if found is None or record.revision != found.record.revision:
+                        found = self._evaluate(plan, record, type, item)
                 await self._tell(plan, key, found)
                 if type == "DELETED":
                     await self._records.forget(key)
                     break
                 if not found.decision.changed or await self._records.put(key, found.record):
                     break
-                await self._records.again(key)  # a replica, or a confirmation, was faster
-                found = None
+                found = None  # a replica, or a confirmation, was faster
             self._after(plan, key, item, found)
         finally:
             self._slots.release()

@@ -15,6 +15,8 @@ import msgspec
 
 LONGEST = 64
 """Bytes of a `oncePer` value that is kept as it is; a longer one is hashed."""
+LATEST = 3
+"""Activations without `oncePer` that are remembered for each destination."""
 KEPT = 20
 """Values of `oncePer` that are remembered for each condition and destination."""
 KEPT_FOR = 30 * 24 * 3600.0
@@ -87,7 +89,7 @@ class Phase(msgspec.Struct, omit_defaults=True):
                 fresh = kept[place] <= KEPT and now - one.at < KEPT_FOR
                 if current or fresh:
                     left.append(one)
-            elif current or kept[place] == 1:
+            elif current or kept[place] <= LATEST:
                 left.append(one)
         self.told = left[::-1]
 

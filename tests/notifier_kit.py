@@ -1,19 +1,28 @@
 """A notifier without a cluster: a configuration, objects as they change, and who would be told."""
 
-from dataclasses import dataclass, field
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import orjson
 import yaml
 
 from notifier import config
 from notifier.current import aliases
+from notifier.desk import Desk
 from notifier.evaluate import Decision, Seen, evaluate
 from notifier.health import HealthRules
+from notifier.metrics import NotifierMetrics
 from notifier.plan import Plan
+from notifier.sending import Clients
 from notifier.spec import NotifierSpec, Watch
 from notifier.state import ObjectState, decode, encode
+from services.service import Client, Message, Receipt, Service
 from spine.kube.watch import Item, Meta
+from spine.runtime import Env, Shared
+from spine.secrets import GivenSecrets
 
 START = 1_700_000_000.0
 
@@ -143,3 +152,90 @@ class Story:
             f"{sent.service}:{sent.recipient} {sent.message.text}".strip()
             for sent in self.decision.notifications
         ]
+
+
+# ---------------------------------------------------------------------------- with a bus
+
+
+class Recorder(Service):
+    """A service that does as it is told, and notes what it took."""
+
+    kind: ClassVar[str] = "webhook"
+    recipients: ClassVar[str] = "anybody"
+    example: ClassVar[str] = ""
+    name: str
+
+    def open(self, env: Any) -> Any:
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Client]:
+            yield BOOKS[self.name]
+
+        return opened()
+
+
+@dataclass
+class Book(Client):
+    """What one service took."""
+
+    taken: list[tuple[str, str, str]] = field(default_factory=list)
+    """Recipient, text, key."""
+    tries: int = 0
+    answer: Callable[[str, int], Any] = lambda _recipient, _try: None
+    """What becomes of an attempt, by recipient and number: it may raise, or wait."""
+
+    async def send(self, message: Message, recipient: str, key: str) -> Receipt:
+        self.tries += 1
+        answered = self.answer(recipient, self.tries)
+        if answered is not None:
+            await answered
+        self.taken.append((recipient, message.text, key))
+        return Receipt("200 OK")
+
+
+BOOKS: dict[str, Book] = {}
+
+
+class OnePlace:
+    """The only configuration there is."""
+
+    def __init__(self, configuration: Any, bus: Any) -> None:
+        env = Env(
+            object="n", name="s", namespace="default", secrets=GivenSecrets(), shared=Shared()
+        )
+        self._clients = Clients(configuration, lambda _: env)
+
+    async def clients(self, place: str) -> Clients:
+        return self._clients
+
+    async def close(self) -> None:
+        await self._clients.close()
+
+
+def recording(plan: Plan, **books: Book) -> Plan:
+    """Return a plan whose services are books, by name."""
+    BOOKS.update(books)
+    services = {name: Recorder(name=name) for name in books}
+    changed = replace(plan.configuration, services=services)
+    return replace(plan, configuration=changed)
+
+
+@asynccontextmanager
+async def at_work(bus: Any, plan: Plan, clock: Callable[[], float], name: str = "n") -> Any:
+    """Yield a desk that works on a bus."""
+    place = OnePlace(plan.configuration, bus)
+    desk = Desk(name, bus, place, NotifierMetrics("default", name), clock=clock)
+    await desk.open()
+    running = asyncio.create_task(desk.run())
+    await asyncio.sleep(0)
+    try:
+        yield desk
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await place.close()
+
+
+async def shown(desk: Desk, plan: Plan, one: Item, type: Any = "MODIFIED") -> None:
+    """Hand a change to a desk and wait until it is stored."""
+    await desk.handler.take(plan, desk.records.key("Pod", one.meta.uid), type, one)
+    await desk.handler.idle()
