@@ -29,7 +29,15 @@ TESTS = ".tocsin-test."
 ARGO = "argoproj.io/v1alpha1"
 OURS = "tocsin.dev"
 ARGO_KINDS = ("EventBus", "EventSource", "Sensor")
+OUR_KINDS = ("Notifier",)
 CORE_KINDS = ("Secret", "ConfigMap")
+CHECKED_KINDS = (*ARGO_KINDS, *OUR_KINDS)
+"""Kinds that have a model."""
+_VERSIONS = {
+    **dict.fromkeys(ARGO_KINDS, ARGO),
+    **dict.fromkeys(OUR_KINDS, f"{OURS}/v1alpha1"),
+    **dict.fromkeys(CORE_KINDS, "v1"),
+}
 NEIGHBOURS = frozenset(
     [
         "AnalysisRun",
@@ -52,6 +60,12 @@ NEIGHBOURS = frozenset(
     ]
 )
 """Kinds of the group argoproj.io that belong to other products."""
+SUBSCRIBES = re.compile(
+    r"(?i)notifications\.argoproj\.io/"
+    r"|(^|\.)recipients\.argocd-notifications\.argoproj\.io$"
+    r"|/(subscribe\.|subscriptions|mute$)"
+)
+"""Finds annotations that subscribe an object to notifications."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -141,6 +155,8 @@ class Reading:
     objects: list[Object] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    subscribed: list[Object] = field(default_factory=list)
+    """Objects of kinds that are not ours, of which something bears annotations of ours."""
 
     def of(self, kind: str) -> list[Object]:
         """Return the objects of a kind."""
@@ -228,7 +244,9 @@ def _take(document: Document, value: Any, at: Object, reading: Reading, *, named
             _take(document, item, inner, reading, named=named)
         return
     try:
-        reading.objects.append(_object(at, value, named=named))
+        obj = _object(at, value, named=named)
+        ours = obj.raw["apiVersion"] == _VERSIONS.get(obj.kind)
+        (reading.objects if ours else reading.subscribed).append(obj)
     except _Not as exc:
         reading.findings.append(at.finding(exc.path, str(exc), exc.severity))
 
@@ -248,9 +266,14 @@ def _object(at: Object, value: Any, *, named: bool) -> Object:
     refusal = _refusal(kind, version)
     if refusal is not None:
         raise _Not(*refusal)
-    if kind not in {*ARGO_KINDS, *CORE_KINDS} or version not in {ARGO, "v1"}:
-        raise _Not(f"{kind} of {version} is not for this program: ignored", severity="note")
     metadata = value.get("metadata")
+    if _VERSIONS.get(kind) != version:
+        if any(_subscribes(one) for _, one in metadata_of(value)):
+            given = metadata if isinstance(metadata, dict) else {}
+            name, namespace = (str(given.get(key) or "") for key in ("name", "namespace"))
+            place = namespace or "default"
+            return replace(at, kind=kind, name=name, namespace=place, raw=value)
+        raise _Not(f"{kind} of {version} is not for this program: ignored", severity="note")
     if not isinstance(metadata, dict):
         raise _Not("required field is missing" if metadata is None else "not a map", "metadata")
     name = _name(metadata, "name", "")
@@ -259,9 +282,32 @@ def _object(at: Object, value: Any, *, named: bool) -> Object:
     if kind == "ConfigMap" and isinstance(labels, dict) and _SOURCE_LABEL in labels:
         raise _Not(_SOURCE_MAP, "metadata", "labels", _SOURCE_LABEL)
     spec = value.get("spec")
-    if kind in ARGO_KINDS and not isinstance(spec, dict):
+    if kind in CHECKED_KINDS and not isinstance(spec, dict):
         raise _Not("required field is missing" if spec is None else "not a map", "spec")
     return replace(at, kind=kind, name=name, namespace=namespace, raw=value)
+
+
+_TEMPLATES: tuple[Path, ...] = (
+    (),
+    ("spec", "template"),
+    ("spec", "jobTemplate"),
+    ("spec", "jobTemplate", "spec", "template"),
+)
+
+
+def metadata_of(value: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the metadata of an object, and of the objects that it makes from templates."""
+    for path in _TEMPLATES:
+        node: Any = value
+        for step in (*path, "metadata"):
+            node = node.get(step) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            yield (*path, "metadata"), node
+
+
+def _subscribes(metadata: dict[str, Any]) -> bool:
+    annotations = metadata.get("annotations")
+    return isinstance(annotations, dict) and any(map(SUBSCRIBES.search, annotations))
 
 
 def _required(value: dict[str, Any], key: str) -> str:
@@ -306,12 +352,12 @@ def _refusal(kind: str, version: str) -> tuple[str, str] | None:
     group = version.partition("/")[0]
     if kind == "Gateway" and group == "argoproj.io":
         return _GATEWAY, "kind"
-    if kind in ARGO_KINDS and version != ARGO:
-        return f"{version!r}: {kind} is of apiVersion {ARGO}", "apiVersion"
+    if kind in CHECKED_KINDS and version != _VERSIONS[kind]:
+        return f"{version!r}: {kind} is of apiVersion {_VERSIONS[kind]}", "apiVersion"
     if group == "argoproj.io" and kind not in ARGO_KINDS and kind not in NEIGHBOURS:
         return f"{kind!r}: unknown kind{_near(kind, ARGO_KINDS)}", "kind"
-    if group == OURS:
-        return f"{kind!r}: unknown kind in {version}{_near(kind, ARGO_KINDS)}", "kind"
+    if group == OURS and kind not in OUR_KINDS:
+        return f"{kind!r}: unknown kind in {version}{_near(kind, CHECKED_KINDS)}", "kind"
     if version != "v1" and kind in CORE_KINDS and "/" not in version:
         return f"{version!r}: {kind} is of apiVersion v1", "apiVersion"
     return None

@@ -40,7 +40,7 @@ LONGEST_ANNOTATION = 63
 
 def load(
     data: Mapping[str, str],
-    secret: Mapping[str, str],
+    secret: Mapping[str, str] | None,
     *,
     name: str,
     namespace: str,
@@ -51,11 +51,13 @@ def load(
 
     `variables` are the names that expressions may use, such as `obj` and `app`. Keys of further
     Secrets that services may use stand in `secret` as `NAME/KEY`; `own_secrets_only` refuses them.
+    Without a Secret (None) everything is checked but what would be in it.
     Nothing is raised: what is wrong is in `problems`, in the order of keys.
     """
     loading = _Loading(secret, variables, own_only=own_secrets_only)
     loading.read(data)
-    hiding = Hiding([*secret.values(), *loading.private])
+    known = secret or {}
+    hiding = Hiding([*known.values(), *loading.private])
     return Configuration(
         name=name,
         namespace=namespace,
@@ -71,7 +73,7 @@ def load(
         quiet=loading.quiet,
         digests=loading.digests,
         limits=loading.limits,
-        secrets={key: value for key, value in secret.items() if "/" not in key},
+        secrets={key: value for key, value in known.items() if "/" not in key},
         problems=tuple(_shown(one, hiding) for one in loading.problems()),
         broken=frozenset(loading.broken),
         private=tuple(loading.private),
@@ -87,7 +89,7 @@ class _Loading:
     """One configuration on its way."""
 
     def __init__(
-        self, secret: Mapping[str, str], variables: Collection[str], *, own_only: bool
+        self, secret: Mapping[str, str] | None, variables: Collection[str], *, own_only: bool
     ) -> None:
         self._secret, self._variables, self._own_only = secret, variables, own_only
         self._entries: dict[tuple[str, bool], Entry] = {}
@@ -201,7 +203,7 @@ class _Loading:
     # ------------------------------------------------------------------------ bundles of old
 
     def _legacy(self) -> tuple[Entry, Any] | None:
-        text = self._secret.get(legacy.SERVICES, "")
+        text = (self._secret or {}).get(legacy.SERVICES, "")
         if text.strip():
             entry = Entry(legacy.SERVICES, text, secret=True)
             self._entries[legacy.SERVICES, True] = entry

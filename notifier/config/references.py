@@ -31,7 +31,7 @@ class Replaced(NamedTuple):
 
 
 class _Replacing:
-    def __init__(self, secret: Mapping[str, str], *, own_only: bool) -> None:
+    def __init__(self, secret: Mapping[str, str] | None, *, own_only: bool) -> None:
         self._secret, self._own_only = secret, own_only
         self.paths: set[Path] = set()
         self.warnings: list[tuple[Path, str]] = []
@@ -58,24 +58,32 @@ class _Replacing:
             why = "another Secret than its own cannot be named here"
             self.warnings.append((path, f"${{{key}}} stays as it is: {why}"))
             return match[0]
+        if self._secret is None:
+            self.paths.add(path)
+            return match[0]
         if key in self._secret:
             self.paths.add(path)
             return self._secret[key]
-        self.warnings.append((path, self._unknown(match[0], key, match.string[match.end() :])))
+        why = _unknown(self._secret, key, match.string[match.end() :])
+        before = match.string[: match.start()]
+        alone = not before or before[-1].isspace()  # else it may be a password with a dollar
+        self.warnings.append((path, f"{match[0] if alone else '$…'} stays as it is: {why}"))
         return match[0]
 
-    def _unknown(self, written: str, key: str, rest: str) -> str:
-        if not self._secret:
-            why = "there is no Secret, or it is empty"
-        else:
-            near = difflib.get_close_matches(key, self._secret, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]}" if near else f"it has {_some(self._secret)}"
-            why = f"the Secret has no such key ({hint})"
-        if rest[:1] == "." and f"{key}." in "".join(f"{name}." for name in self._secret):
-            why += "; a key with dots is written ${key}"
-        elif rest[:1] == ":" and rest[1:2].isalnum():
-            why += "; the form $secret:key is not known here, write $key"
-        return f"{written} stays as it is: {why}"
+
+def _unknown(secret: Mapping[str, str], key: str, rest: str) -> str:
+    """Return why a key cannot be found; `rest` is what follows it."""
+    if not secret:
+        why = "there is no Secret, or it is empty"
+    else:
+        near = difflib.get_close_matches(key, secret, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}" if near else f"it has {_some(secret)}"
+        why = f"the Secret has no such key ({hint})"
+    if rest[:1] == "." and any(name.startswith(f"{key}.") for name in secret):
+        why += "; a key with dots is written ${key}"
+    elif rest[:1] == ":" and rest[1:2].isalnum():
+        why += "; the form $secret:key is not known here, write $key"
+    return why
 
 
 def _marked(text: str) -> bool:
@@ -87,8 +95,8 @@ def _some(keys: Mapping[str, str]) -> str:
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")  # noqa: PLR2004 -- a line
 
 
-def replaced(value: Any, secret: Mapping[str, str], *, own_only: bool = False) -> Replaced:
-    """Replace references in every text of a value.
+def replaced(value: Any, secret: Mapping[str, str] | None, *, own_only: bool = False) -> Replaced:
+    """Replace references in every text of a value; None is a Secret that nobody has seen.
 
     Keys of other Secrets that may be used are given as `NAME/KEY` and referred to as
     `${NAME/KEY}`; `own_only` refuses those.

@@ -25,11 +25,14 @@ def read_service(
     kind: str,
     value: Any,
     path: Path,
-    secret: Mapping[str, str],
+    secret: Mapping[str, str] | None,
     *,
     own_only: bool,
 ) -> Service | None:
-    """Return a service, None after an error was noted. No text of it is shown in errors."""
+    """Return a service, None after an error was noted. No text of it is shown in errors.
+
+    Without a Secret, a service is made that cannot be used: for those who check the rest.
+    """
     model = model_of(entry, kind)
     if model is None:
         return None
@@ -40,5 +43,18 @@ def read_service(
         entry.say("note", (*path, *at), message)
     shaping = Shaping(frozenset((*path, *at) for at in found.paths), private=True)
     service = shaping.model(model, found.value, path, what=entry.key)
+    if secret is None and service is None:
+        shaping.errors = [one for one in shaping.errors if one[0] not in shaping.secrets]
+        service = None if shaping.errors else _unseen(model, found.value)
     entry.take(shaping)
     return service
+
+
+def _unseen(model: type[Service], value: Any) -> Service:
+    """Return a service whose secrets are not known, unchecked."""
+    folded = {key.lower(): item for key, item in value.items()}
+    fields = {
+        name: folded.get((info.alias or name).lower(), folded.get(name))
+        for name, info in model.model_fields.items()
+    }
+    return model.model_construct(**{k: v for k, v in fields.items() if v is not None})
