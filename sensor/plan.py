@@ -23,7 +23,14 @@ from sensor.planned import Plan, PlannedTrigger, covers
 from sensor.resets import Resets, compile_schedule
 from sensor.sources import ParameterSource
 from sensor.spec import Dependency, SensorSpec, SensorTrigger, TriggerTemplate
-from sensor.templated import compile_changing, json_of, members
+from sensor.templated import (
+    changed_fields,
+    compile_changing,
+    json_of,
+    keep_fixed,
+    members,
+    refuse_fixed,
+)
 from sensor.transforms import compile_transform
 from sensor.trigger import Render, Trigger
 from sensor.unbuilt import UNBUILT, Unbuilt
@@ -102,6 +109,10 @@ class _Planner:
     def _try(self, path: Path, compiling: Callable[[], T]) -> T | None:
         try:
             return compiling()
+        except InvalidModel as exc:  # its paths begin where it was found
+            found = (Problem((*path, *p.path), p.message, p.warning) for p in exc.problems)
+            self._problems.extend(found)
+            return None
         except ConfigError as exc:
             self._problems.append(Problem(path, str(exc)))
             return None
@@ -239,6 +250,8 @@ class _Planner:
         if isinstance(trigger, Unbuilt) and not self._unbuilt_ok:
             self._problems.append(Problem((*path, "template", trigger.kind), UNBUILT))
         self._look_at_policy(entry, path)
+        if not self._may_work(entry, (*path, "template", trigger.kind)):
+            return None
         if not entry.parameters:
             render = self._try((*path, "template", trigger.kind), trigger.compile)
         else:
@@ -246,6 +259,13 @@ class _Planner:
             render = self._try((*path, "parameters"), lambda: _changing(entry))
         judged = _judgement(entry)
         return render if render is None or not judged else _judged(render, judged)
+
+    def _may_work(self, entry: SensorTrigger, path: Path) -> bool:
+        """Check what no parameter can mend."""
+        trigger, before = entry.template.trigger, len(self._problems)
+        changed = changed_fields(trigger, entry.parameters)
+        self._try(path, partial(trigger.check_written, changed))
+        return len(self._problems) == before
 
     def _look_at_template(self, trigger: Trigger, path: Path) -> None:
         """Warn where parameters must change a template before it works at all."""
@@ -295,12 +315,15 @@ def _sources(value: Any, path: Path) -> Iterator[tuple[Path, ParameterSource]]:
 
 
 def _changing(entry: SensorTrigger) -> Render:
-    kind = entry.template.trigger.kind
+    written = entry.template.trigger
+    kind = written.kind
+    refuse_fixed(entry.parameters, written, f"{kind}.")
 
     def build(document: bytes) -> Render:
         template = load(TriggerTemplate, members(document), what="template", lenient=True)
         if template.trigger.kind != kind:
             raise ConfigError(f"making a trigger {template.trigger.kind} of {kind}: not possible")
+        keep_fixed(written, template.trigger)
         return template.trigger.compile()
 
     return compile_changing(json_of(entry.template), compile_parameters(entry.parameters), build)

@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from sensor.parameters import Parameter, compile_parameters, compile_payload
-from sensor.templated import compile_changing, json_of, members
+from sensor.templated import compile_changing, json_of, keep_fixed, members, refuse_fixed
 from sensor.trigger import Events, Render, Trigger
 from spine.errors import ConfigError
 from spine.model import load
@@ -31,11 +31,13 @@ class Sending(Trigger):
     def compile(self) -> Render:
         if not self.parameters:
             return self._compile()
+        refuse_fixed(self.parameters, self)
         document = json_of(self, without=frozenset({"parameters"}))
         return compile_changing(document, compile_parameters(self.parameters), self._compile_text)
 
     def _compile_text(self, document: bytes) -> Render:
         changed = load(type(self), members(document), what=self.kind, lenient=True)
+        keep_fixed(self, changed)
         return changed._compile()  # noqa: SLF001 -- another one of this very class
 
     def _compile(self) -> Render:

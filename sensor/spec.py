@@ -27,6 +27,7 @@ from sensor.triggers.k8s import K8s
 from sensor.triggers.kafka import Kafka
 from sensor.triggers.log import Log
 from sensor.triggers.nats import Nats
+from sensor.triggers.notify import Notify
 from sensor.triggers.open_whisk import OpenWhisk
 from sensor.triggers.pulsar import Pulsar
 from sensor.triggers.slack import Slack
@@ -168,6 +169,7 @@ KINDS = (
     "custom",
     "log",
     "email",
+    "notify",
 )
 """Fields of the kinds of triggers; of several in one template the first counts."""
 
@@ -211,6 +213,8 @@ class TriggerTemplate(Model):
     """Calls a gRPC server of your own; comes with a later release."""
     email: Email | None = None
     """Sends mail; comes with a later release."""
+    notify: Notify | None = None
+    """Ours: tells people, by any service of the notifications format."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "TriggerTemplate":

@@ -4,12 +4,12 @@ Parameters are put into the JSON of a configuration, which is then read and comp
 had been written so. What comes out equal again is not compiled again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
-from sensor.parameters import Apply
-from sensor.trigger import Events, Render
+from sensor.parameters import Apply, Parameter
+from sensor.trigger import Events, Render, Trigger
 from spine.errors import ConfigError, ParameterError
 from spine.model import Model
 
@@ -49,6 +49,42 @@ def _built(document: bytes, build: Callable[[bytes], Render]) -> Render:
         return build(document)
     except ConfigError as exc:
         raise ParameterError(f"changing the trigger by its parameters: {exc}") from exc
+
+
+def changed_fields(trigger: Trigger, parameters: Sequence[Parameter]) -> set[str]:
+    """Return the fields of a trigger that parameters change, its own ones and those beside it."""
+    names = {info.alias or name: name for name, info in type(trigger).model_fields.items()}
+    own: Sequence[Parameter] = getattr(trigger, "parameters", ())
+    dests = [parameter.dest for parameter in own]
+    for parameter in parameters:
+        kind, _, rest = parameter.dest.partition(".")
+        if kind == trigger.kind:
+            dests.append(rest)
+    fields = {dest.partition(".")[0] for dest in dests}
+    return set(names.values()) if "" in fields else {names[f] for f in fields if f in names}
+
+
+def refuse_fixed(parameters: Sequence[Parameter], trigger: Trigger, prefix: str = "") -> None:
+    """Raise ConfigError for a parameter that goes to what is fixed in a trigger.
+
+    `prefix` is what stands before the fields of the trigger in a destination, such as `notify.`.
+    """
+    for parameter in parameters:
+        dest = parameter.dest
+        field = dest.removeprefix(prefix).partition(".")[0]
+        if dest.startswith(prefix) and field in trigger.fixed:
+            raise ConfigError(f"{dest!r}: {_fixed(field)}")
+
+
+def keep_fixed(written: Trigger, changed: Trigger) -> None:
+    """Raise ConfigError where parameters have changed what is fixed, by whatever path."""
+    for field in sorted(written.fixed):
+        if getattr(written, field) != getattr(changed, field):
+            raise ConfigError(_fixed(field))
+
+
+def _fixed(field: str) -> str:
+    return f"parameters cannot change {field}: an event must not choose it"
 
 
 def members(document: bytes) -> Mapping[str, object]:

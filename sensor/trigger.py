@@ -8,7 +8,7 @@ action needs stands in its content.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar
 
@@ -29,6 +29,15 @@ class Trigger(Model, ABC):
 
     kind: ClassVar[str]
     """Its key in YAML."""
+    fixed: ClassVar[frozenset[str]] = frozenset()
+    """Fields that no parameter may change, such as which Secret is read: an event must not choose
+    that."""
+
+    def check_written(self, changed: Collection[str]) -> None:
+        """Raise ConfigError for what can never work as it is written.
+
+        `changed` are the fields that parameters change, so that they may become right.
+        """
 
     @abstractmethod
     def compile(self) -> Render:

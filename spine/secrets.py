@@ -5,9 +5,9 @@ pod has mounted, manifests that `tocsin run` was given, or values from the comma
 are looked up when they are used, so a rotated credential is taken without a restart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from typing_extensions import override
 
@@ -35,6 +35,15 @@ class SecretRef(KeyRef):
 
 class ConfigMapRef(KeyRef):
     """A key of a ConfigMap."""
+
+
+@runtime_checkable
+class Referring(Protocol):
+    """A model that refers to Secrets otherwise than by fields that are references."""
+
+    def secret_references(self) -> Iterator[tuple[tuple[str | int, ...], KeyRef]]:
+        """Yield where they stand below it in YAML, and what they are."""
+        ...
 
 
 class Secrets(Protocol):

@@ -12,6 +12,7 @@ from spine.compat import Modern, modernise
 from spine.errors import ConfigError
 from spine.manifest import Finding, Object, Severity
 from spine.model import InvalidModel, Model, Path, Problem, load
+from spine.secrets import Referring
 
 DEFAULT_BUS = "default"
 """The EventBus of an object that names none."""
@@ -24,9 +25,11 @@ class Checked:
     object: Object
     modern: Modern
     spec: Any
-    """EventBusSpec, EventSourceSpec or SensorSpec; None where it does not fit its model."""
+    """The model of its kind, such as SensorSpec; None where it does not fit."""
     plan: Any = None
     """Plan of a Sensor; None for other kinds, and where it cannot be made."""
+    implied: bool = False
+    """Whether no manifest holds it: it follows from others."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -54,6 +57,10 @@ def model_of(kind: str) -> type[Model]:
         from eventsource.spec import EventSourceSpec
 
         return EventSourceSpec
+    if kind == "Notifier":
+        from notifier.spec import NotifierSpec
+
+        return NotifierSpec
     from sensor.spec import SensorSpec
 
     return SensorSpec
@@ -154,6 +161,9 @@ def walk(value: Any, path: Path, visit: Callable[[Path, Model], None]) -> None:
             info = type(value).model_fields.get(name)
             alias = info.alias if info is not None and info.alias else name
             walk(getattr(value, name, None), (*path, alias), visit)
+        if isinstance(value, Referring):
+            for inner, ref in value.secret_references():
+                visit((*path, *inner), ref)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             walk(item, (*path, key), visit)

@@ -22,7 +22,7 @@ dlqTrigger policy retryStrategy rateLimit atLeastOnce if debounce batch idempote
 IN_TEMPLATE = ("name", "conditions", "conditionsReset")
 KINDS = """
 k8s argoWorkflow http awsLambda azureEventHubs azureServiceBus kafka pulsar nats slack openWhisk
-custom log email
+custom log email notify
 """.split()  # noqa: SIM905 -- a list of words reads better as one
 OUR_NAMESPACE = "leave it out: Secrets and ConfigMaps are taken from the namespace of the Sensor"
 SECRET_USERS = """

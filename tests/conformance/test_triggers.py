@@ -145,12 +145,25 @@ async def test_no_secret_is_read_before_it_is_sent(name: str) -> None:
 ADDRESSED = [n for n in BUILT if n not in SENDS_NOTHING | NO_ADDRESS]
 
 
+def refuse(name: str, content: dict) -> None:
+    """Have a content name a target where nobody listens."""
+    match name:
+        case "notify":
+            content["config"] = {**content["config"], "apiURL": f"http://{REFUSED}/"}
+        case "slack":
+            content["apiURL"] = f"http://{REFUSED}/"
+        case "email":
+            host, _, port = REFUSED.partition(":")
+            content |= {"host": host, "port": int(port)}
+        case _:
+            content["url"] = f"{content['url'].partition(':')[0]}://{REFUSED}"
+
+
 @pytest.mark.parametrize("name", ADDRESSED)
 async def test_a_target_that_refuses_is_a_trigger_error(name: str) -> None:
     (planned,) = plan(name).triggers.values()
     made = action(name)
-    scheme = made.content["url"].partition(":")[0]
-    made.content["url"] = f"{scheme}://{REFUSED}"
+    refuse(name, made.content)
     secrets = Watched()
     async with Shared() as shared:
         env = Env("till", planned.name, "ns", secrets, shared, host="127.0.0.1")
