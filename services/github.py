@@ -27,7 +27,7 @@ from spine.giturl import full_name
 from spine.runtime import Env
 
 REMEMBERED = 1_000
-"""Messages of which some parts are done, and others failed."""
+"""Messages of which is known what was done."""
 
 Number = Annotated[str, BeforeValidator(str), Field(min_length=1)]
 """A number, also as a text: a secret is always one."""
@@ -95,7 +95,7 @@ class _Client(Client):
     def __init__(self, api: Api) -> None:
         self._api = api
         self._done: OrderedDict[str, dict[str, Done]] = OrderedDict()
-        """What is done of messages that are not done, by their key."""
+        """What was done of the last messages, by their key and by part."""
 
     @override
     async def send(self, message: Message, recipient: str, key: str) -> Receipt:
@@ -111,13 +111,12 @@ class _Client(Client):
                     refusals.append(exc)
         if refusals:
             raise several(refusals)
-        self._done.pop(key, None)
         said = "; ".join(one.said for one in done.values())
         problems = tuple(one.problem for one in done.values() if one.problem)
         return Receipt(said, {"repository": job.shown, "revision": job.revision}, problems)
 
     def _begun(self, key: str) -> dict[str, Done]:
-        """Return what is done of a message, to be added to."""
+        """Return what was done of a message, to be added to."""
         done = self._done.setdefault(key, {})
         self._done.move_to_end(key)
         while len(self._done) > REMEMBERED:

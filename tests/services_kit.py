@@ -154,15 +154,22 @@ async def talk(
 
 
 def placed(value: Any, url: str) -> Any:
-    """Return a value with `{url}` in its texts replaced."""
+    """Return a value with `{url}`, `{host}` and `{rsa_key}` in its texts replaced."""
     match value:
         case dict():
             return {k: placed(v, url) for k, v in value.items()}
         case list():
             return [placed(one, url) for one in value]
         case str():
+            value = value.replace("{rsa_key}", _rsa_key()) if "{rsa_key}" in value else value
             return value.replace("{url}", url).replace("{host}", url.partition("://")[2])
     return value
+
+
+def _rsa_key() -> str:
+    from github_kit import PRIVATE_KEY  # it takes a moment to make one
+
+    return PRIVATE_KEY
 
 
 class Kept(Memory):

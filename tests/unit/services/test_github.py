@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from github_kit import FULL, PRIVATE_KEY, GithubServer, Refusal, Repository, github_server, invalid
 
+import services.github
 import services.github_api
 from services.github import Github
 from services.github_block import GithubBlock
@@ -522,6 +523,20 @@ async def test_all_parts_are_done(scene: Scene) -> None:
     assert receipt.summary == (
         "status success; deployment success; comment on #1; check queued; event e"
     )
+
+
+async def test_the_same_message_once_more_does_nothing(scene: Scene) -> None:
+    first = await scene.tell(**EVERYTHING)
+    asked = len(scene.at.requests)
+    assert await scene.tell(**EVERYTHING) == first
+    assert len(scene.at.requests) == asked
+
+
+async def test_what_is_remembered_is_bounded(scene: Scene, monkeypatch) -> None:
+    monkeypatch.setattr(services.github, "REMEMBERED", 2)
+    for key in ("k-1", "k-2", "k-1", "k-3", "k-1", "k-2"):
+        await scene.tell(key=key, status=S)
+    assert len(scene.repo.statuses) == 4, "k-2 is done once more: it was not asked for longest"
 
 
 PLACES = ["/statuses/abc", "/deployments", "/issues/1/comments", "/check-runs", "/dispatches"]
