@@ -6,7 +6,7 @@ beside them (upstream, an annotation that has nothing to do with it could add a 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from notifier.config.configuration import Configuration, Destination, Problem
@@ -18,7 +18,14 @@ from notifier.config.shaping import Shaping, near
 from spine.manifest import Severity
 from spine.model import Path
 
-__all__ = ["LEGACY", "LONGEST_NAME", "Destination", "Subscribed", "subscriptions_of"]
+__all__ = [
+    "LEGACY",
+    "LONGEST_NAME",
+    "Destination",
+    "Subscribed",
+    "problems_of",
+    "subscriptions_of",
+]
 
 LEGACY = "recipients.argocd-notifications.argoproj.io"
 """What annotations of old end with; a trigger and a dot may stand in front."""
@@ -50,7 +57,7 @@ def subscriptions_of(
     `inherited` are annotations of others that count as its own, such as those of an AppProject.
     A trigger or service that is not there is a problem, and no destination.
     """
-    found = _Found(configuration, prefix)
+    found = _Found(configuration, prefix, Known.of(configuration))
     found.everyone(labels, annotations.get(f"{prefix}/{_MUTE}"))
     for one in (annotations, *inherited):
         found.annotations(one)
@@ -58,12 +65,37 @@ def subscriptions_of(
     return Subscribed(by_trigger, tuple(found.problems))
 
 
+def problems_of(
+    annotations: Mapping[str, str], configurations: Sequence[Configuration], *, prefix: str
+) -> tuple[Problem, ...]:
+    """Return what is wrong with annotations that any of several configurations may be meant by.
+
+    Those of the one that they suit best. Without any, names are not looked up.
+    """
+    best: list[Problem] | None = None
+    for one in configurations or (_UNSEEN,):
+        known = Known.of(one)._replace(anything=one is _UNSEEN)
+        found = _Found(one, prefix, known)
+        found.annotations(annotations)
+        if f"{prefix}/{_MUTE}" in annotations:
+            found.everyone({}, annotations[f"{prefix}/{_MUTE}"])
+        if best is None or _errors(found.problems) < _errors(best):
+            best = found.problems
+    return tuple(best or ())
+
+
+_UNSEEN = Configuration(name="", namespace="", default_triggers=("",))
+
+
+def _errors(problems: Iterable[Problem]) -> int:
+    return sum(one.severity == "error" for one in problems)
+
+
 class _Found:
     """What is found of an object's subscriptions."""
 
-    def __init__(self, configuration: Configuration, prefix: str) -> None:
-        self._configuration, self._prefix = configuration, prefix
-        self._known = Known.of(configuration)
+    def __init__(self, configuration: Configuration, prefix: str, known: Known) -> None:
+        self._configuration, self._prefix, self._known = configuration, prefix, known
         self.places: dict[str, dict[Destination, None]] = {}
         self.problems: list[Problem] = []
 
@@ -223,11 +255,3 @@ def _meant(name: str) -> str:
     if dot and near(word, [_ONE[:-1]]):
         return f" (did you mean {_ONE}{rest})"
     return " (there is subscribe.TRIGGER.SERVICE, subscriptions and mute)"
-
-
-def annotated(annotations: Mapping[str, str], prefix: str) -> Iterator[str]:
-    """Yield the annotations that subscribe an object to something."""
-    for key in annotations:
-        place, slash, _ = key.partition("/")
-        if (slash and place == prefix) or key == LEGACY or key.endswith(f".{LEGACY}"):
-            yield key

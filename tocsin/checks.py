@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from spine.compat import FILE
-from spine.manifest import ARGO_KINDS, Finding, Object, Reading, Severity
+from spine.manifest import CHECKED_KINDS, Finding, Object, Reading, Severity
 from spine.model import Model, Path
 from spine.secrets import KeyRef, SecretRef
 from tocsin.objects import Checked, check_object, walk
@@ -68,10 +68,11 @@ def check(
     result.values, bad_values = read_values(reading.objects, secrets, config_maps)
     result.findings += [*reading.findings, *bad_values]
     for obj in reading.objects:
-        if obj.kind in ARGO_KINDS:
+        if obj.kind in CHECKED_KINDS:
             checked, findings = check_object(obj)
             result.checked.append(checked)
             result.findings += findings
+    result.findings += _notifications(reading, result, setting)
     result.findings += _duplicates(reading.objects, setting)
     result.findings += _unserved(result)
     result.findings += _buses(result, setting)
@@ -86,6 +87,18 @@ def check(
     return result
 
 
+def _notifications(reading: Reading, result: Result, setting: Setting) -> list[Finding]:
+    """Check Notifiers, what they read and who subscribes; add those that nobody wrote."""
+    if not reading.subscribed and not {"Notifier", "ConfigMap"} & {o.kind for o in reading.objects}:
+        return []
+    from tocsin.notifications import check_notifications
+
+    notifiers = result.of("Notifier")
+    found = check_notifications(reading, notifiers, result.values, alone=setting.alone)
+    result.checked += found.implied
+    return found.findings
+
+
 def _near(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean {near[0]})" if near else ""
@@ -94,7 +107,7 @@ def _near(word: str, known: Iterable[str]) -> str:
 def _duplicates(objects: Iterable[Object], setting: Setting) -> Iterator[Finding]:
     first: dict[tuple[str, str, str], Object] = {}
     for obj in objects:
-        shared = setting.bus_given and obj.kind in {"EventSource", "Sensor"}
+        shared = setting.bus_given and obj.kind in {"EventSource", "Sensor", "Notifier"}
         other = first.setdefault((obj.kind, "" if shared else obj.namespace, obj.name), obj)
         if other is not obj:
             at = other.place(("metadata", "name"))
@@ -124,7 +137,8 @@ def _buses(result: Result, setting: Setting) -> Iterator[Finding]:
     defined = {c.key for c in result.of("EventBus")}
     users: dict[tuple[str, str], list[Checked]] = {}
     for checked in result.checked:
-        if checked.object.kind != "EventBus" and checked.bus not in defined:
+        needs = checked.object.kind != "EventBus" and not checked.implied
+        if needs and checked.bus not in defined:
             users.setdefault(checked.bus, []).append(checked)
     for (namespace, name), waiting in users.items():
         others = f", and {len(waiting) - 1} more need it" if len(waiting) > 1 else ""

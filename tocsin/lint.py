@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from spine.errors import ConfigError
-from spine.manifest import ARGO_KINDS, STDIN, Reading, read
+from spine.manifest import CHECKED_KINDS, STDIN, Reading, read
 from tocsin import report
 from tocsin.checks import Setting, check
 
@@ -40,7 +40,8 @@ def command(
     reading = read(paths)
     _require_objects(reading, paths)
     result = check(reading, Setting())
-    objects = sum(o.kind in ARGO_KINDS for o in reading.objects)
+    objects = sum(o.kind in CHECKED_KINDS for o in reading.objects)
+    objects += sum(one.implied for one in result.checked)
     files = len(reading.files) + (STDIN in paths)
     if form == "json":
         click.echo(report.as_json(result.findings, objects, files))

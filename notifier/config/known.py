@@ -18,6 +18,8 @@ class Known(NamedTuple):
     directory: Collection[str]
     default_triggers: tuple[str, ...]
     broken: Collection[str]
+    anything: bool = False
+    """Whether any name may be there: nobody has seen the configuration."""
 
     @classmethod
     def of(cls, configuration: Configuration) -> "Known":
@@ -33,7 +35,7 @@ class Known(NamedTuple):
 
     def trigger_problem(self, name: str) -> str:
         """Return what is wrong with the name of a trigger, empty where nothing is."""
-        if name in self.triggers:
+        if name in self.triggers or self.anything:
             return ""
         if f"trigger.{name}" in self.broken:
             return f"trigger {name!r} is disabled by an error of its own"
@@ -41,6 +43,8 @@ class Known(NamedTuple):
 
     def destination_problem(self, destination: Destination) -> str:
         """Return why a destination cannot be used, empty where it can."""
+        if self.anything and destination.service:
+            return ""
         if f"service.{destination.service}" in self.broken:
             return f"service {destination.service!r} is disabled by an error of its own"
         return destinations.unknown(destination, self.services, self.groups)
