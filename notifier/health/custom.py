@@ -15,6 +15,7 @@ from spine.lang.lua.checks import Check
 from spine.lang.lua.engine import Ended
 
 INVALID = "Lua returned an invalid health status"
+_NAMES = {bool: "a boolean", dict: "a table", list: "a table"}
 REST = 30.0
 """How many times as long as it ran a check rests after it had to be ended."""
 
@@ -61,6 +62,6 @@ def _text(said: dict[str, Any], name: str) -> str:
         if key.lower() != name or value is None:
             continue
         if not isinstance(value, str):
-            raise EvaluationError(f"{name} is a {type(value).__name__}, not a text")
+            raise EvaluationError(f"{name} is {_NAMES.get(type(value), 'a number')}, not a text")
         found = value
     return found

@@ -52,10 +52,13 @@ class HealthRules:
         key = obj.get("apiVersion", ""), obj.get("kind", "")
         rule = self._rules.get(key) or self._look_up(key)
         try:
-            return rule(obj)
+            found = rule(obj)
         except _MISSHAPEN as exc:
             why = f"{type(exc).__name__}: {exc}"
             return Health(UNKNOWN, f"reading a {key[1]} that is not shaped as one: {why}")
+        if found is not None and not isinstance(found.message, str):
+            return Health(found.status, str(found.message))
+        return found
 
     def _look_up(self, key: tuple[str, str]) -> Rule:
         if len(self._rules) >= _MOST_KINDS:  # no cluster has as many

@@ -124,13 +124,18 @@ def data_of(obj: dict[str, Any]) -> tuple[dict[str, Any], int]:
         data = orjson.dumps(obj)
     except TypeError:  # whole numbers beyond 64 bits, half characters, dates
         data = json.dumps(obj, default=str).encode()
-        return _object(_decode(data), 0, nested=True), len(data)
+        return without_null(_decode(data)), len(data)
     containers = data.count(b"{") + data.count(b"[")
     if containers > _MOST_CONTAINERS:
         raise EvaluationError(f"the data has more than {_MOST_CONTAINERS:,} objects and lists")
     if containers > _DEEPEST or b"null" in data:
-        return _object(obj, 0, nested=True), len(data)
+        return without_null(obj), len(data)
     return obj, len(data)
+
+
+def without_null(obj: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without null, its numbers as floats. Raises EvaluationError."""
+    return _object(obj, 0, nested=True)
 
 
 def _decode(data: bytes) -> Any:

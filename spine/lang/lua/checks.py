@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from spine.errors import ConfigError
-from spine.lang.lua import data_of, shorten
+from spine.lang.lua import data_of, shorten, without_null
 from spine.lang.lua.engine import Job, Runner
 from spine.lang.lua.facts import Facts
 from spine.lang.lua.lexer import SyntaxFault
@@ -54,7 +54,10 @@ class Check:
         An empty table is an empty list. Raises EvaluationError; Ended where it used too much.
         """
         ready, size = data_of(obj if self._parts is None else _chosen(obj, self._parts))
-        said = self._runner.run(ready, size, None)
+        try:
+            said = self._runner.run(ready, size, None)
+        except OverflowError:  # whole numbers beyond those of the machine
+            said = self._runner.run(without_null(ready), size, None)
         if not said:
             return None
         text = said if isinstance(said, str) else said.decode("utf-8", "replace")
