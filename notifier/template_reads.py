@@ -81,7 +81,7 @@ class _Follow:
                     self._call(node, dot)
 
     def _range(self, node: Range, dot: Origins) -> None:
-        items = self._pipe(node.pipe, dot)
+        items = self._piped(node.pipe, dot)
         element = down(items, ANY)
         if EVERYTHING in items:
             self.paths.add(EVERYTHING)
@@ -106,13 +106,17 @@ class _Follow:
     # ------------------------------------------------------------------------ values
 
     def _pipe(self, pipe: Pipe, dot: Origins) -> Origins:
+        found = self._piped(pipe, dot)
+        for slot in pipe.slots:
+            self._slots[slot] |= found
+        return found
+
+    def _piped(self, pipe: Pipe, dot: Origins) -> Origins:
+        """Follow a pipeline without regard to its variables."""
         found: Origins | None = None
         for command in pipe.commands:
             found = self._command(command, dot, found)
-        result = found or NOWHERE
-        for slot in pipe.slots:
-            self._slots[slot] |= result
-        return result
+        return found or NOWHERE
 
     def _command(self, command: tuple[Operand, ...], dot: Origins, last: Origins | None) -> Origins:
         head, *rest = command

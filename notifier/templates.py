@@ -65,7 +65,7 @@ def compile_template(name: str, raw: Mapping[str, Any]) -> Template:
                 blocks.update(_block(compiled, kind, value))
     except ConfigError as exc:
         at = f"compiling template {name!r}: {exc.message}"
-        raise ConfigError(at, hint=exc.hint or _hint(exc.message)) from exc
+        raise ConfigError(at, hint=exc.hint) from exc
     reading = together(compiled.reads)
     return Template(name, message, blocks, reading, tuple(compiled.warnings))
 
@@ -77,11 +77,8 @@ def _message(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    raise ConfigError("message: it is a text")
-
-
-def _hint(why: str) -> str:
-    return "put a text that begins with {{ into quotes" if "mapping" in why else ""
+    hint = "put a text that begins with {{ into quotes"
+    raise ConfigError(f"message: it is a text, not a {type(value).__name__}", hint=hint)
 
 
 def _block(compiled: Compiled, kind: str, raw: Any) -> dict[str, Fields | Mapping[str, Fields]]:
