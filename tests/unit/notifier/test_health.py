@@ -1,6 +1,7 @@
 """Which rule of health holds: a user's, ours, the generic one; and the keys that customize it."""
 
 import itertools
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -116,70 +117,79 @@ def problem(text: str) -> str:
     return text.replace("KEY", KEY)
 
 
-PROBLEMS: list[tuple[dict[str, str], str]] = [
-    ({}, ""),
-    ({"resource.exclusions": "x", "resource.compareoptions": "y", "url": "z"}, ""),
-    ({"KEY.actions.apps_Deployment": "x", "KEY.ignoreDifferences.all": "y"}, ""),
-    ({"KEY.ignoreResourceUpdates.x.io_A": "", "KEY.knownTypeFields.x.io_A": ""}, ""),
-    ({"KEY": "a/B:\n  actions: |\n    x\n  ignoreDifferences: y\n"}, ""),
-    (
+@dataclass(frozen=True)
+class Trouble:
+    data: dict[str, str]
+    wanted: str
+
+    def __str__(self) -> str:
+        return str(self.data)[:60]
+
+
+PROBLEMS = [
+    Trouble({}, ""),
+    Trouble({"resource.exclusions": "x", "resource.compareoptions": "y", "url": "z"}, ""),
+    Trouble({"KEY.actions.apps_Deployment": "x", "KEY.ignoreDifferences.all": "y"}, ""),
+    Trouble({"KEY.ignoreResourceUpdates.x.io_A": "", "KEY.knownTypeFields.x.io_A": ""}, ""),
+    Trouble({"KEY": "a/B:\n  actions: |\n    x\n  ignoreDifferences: y\n"}, ""),
+    Trouble(
         {"KEY.helth.apps_Deployment": "return {}"},
         "KEY.helth.apps_Deployment:1: no such customization: 'helth' (did you mean "
          "KEY.health.apps_Deployment)",
     ),
-    (
+    Trouble(
         {"resource.customisations.health.Pod": "return {}"},
         "resource.customisations.health.Pod:1: it is of no effect (did you mean KEY.health.Pod)",
     ),
-    (
+    Trouble(
         {"KEY.health.apps_v1_Deployment": "return {}"},
         "KEY.health.apps_v1_Deployment:1: 'apps_v1_Deployment' is no group and kind (did you mean "
          "apps_Deployment)",
     ),
-    (
+    Trouble(
         {"KEY.health.apps.Deployment": "return {}"},
         "KEY.health.apps.Deployment:1: 'apps.Deployment' is no group and kind (did you mean "
          "apps_Deployment)",
     ),
-    (
+    Trouble(
         {"KEY.health.x.io_Thing": "hs = {}\nif then\nreturn hs"},
         "KEY.health.x.io_Thing:2: compiling the health check of x.io/Thing: line 2: 'then' is not "
          "expected",
     ),
-    (
+    Trouble(
         {"KEY": "x.io/Thing:\n  health.lua: |\n    hs = {}\n    return hs hs\n"},
         "KEY:4: compiling the health check of x.io/Thing: line 2: 'hs' cannot be reached",
     ),
-    (
+    Trouble(
         {"KEY": "x.io/Thing:\n  helth.lua: |\n    return {}\n"},
         "KEY:2: x.io/Thing: no such customization: 'helth.lua' (did you mean health.lua)",
     ),
-    ({"KEY": "x.io/Thing: 3"}, "KEY:1: x.io/Thing: it is no mapping"),
-    ({"KEY": "- a"}, "KEY:1: it is no mapping of group/Kind to customizations"),
-    ({"KEY": "\na: b: c"}, "KEY:2: not YAML: mapping values are not allowed in this "
+    Trouble({"KEY": "x.io/Thing: 3"}, "KEY:1: x.io/Thing: it is no mapping"),
+    Trouble({"KEY": "- a"}, "KEY:1: it is no mapping of group/Kind to customizations"),
+    Trouble({"KEY": "\na: b: c"}, "KEY:2: not YAML: mapping values are not allowed in this "
      "context (put a text that contains ': ' in quotes, and check the indentation)"),
-    ({"KEY": "x.io/Thing: {health.lua: 3}"}, "KEY:1: x.io/Thing: health.lua: it is no text"),
-    ({"KEY": '"x{": {health.lua: "return {}"}'},
+    Trouble({"KEY": "x.io/Thing: {health.lua: 3}"}, "KEY:1: x.io/Thing: health.lua: it is no text"),
+    Trouble({"KEY": '"x{": {health.lua: "return {}"}'},
      "KEY:1: reading the pattern 'x{': nothing closes {"),
-    (
+    Trouble(
         {"KEY.health.x.io_Thing": "return {a = os.time(), b = string.x}"},
         "KEY.health.x.io_Thing:1: the health check of x.io/Thing uses os, string, which it is not "
          "given (add KEY.useOpenLibs.x.io_Thing: true)",
     ),
-    (
+    Trouble(
         {"KEY.useOpenLibs.x.io_Thing": "true"},
         "KEY.useOpenLibs.x.io_Thing:1: it says nothing without KEY.health.x.io_Thing",
     ),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("data", "wanted"), PROBLEMS, ids=lambda value: str(value)[:60])
-def test_problems_say_where_and_what_was_meant(data: dict[str, str], wanted: str) -> None:
-    found = HealthRules.of_config(
-        {problem(key): text for key, text in data.items()}, generic=True
-    ).problems
+@pytest.mark.parametrize("case", PROBLEMS, ids=str)
+def test_problems_say_where_and_what_was_meant(case: Trouble) -> None:
+    data = {problem(key): text for key, text in case.data.items()}
 
-    assert "\n".join(map(str, found)) == problem(wanted)
+    found = HealthRules.of_config(data, generic=True).problems
+
+    assert "\n".join(map(str, found)) == problem(case.wanted)
 
 
 def test_a_bad_key_disables_that_key_only() -> None:
