@@ -61,7 +61,7 @@ class Job:
 
     def commit(self, what: str) -> str:
         """Return the revision. Raises TriggerError where there is none."""
-        if not self.revision:
+        if self.revision in {"", ".", ".."}:  # steps of a path lead elsewhere
             raise TriggerError(
                 f"{what}: there is no revision", hint="write github.revisionPath", permanent=True
             )
@@ -147,7 +147,7 @@ async def pull_request_comment(job: Job, part: Mapping[str, Any]) -> Done:
     refusals = []
     for number in numbers:
         try:
-            await _comment(job, number, mark, body, what)
+            await _comment(job, number, mark, body)
         except TriggerError as exc:
             refusals.append(exc)
     if refusals:
@@ -156,7 +156,8 @@ async def pull_request_comment(job: Job, part: Mapping[str, Any]) -> Done:
     return Done(f"comment on {said}" if numbers else "no pull request has this commit")
 
 
-async def _comment(job: Job, number: int, mark: str, body: dict[str, Any], what: str) -> None:
+async def _comment(job: Job, number: int, mark: str, body: dict[str, Any]) -> None:
+    what = f"commenting on #{number} of {job.shown}"
     comments = f"{job.path}/issues/{number}/comments"
     async for found in job.api.items(what, comments):
         if mark in str(found.get("body")) and _by_app(found):

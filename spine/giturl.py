@@ -17,10 +17,14 @@ def https_url(url: str) -> str:
 
 
 def full_name(url: str) -> tuple[str, str] | None:
-    """Return owner and name of a repository: the first two parts of its path; None without both."""
+    """Return owner and name of a repository: the first two parts of its path; None without both.
+
+    Neither is a step of a path, such as `..`, so that they can be put into one.
+    """
     _, path, _ = _parts(url)
     parts = [part for part in path.removesuffix("/").removesuffix(".git").split("/") if part]
-    return (parts[0], parts[1]) if len(parts) > 1 else None
+    known = len(parts) > 1 and not {".", ".."} & set(parts)
+    return (parts[0], parts[1]) if known else None
 
 
 def _parts(url: str) -> tuple[str, str, str]:

@@ -178,6 +178,8 @@ BAD = [
     Bad("no value", {**ABOUT, "repoURLPath": "<no value>", "status": S}, "names no repository"),
     Bad("no path", {**ABOUT, "repoURLPath": "https://me:pw@g.test/o", "status": S}, "'g.test/o'"),
     Bad("no revision", {**ABOUT, "revisionPath": "", "status": S}, "there is no revision"),
+    Bad("a step", {**ABOUT, "revisionPath": "..", "status": S}, "there is no revision"),
+    Bad("steps", {**ABOUT, "repoURLPath": "https://g/../app", "status": S}, "names no repository"),
     Bad(
         "no revision of a deployment",
         {**ABOUT, "revisionPath": "<no value>", "deployment": S},
@@ -421,7 +423,7 @@ async def test_one_that_is_locked_does_not_keep_others_back(scene: Scene) -> Non
         if (method, path) == ("POST", "/repos/o/r/issues/2/comments")
         else None
     )
-    with pytest.raises(TriggerError, match="locked"):
+    with pytest.raises(TriggerError, match=r"#2 of o/r: 403 Forbidden: .*locked"):
         await scene.tell(pullRequestComment={"content": "a"})
     assert [len(bodies(scene, n)) for n in (1, 2, 3)] == [1, 0, 1]
 

@@ -27,6 +27,7 @@ CASES = [
     Case("ssh://git@github.com:22/o/r.git", "https://github.com/o/r.git", ("o", "r")),
     Case("git+ssh://git@github.com/o/r", "https://github.com/o/r", ("o", "r")),
     Case("https://[::1]:8443/o/r", "https://[::1]:8443/o/r", ("o", "r")),
+    Case("https://github.com/../app", "https://github.com/../app", None),
     Case("https://github.com/o", "https://github.com/o", None),
     Case("https://github.com:port/o/r", "", None),
     Case("file:///o/r", "", None),
