@@ -206,13 +206,13 @@ class TriggerTemplate(Model):
     pulsar: Pulsar | None = None
     """Sends to a Pulsar topic; comes with a later release."""
     slack: Slack | None = None
-    """Writes to a Slack channel; comes with a later release."""
+    """Writes to a Slack channel."""
     open_whisk: OpenWhisk | None = None
     """Calls an OpenWhisk action; comes with a later release."""
     custom: Custom | None = None
     """Calls a gRPC server of your own; comes with a later release."""
     email: Email | None = None
-    """Sends mail; comes with a later release."""
+    """Sends mail."""
     notify: Notify | None = None
     """Ours: tells people, by any service of the notifications format."""
 

@@ -8,7 +8,7 @@ key for each recipient, because most services know no keys; those that do get on
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from delivery.action import Action, Outcome, PartlyDone
@@ -49,7 +49,7 @@ async def tell_each(action: Action, field: str, tell: Tell) -> Outcome:
     failed = {who: what for who, what in outcomes.items() if isinstance(what, Exception)}
     if failed:
         raise _failure(action, field, outcomes, failed)
-    return _outcome({who: what for who, what in outcomes.items() if isinstance(what, Receipt)})
+    return outcome_of({who: what for who, what in outcomes.items() if isinstance(what, Receipt)})
 
 
 def key_of(key: str, recipient: str) -> str:
@@ -57,7 +57,8 @@ def key_of(key: str, recipient: str) -> str:
     return hashlib.blake2b(f"{key}\0{recipient}".encode(), digest_size=16).hexdigest()
 
 
-def _outcome(receipts: dict[str, Receipt]) -> Outcome:
+def outcome_of(receipts: Mapping[str, Receipt]) -> Outcome:
+    """Return the outcome of an action that told all of these."""
     problems = [
         f"{who}: {why}" if who else why for who, r in receipts.items() for why in r.problems
     ]

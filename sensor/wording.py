@@ -6,6 +6,7 @@ was meant where there is one.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -183,7 +184,32 @@ def deed(action: Action) -> str:
             return f"publish to {content.get('subject', '')}{_size(content)}"
         case "k8s" | "argoWorkflow":
             return f"{content.get('operation', 'do')} {_object(content)}"
-    return f"do {action.kind}"
+    return _telling(action) or f"do {action.kind}"
+
+
+def _telling(action: Action) -> str:
+    """Return who is told by an action, empty for one that tells nobody."""
+    content = action.content
+    match action.kind:
+        case "notify":
+            return f"tell {_people(content.get('recipients'))} by {content.get('service', '')}"
+        case "slack":
+            return f"write to {content.get('channel', '')} in Slack"
+        case "email":
+            return f"mail {_people(content.get('to'))}: {content.get('subject', '')}"
+    return ""
+
+
+_NAMED = 3
+"""Recipients that are named; of more only the number is told."""
+
+
+def _people(names: Any) -> str:
+    """Return who is told, in a few words."""
+    listed = [str(name) for name in names] if isinstance(names, list) else []
+    if not listed:
+        return "people"
+    return ", ".join(listed) if len(listed) <= _NAMED else plural(len(listed), "recipient")
 
 
 def plural(number: int, word: str) -> str:
@@ -215,6 +241,8 @@ def _object(content: Mapping[str, Any]) -> str:
 
 _PRIVATE = ("authorization", "token", "secret", "password", "api-key", "apikey", "cookie")
 MASK = "***"
+_REFERENCE = re.compile(r"\$[A-Za-z0-9_-]+|\$\{[^{}\s]+\}")
+"""A text that is a key of a Secret and nothing else."""
 
 
 def masked(value: Any, name: str = "") -> Any:
@@ -225,13 +253,15 @@ def masked(value: Any, name: str = "") -> Any:
     """
     if name == "object":
         return _masked_object(value)
+    if name == "config":
+        return _masked_config(value)
     if isinstance(value, Mapping):
         reference = _reference(value, name)
         return reference or {key: masked(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [masked(item) for item in value]
     if isinstance(value, str) and any(word in name.lower() for word in _PRIVATE):
-        return MASK if value else value
+        return MASK if value and not _REFERENCE.fullmatch(value) else value
     return masked_url(value) if isinstance(value, str) and name == "url" else value
 
 
@@ -245,6 +275,19 @@ def _masked_object(value: Any) -> Any:
         if isinstance(value.get(part), Mapping)
     }
     return {**value, **hidden}
+
+
+def _masked_config(value: Any, name: str = "") -> Any:
+    """Return the settings of a service; of URLs, whose path often is a credential, the host."""
+    if isinstance(value, Mapping):
+        return {key: _masked_config(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked_config(item) for item in value]
+    scheme, mark, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
+    host, slash, path = rest.rpartition("@")[2].partition("/")
+    if mark and path and not _REFERENCE.fullmatch(path):
+        return f"{scheme}{mark}{host}{slash}{MASK}"
+    return masked_url(value) if mark else masked(value, name)
 
 
 def _reference(value: Mapping[str, Any], name: str) -> str:

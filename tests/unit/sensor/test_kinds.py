@@ -13,6 +13,7 @@ from spine.model import load
 
 PAYLOAD = [{"src": {"dependencyName": "d", "dataKey": "id"}, "dest": "id"}]
 REF = {"name": "s", "key": "k"}
+EMAIL = {"host": "h", "from": "till@x.test", "to": ["a@x.test"], "subject": "s", "body": "b"}
 
 
 def content(kind: str, settings: dict[str, Any], **entry: Any) -> dict[str, Any]:
@@ -57,6 +58,10 @@ BAD = [
     Bad("email", {"to": ["a@b"]}, "host: required"),
     Bad("email", {"host": "h", "port": 65536}, "port"),
     Bad("email", {"host": "h", "subject": "s", "body": "b"}, "to is missing"),
+    Bad("email", EMAIL | {"subject": ""}, "subject is missing"),
+    Bad("email", EMAIL | {"body": ""}, "body is missing"),
+    Bad("email", EMAIL | {"from": ""}, "from is missing"),
+    Bad("email", EMAIL | {"to": ["a@x.test", "b"]}, "'b' is no e-mail address"),
     Bad("kafka", {"url": "u", "payload": []}, "topic: required"),
     Bad("kafka", {"url": "u", "topic": "t"}, "payload: required"),
     Bad("nats", {"url": "u", "payload": []}, "subject: required"),
@@ -75,6 +80,9 @@ BAD = [
     Bad("slack", {"channel": "c", "message": "m"}, "slackToken: required"),
     Bad("slack", {"slackToken": REF, "channel": "c"}, "message or blocks is missing"),
     Bad("slack", {"slackToken": REF, "message": "m"}, "channel is missing"),
+    Bad("slack", {"slackToken": REF, "message": "m", "channel": "#"}, "channel is missing"),
+    Bad("slack", {"slackToken": REF, "channel": "c", "blocks": "[{]"}, "blocks: no JSON at line 1"),
+    Bad("slack", {"slackToken": REF, "channel": "c", "attachments": "{}"}, "but no array"),
     Bad("k8s", {}, "source: required"),
     Bad("argoWorkflow", {"operation": "submit"}, "source: required"),
 ]
@@ -98,7 +106,7 @@ def test_settings_and_body_are_the_content() -> None:
         ("kafka", {"url": "u", "topic": "t", "payload": []}, "partitioningKey"),
         ("pulsar", {"url": "u", "topic": "t", "payload": []}, "topic"),
         ("slack", {"slackToken": REF, "channel": "c", "message": "m"}, "message"),
-        ("email", {"host": "h", "to": ["a"], "subject": "s", "body": "b"}, "subject"),
+        ("email", EMAIL, "subject"),
     ],
 )
 def test_parameters_of_a_kind_reach_its_settings(kind: str, settings: dict, dest: str) -> None:

@@ -116,6 +116,23 @@ def test_references_stand_for_secrets_and_written_ones_are_masked() -> None:
     }
 
 
+def test_settings_of_a_service_show_references_and_no_credential() -> None:
+    config = {
+        "token": "$slack-token",
+        "password": "hunter2",
+        "apiURL": "https://ann:hunter2@slack.test/",
+        "recipientUrls": {"ops": "https://hooks.test/a/hunter2", "dev": "https://x/$key"},
+        "headers": [{"name": "Authorization", "value": "Bearer $key"}],
+    }
+    assert masked({"config": config})["config"] == {
+        "token": "$slack-token",
+        "password": "***",
+        "apiURL": "https://ann:***@slack.test/",
+        "recipientUrls": {"ops": "https://hooks.test/***", "dev": "https://x/$key"},
+        "headers": [{"name": "Authorization", "value": "Bearer $key"}],
+    }
+
+
 @pytest.mark.parametrize("url", ["http://x/", "x", "http://ann@x/", "http://x/a:b@c", ""])
 def test_a_url_without_a_password_stays_as_it_is(url: str) -> None:
     assert masked_url(url) == url
@@ -143,7 +160,11 @@ DEEDS = [
         "submit W n/a",
     ),
     ("k8s", {"operation": "delete", "source": {}}, "delete the object of its source"),
-    ("slack", {}, "do slack"),
+    ("kafka", {}, "do kafka"),
+    ("slack", {"channel": "#orders"}, "write to #orders in Slack"),
+    ("email", {"to": ["a@b", "c@d"], "subject": "hi"}, "mail a@b, c@d: hi"),
+    ("notify", {"service": "webhook"}, "tell people by webhook"),
+    ("notify", {"service": "slack", "recipients": list("abcd")}, "tell 4 recipients by slack"),
 ]
 
 
