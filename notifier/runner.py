@@ -135,4 +135,6 @@ class Runner:
             if len(self._said) > TOLD:
                 del self._said[next(iter(self._said))]
             where = f"{seen.meta.namespace}/{seen.meta.name}".lstrip("/")
-            log.warning("%s", text, extra={"object": f"{plan.watch.kind} {where}"})
+            # With self-service a namespace may well mean what only the other configuration has.
+            level = logging.DEBUG if self.spec.self_service else logging.WARNING
+            log.log(level, "%s", text, extra={"object": f"{plan.watch.kind} {where}"})
