@@ -367,6 +367,10 @@ READS = [
         '{{ define "d" }}{{ template "d" .x }}{{ end }}{{ template "d" .pod.a }}',
         {"a.x.x.x.x.x.x.x.x"},
     ),
+    (
+        "{{ $x := .pod.a }}{{ range .pod.list }}{{ .n }}{{ $x.c }}{{ $x = .b }}{{ end }}",
+        {"a.c", "list.*.n", "list.*.b.c"},
+    ),
     ("{{ . }}", None),
     ("{{ .pod }}", None),
     ("{{ toJson .obj }}", None),
@@ -379,7 +383,7 @@ READS = [
 ]
 
 
-@pytest.mark.parametrize(("source", "wanted"), READS, ids=str)
+@pytest.mark.parametrize(("source", "wanted"), READS, ids=[source for source, _ in READS])
 def test_what_it_reads(source: str, wanted: set[str] | None) -> None:
     fields = of_template(gotemplate.parse(source)).fields
 

@@ -10,6 +10,7 @@ import pytest
 from spine.errors import ConfigError
 from spine.lang import EvaluationError, gotemplate
 from spine.lang.gjson import Document
+from spine.lang.gotemplate.tree import Action, Field
 from spine.lang.gotime import parse_time
 
 DATA = Document(
@@ -145,6 +146,36 @@ def test_what_fails_on_this_data(case: Case) -> None:
     with pytest.raises(EvaluationError) as caught:
         template.render(DATA)
     assert case.text in str(caught.value)
+
+
+PLACES = [
+    Case("a\n{{ .s.x }}", "line 2, column 4: can't evaluate"),
+    Case("{{ if true }}\n{{ $x := .s.x }}{{ end }}", "line 2, column 4: can't evaluate"),
+    Case("a {{ if .s.x }}{{ end }}", "line 1, column 6: can't evaluate"),
+    Case("{{ with .s.x }}{{ end }}", "line 1, column 4: can't evaluate"),
+    Case("\n\n  {{ range .s }}{{ end }}", "line 3, column 6: range can't iterate"),
+    Case("{{ define \"d\" }}{{ .x }}{{ end }}\n{{ template \"d\" .s }}", "line 1, column 21: can't"),
+    Case("{{ define \"d\" }}{{ end }}\n{{ template \"d\" .s.x }}", "line 2, column 4: can't"),
+    Case("\n{{ .list | first | upper }}", "line 2, column 20: calling upper"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PLACES, ids=str)
+def test_what_fails_is_said_with_its_place(case: Case) -> None:
+    with pytest.raises(EvaluationError) as caught:
+        gotemplate.compile(case.template).render(DATA)
+    assert str(caught.value).startswith(case.text)
+
+
+def test_the_parts_of_a_template_can_be_looked_at() -> None:
+    tree = gotemplate.parse('{{ define "d" }}x{{ end }}{{ .a.b | upper }}')
+
+    assert list(tree.defined) == ["d"]
+    (action,) = tree.main.nodes
+    assert isinstance(action, Action)
+    assert action.pipe.commands[0] == (Field(("a", "b")),)
+    with pytest.raises(ConfigError):
+        gotemplate.parse("{{ nosuch .a }}")
 
 
 HUNGRY = [
