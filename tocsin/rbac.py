@@ -38,7 +38,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     offline: bool,
     namespace: str,
 ) -> None:
-    """Print the least rights that EventSources and Sensors need in a cluster.
+    """Print the least rights that EventSources, Sensors and Notifiers need.
 
     Gives ServiceAccount, Role or ClusterRole and binding for each object, for `kubectl apply`. What
     parameters choose at run time is said in comments. Secrets and ConfigMaps are mounted into pods
@@ -76,7 +76,7 @@ def _needs(ctx: click.Context, paths: tuple[str, ...], namespace: str) -> list[R
         ctx.exit(2)
     needs = [rights_of(one) for one in result.checked if one.object.kind != "EventBus"]
     if not needs:
-        raise ConfigError(f"reading {' '.join(paths)}: no EventSource or Sensor in there")
+        raise ConfigError(f"reading {' '.join(paths)}: no EventSource, Sensor or Notifier in there")
     return needs
 
 
@@ -128,9 +128,8 @@ async def _missing(
             if not await _allowed(kube, right, account):
                 where = f"in namespace {right.namespace}" if right.namespace else "in the cluster"
                 group = f" of group {right.group}" if right.group else ""
-                out.append(
-                    f"{one.kind} {one.name}: may not {right.verb} {right.plural}{group} {where}"
-                )
+                what = f"{right.plural}{group}" + (f" {right.name}" if right.name else "")
+                out.append(f"{one.kind} {one.name}: may not {right.verb} {what} {where}")
     return out, asked
 
 
@@ -143,6 +142,7 @@ async def _allowed(kube: Any, right: Named, account: str) -> bool:
             "verb": right.verb,
             "group": right.group,
             "resource": right.plural,
+            "name": right.name,
         }
     }
     if account:

@@ -1,4 +1,4 @@
-"""The least rights that an EventSource or Sensor needs in a cluster, read off its manifest.
+"""The least rights that an object of ours needs in a cluster, read off its manifest.
 
 Secrets and ConfigMaps are mounted into pods, and leases are kept on the bus, so neither needs a
 right. What parameters change at run time is pointed out, as no manifest can tell what it will be.
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eventsource.spec import EventSourceSpec
+from notifier.spec import NotifierSpec
 from sensor.spec import SensorSpec, SensorTrigger
 from sensor.triggers.argo_workflow import ArgoWorkflow
 from sensor.triggers.k8s import K8s
@@ -45,6 +46,8 @@ class Right:
     """Kind of a manifest, from which the plural is found."""
     version: str
     verb: str
+    name: str = ""
+    """The only object that is meant; empty: all of the kind."""
 
 
 @dataclass(slots=True)
@@ -77,10 +80,34 @@ def rights_of(checked: Checked) -> Rights:
                         source.version, verb,
                     )
                 )  # fmt: skip
+    elif isinstance(spec, NotifierSpec):
+        _of_notifier(spec, found)
     elif isinstance(spec, SensorSpec):
         for trigger in _triggers(spec.triggers):
             _of_trigger(trigger, found)
     return found
+
+
+def _of_notifier(spec: NotifierSpec, found: Rights) -> None:
+    """Add what it watches, and the objects in which its configuration is."""
+    verbs = ("list", "watch", "patch") if spec.write_annotations else ("list", "watch")
+    for watch in spec.watches:
+        group, _, version = watch.api_version.rpartition("/")
+        exact = [name for name in watch.namespaces if not set(name) & set("*?[")]
+        spaces = exact if len(exact) == len(watch.namespaces) else []
+        for space in spaces or [""]:
+            for verb in verbs:
+                found.rights.add(Right(space, group, "", watch.kind, version, verb))
+    where = "" if spec.self_service else found.namespace
+    maps = {spec.config_map, spec.health_config_map} - {""}
+    for kind, names in (("ConfigMap", maps), ("Secret", {spec.secret})):
+        for name in names:
+            found.rights.add(Right(where, "", "", kind, "v1", "get", name))
+    if spec.self_service:
+        found.notes.append(
+            "selfService: it reads the ConfigMap and Secret of these names in every namespace; to "
+            "bound it, turn the ClusterRole's rule on them into a Role of each namespace"
+        )
 
 
 def _triggers(triggers: Iterable[SensorTrigger]) -> Iterator[SensorTrigger]:

@@ -16,6 +16,8 @@ class Named(NamedTuple):
     group: str
     plural: str
     verb: str
+    name: str = ""
+    """The only object that is meant; empty: all of the kind."""
 
 
 def guessed_plural(kind: str) -> str:
@@ -42,7 +44,7 @@ def named(
         plural, namespaced = found.get((right.group, right.kind or right.resource), ("", True))
         plural = plural or right.resource or guessed_plural(right.kind)
         space = right.namespace if namespaced else ""
-        out.add(Named(space, right.group, plural, right.verb))
+        out.add(Named(space, right.group, plural, right.verb, right.name))
     return sorted(out)
 
 
@@ -79,13 +81,15 @@ def documents(needs: Rights, rights: Iterable[Named]) -> Iterator[dict[str, Any]
 
 def rules(rights: Iterable[Named]) -> list[dict[str, Any]]:
     """Return the rules of a Role: kinds of one group with the same verbs together."""
-    verbs: dict[tuple[str, str], list[str]] = {}
+    verbs: dict[tuple[str, str, str], list[str]] = {}
     for right in rights:
-        verbs.setdefault((right.group, right.plural), []).append(right.verb)
-    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (group, plural), words in verbs.items():
-        alike.setdefault((group, tuple(sorted(words))), []).append(plural)
+        verbs.setdefault((right.group, right.plural, right.name), []).append(right.verb)
+    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (group, plural, name), words in verbs.items():
+        alike.setdefault((group, name, tuple(sorted(words))), []).append(plural)
     return [
-        {"apiGroups": [group], "resources": sorted(plurals), "verbs": list(words)}
-        for (group, words), plurals in sorted(alike.items())
+        {"apiGroups": [group], "resources": sorted(plurals)}
+        | ({"resourceNames": [name]} if name else {})
+        | {"verbs": list(words)}
+        for (group, name, words), plurals in sorted(alike.items())
     ]
