@@ -44,7 +44,9 @@ _TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)\s*")
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _WORD = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _LONGEST_WORD, _LONGEST_PREFIX = 63, 253
-_INT64 = re.compile(r"[-+]?[0-9]+")
+_DIGITS = re.compile(r"[0-9]{1,19}")
+_INT64 = re.compile(r"[-+]?[0-9]{1,19}")
+_LARGEST = 2**63 - 1
 
 
 def compile_selector(text: str) -> Selector:
@@ -122,7 +124,7 @@ class _Words:
 
     def _compared(self, key: str, operator: str) -> Requirement:
         word = self.next()
-        if not _INT64.fullmatch(word):
+        if not _DIGITS.fullmatch(word) or int(word) > _LARGEST:
             raise self.error(f"{operator} takes a whole number, not {word!r}")
         limit = int(word)
 
@@ -153,8 +155,6 @@ class _Words:
 
     def _values(self) -> frozenset[str]:
         self.take("(")
-        if self.peek() == ")":
-            raise self.error("there is nothing between ( and )")
         values: list[str] = []
         while True:
             if self.peek() in {",", ")"}:

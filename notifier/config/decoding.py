@@ -96,7 +96,7 @@ def _explained(text: str, exc: Malformed) -> Undecodable:
                 line=number,
                 column=line.find("{{") + 1,
             )
-    return Undecodable(str(exc), line=exc.line, column=exc.column)
+    return Undecodable(str(exc), line=min(exc.line, len(lines) or 1), column=exc.column)
 
 
 def text_of(value: Any) -> str:

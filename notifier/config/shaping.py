@@ -138,7 +138,7 @@ class Shaping:
         fitting = [one for one in arms if isinstance(value, _NATURAL.get(_kind(one), ()))]
         if isinstance(value, bool) and len(fitting) > 1:
             fitting = [one for one in fitting if _base(one) is bool] or fitting
-        return self.shape((fitting or [_text_first(arms)])[0], value, path, at)
+        return self.shape((fitting or [_next_best(arms, value)])[0], value, path, at)
 
     # ------------------------------------------------------------------------ scalars
 
@@ -245,8 +245,14 @@ def _kind(annotation: Any) -> Any:
     return base
 
 
-def _text_first(arms: Sequence[Any]) -> Any:
-    return next((one for one in arms if _base(one) is str), arms[0])
+def _next_best(arms: Sequence[Any], value: Any) -> Any:
+    """Return the type for a value that is of none of them."""
+    by_kind = {_kind(one): one for one in reversed(arms)}
+    if str in by_kind:
+        return by_kind[str]
+    if bool in by_kind and isinstance(value, str) and value.lower() in _WORDS:
+        return by_kind[bool]
+    return by_kind.get(list, arms[0])
 
 
 def _names(model: type[Model]) -> dict[str, Any]:
