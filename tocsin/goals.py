@@ -48,9 +48,16 @@ class Goal(Protocol):
 
 def _health(seen: Seen) -> tuple[str, str]:
     """Return the health of an object in words, and its message."""
-    if seen.health is None:
+    if _without(seen):
         return "exists", "its kind has no health"
+    if seen.health is None:
+        return "no health", "nothing in its status says how it is"
     return seen.health.status or "no health", seen.health.message
+
+
+def _without(seen: Seen) -> bool:
+    """Say whether an object is of a kind without health, such as a ConfigMap."""
+    return seen.health is None and "status" not in seen.obj
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class HealthIs:
     def look(self, seen: Seen) -> Look:
         """Say whether an object has this health."""
         state, message = _health(seen)
-        reached = state == self.status or (seen.health is None and self.status == "Healthy")
+        reached = state == self.status or (self.status == "Healthy" and _without(seen))
         return Look(reached, state, message, not reached and state == "Degraded")
 
 
