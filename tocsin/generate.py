@@ -12,12 +12,14 @@ from typing import Any
 
 import yaml
 
+from services.catalogue import SERVICES
 from spine.compat import TABLE
-from spine.manifest import ARGO, ARGO_KINDS
+from spine.manifest import ARGO, CHECKED_KINDS, OUR_KINDS, OURS
 from spine.model import Model, OneOf
 from spine.schema import OPEN, Schema, editor, one_of_rule, structural
 from tocsin.objects import model_of
 from tocsin.reference import page
+from tocsin.service_pages import service_index, service_page
 
 ROOT = Path(__file__).resolve().parent.parent
 STALE = 1
@@ -26,18 +28,28 @@ _NAMES = {
     "EventBus": ("eventbus", "eb"),
     "EventSource": ("eventsources", "es"),
     "Sensor": ("sensors", "sn"),
+    "Notifier": ("notifiers", "ntf"),
 }
-"""Plural and short name of each kind, as Argo Events has them."""
+"""Plural and short name of each kind, as Argo Events has them, and ours."""
 
 
 def files() -> Iterator[tuple[str, str]]:
     """Yield path and content of everything that is generated."""
-    kinds = {kind: model_of(kind) for kind in ARGO_KINDS}
+    kinds = {kind: model_of(kind) for kind in CHECKED_KINDS}
     for kind, model in kinds.items():
-        yield f"crds/argoproj.io_{_NAMES[kind][0]}.yaml", _yaml(crd(kind, model))
+        group = api_version(kind).partition("/")[0]
+        yield f"crds/{group}_{_NAMES[kind][0]}.yaml", _yaml(crd(kind, model))
         yield f"crds/editor/{kind.lower()}.schema.json", _json(editor_schema(kind, model))
     yield "crds/editor/manifest.schema.json", _json(_any_kind())
     yield "docs/reference.md", page(kinds)
+    for name, service in SERVICES.items():
+        yield f"docs/services/{name}.md", service_page(service)
+    yield "docs/services/README.md", service_index(SERVICES)
+
+
+def api_version(kind: str) -> str:
+    """Return group and version of a kind."""
+    return f"{OURS}/v1alpha1" if kind in OUR_KINDS else ARGO
 
 
 def crd(kind: str, model: type[Model]) -> Schema:
@@ -47,7 +59,7 @@ def crd(kind: str, model: type[Model]) -> Schema:
     spec = structural(model, [path for path in loose if not path.endswith("*")])
     if issubclass(model, OneOf):
         spec["x-kubernetes-validations"] = [one_of_rule(model)]
-    group, version = ARGO.split("/")
+    group, version = api_version(kind).split("/")
     served = {
         "name": version,
         "served": True,
@@ -95,7 +107,7 @@ def editor_schema(kind: str, model: type[Model]) -> Schema:
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "properties": {
-            "apiVersion": {"const": ARGO},
+            "apiVersion": {"const": api_version(kind)},
             "kind": {"const": kind},
             "metadata": {"type": "object", "required": ["name"]},
             "spec": spec,
@@ -114,7 +126,7 @@ def _any_kind() -> Schema:
                 "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
                 "then": {"$ref": f"{kind.lower()}.schema.json"},
             }
-            for kind in ARGO_KINDS
+            for kind in CHECKED_KINDS
         ],
     }
 

@@ -14,7 +14,8 @@ from spine.model import Model
 _INTRO = """\
 # Reference
 
-Every field of the objects that Tocsin reads, of `apiVersion: argoproj.io/v1alpha1`. What Argo
+Every field of the objects that Tocsin reads: EventBus, EventSource and Sensor are of `apiVersion:
+argoproj.io/v1alpha1`, Notifier is ours, of `tocsin.dev/v1alpha1`. What Argo
 Events has and is not built yet is refused with a message that says so. `tocsin lint` checks
 manifests against this.
 
@@ -26,17 +27,18 @@ def page(kinds: dict[str, type[Model]]) -> str:
     """Return the reference of the `spec` of each kind."""
     parts = [_INTRO]
     for kind, model in kinds.items():
-        parts.append(f"## {kind}\n\n{_about(model)}\n")
+        parts.append(f"## {kind}\n\n{about(model)}\n")
         done: set[type[BaseModel]] = set()
-        parts += [_section(path, one) for path, one in _models(model, "spec", done)]
+        parts += [section(path, one) for path, one in models(model, "spec", done)]
     return "\n".join(parts)
 
 
-def _about(model: type[BaseModel]) -> str:
+def about(model: type[BaseModel]) -> str:
+    """Return what a model says of itself."""
     return inspect.cleandoc(model.__doc__ or "")
 
 
-def _models(
+def models(
     model: type[BaseModel], path: str, done: set[type[BaseModel]]
 ) -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield a model and those inside of it, each once, with the path where it stands first."""
@@ -46,7 +48,7 @@ def _models(
     yield path, model
     for name, field in model.model_fields.items():
         for inner, suffix in _inside(field.annotation):
-            yield from _models(inner, f"{path}.{field.alias or name}{suffix}", done)
+            yield from models(inner, f"{path}.{field.alias or name}{suffix}", done)
 
 
 def _inside(annotation: Any, suffix: str = "") -> Iterator[tuple[type[BaseModel], str]]:
@@ -66,12 +68,13 @@ def _inside(annotation: Any, suffix: str = "") -> Iterator[tuple[type[BaseModel]
             yield from _inside(arg, suffix)
 
 
-def _section(path: str, model: type[BaseModel]) -> str:
+def section(path: str, model: type[BaseModel]) -> str:
+    """Return the fields of a model as a table."""
     rows = [_row(name, field) for name, field in model.model_fields.items()]
-    about = "" if path == "spec" else f"{_about(model)}\n\n"
+    said = "" if path == "spec" else f"{about(model)}\n\n"
     table = "\n".join(["| field | type | default | |", "|---|---|---|---|", *rows])
     example = _example(path, model)
-    return f"### `{path}`\n\n{about}{table}\n{example}"
+    return f"### `{path}`\n\n{said}{table}\n{example}"
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -112,7 +115,7 @@ def _type(annotation: Any) -> str:
 def _example(path: str, model: type[BaseModel]) -> str:
     """Return what a source sends, as an example of its payload."""
     payload = getattr(model, "example", None)
-    if payload is None or not hasattr(payload, "encode"):
+    if isinstance(payload, str) or not hasattr(payload, "encode"):
         return ""
     kind = path.split(".")[1]
     text = payload.encode().decode()
