@@ -11,14 +11,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from typing_extensions import override
 
 from services.fitting import NO_VALUE, filled, word
 from services.hiding import HIDDEN
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged
 from services.web import BasicAuth, Transport, Web, json_content, several
-from spine.errors import TriggerError
+from spine.errors import ConfigError, TriggerError
 from spine.giturl import https_url
 from spine.runtime import Env, seconds
 
@@ -74,6 +74,15 @@ template.unhealthy: |
     """Ours: how long an alert lasts if nothing is heard of it any more, such as `24h`;
     Alertmanager's own resolve_timeout where it is empty."""
 
+    @field_validator("lasts")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        try:
+            seconds(text or "0s")
+        except ConfigError as exc:
+            raise ValueError(str(exc)) from exc
+        return text
+
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
         return _open(self, env)
@@ -87,7 +96,7 @@ async def _open(service: Alertmanager, env: Env) -> AsyncIterator[Client]:
 class _Client(Client):
     def __init__(self, service: Alertmanager, web: Web) -> None:
         self._service, self._web = service, web
-        self._lasts = seconds(service.lasts) if service.lasts else 0.0
+        self._lasts = seconds(service.lasts or "0s")
         self._headers: dict[str, str] = {}
         if service.basic_auth is not None:
             self._headers["Authorization"] = service.basic_auth.header
