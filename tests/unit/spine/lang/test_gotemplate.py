@@ -154,9 +154,9 @@ PLACES = [
     Case("a {{ if .s.x }}{{ end }}", "line 1, column 6: can't evaluate"),
     Case("{{ with .s.x }}{{ end }}", "line 1, column 4: can't evaluate"),
     Case("\n\n  {{ range .s }}{{ end }}", "line 3, column 6: range can't iterate"),
-    Case("{{ define \"d\" }}{{ .x }}{{ end }}\n{{ template \"d\" .s }}", "line 1, column 21: can't"),
-    Case("{{ define \"d\" }}{{ end }}\n{{ template \"d\" .s.x }}", "line 2, column 4: can't"),
-    Case("\n{{ .list | first | upper }}", "line 2, column 20: calling upper"),
+    Case('{{ define "d" }}{{ .x }}{{ end }}\n{{ template "d" .s }}', "line 1, column 20: "),
+    Case('{{ define "d" }}{{ end }}\n{{ template "d" .s.x }}', "line 2, column 4: can't"),
+    Case("\n{{ .items | first | upper }}", "line 2, column 21: calling upper"),
 ]  # fmt: skip
 
 
