@@ -115,7 +115,7 @@ def _type(annotation: Any) -> str:
 def _example(path: str, model: type[BaseModel]) -> str:
     """Return what a source sends, as an example of its payload."""
     payload = getattr(model, "example", None)
-    if isinstance(payload, str) or not hasattr(payload, "encode"):
+    if payload is None or isinstance(payload, str):
         return ""
     kind = path.split(".")[1]
     text = payload.encode().decode()

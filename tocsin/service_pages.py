@@ -25,7 +25,7 @@ def service_page(service: type[Service]) -> str:
     parts.append(f"```yaml\n{service.example.strip()}\n```\n")
     parts.append(f"## Settings\n\nWhat stands below `service.{service.kind}`.\n")
     done: set[type] = set()
-    for path, model in models(service, f"service.{service.kind}", done):
+    for path, model in models(service, f"service.{service.kind}", set()):
         parts.append(_without_words(section(path, model), model is service, about(model)))
     if service.block is not None:
         below = f"{service.kind}.NAME" if service.block_by_name else service.kind
