@@ -24,7 +24,6 @@ def service_page(service: type[Service]) -> str:
         )
     parts.append(f"```yaml\n{service.example.strip()}\n```\n")
     parts.append(f"## Settings\n\nWhat stands below `service.{service.kind}`.\n")
-    done: set[type] = set()
     for path, model in models(service, f"service.{service.kind}", set()):
         parts.append(_without_words(section(path, model), model is service, about(model)))
     if service.block is not None:
