@@ -33,6 +33,7 @@ MESSAGE = 130
 """Characters of an alert's message that Opsgenie takes; all of a longer one is its description."""
 DESCRIPTION = 15_000
 ALIAS = 512
+NOTE = 25_000
 _GONE = 404
 
 
@@ -124,10 +125,10 @@ class _Client(Client):
 
     @override
     async def send(self, message: Message, recipient: str, key: str) -> Receipt:
-        team = self._service.api_keys.get(recipient)
-        if team is None:
+        team_key = self._service.api_keys.get(recipient)
+        if team_key is None:
             raise TriggerError(self._service.problem(recipient), permanent=True)
-        headers = {"Authorization": f"GenieKey {team}"}
+        headers = {"Authorization": f"GenieKey {team_key}"}
         alias = cut(word(message.block, "alias") or message.incident or key, ALIAS)
         if message.resolved:
             return await self._close(message, alias, headers)
@@ -146,7 +147,7 @@ class _Client(Client):
         what = f"closing the Opsgenie alert {alias!r}"
         note = word(message.block, "note") or message.text
         body = filled(
-            user=word(message.block, "user"), source=self._service.source, note=cut(note, 25_000)
+            user=word(message.block, "user"), source=self._service.source, note=cut(note, NOTE)
         )
         url = f"{self._url}/{quote(alias, safe='')}/close?identifierType=alias"
         answer = await self._web.ask(what, "POST", url, headers=headers, content=json_content(body))
@@ -163,13 +164,14 @@ def _alert(message: Message, alias: str, team: str) -> dict[str, Any]:
     title = cut(first_line(text) if len(text) > MESSAGE else text, MESSAGE)
     if not title:
         raise TriggerError("creating an Opsgenie alert: the message is empty", permanent=True)
-    description = word(block, "description") or ("" if title == text else text)
+    rest = "" if title == text else text  # all of it stands somewhere
+    description = word(block, "description") or rest
     return filled(
         message=title,
         description=cut(description, DESCRIPTION),
         priority=word(block, "priority"),
         alias=alias,
-        note=word(block, "note"),
+        note=cut(word(block, "note") or ("" if description == rest else rest), NOTE),
         actions=words(block, "actions"),
         tags=words(block, "tags"),
         details=block.get("details"),

@@ -72,8 +72,14 @@ async def test_a_long_message_goes_on_in_the_description() -> None:
         assert at.last.json["message"] == "first line"
         assert at.last.json["description"] == text
 
+        assert "note" not in at.last.json
+
         await client.send(Message(text="y" * 131), "platform", "k")
         assert at.last.json["message"] == "y" * 127 + "..."
+
+        await client.send(Message(text=text, block={"description": "d"}), "platform", "k")
+        assert at.last.json["description"] == "d"
+        assert at.last.json["note"] == text
 
 
 @pytest.mark.parametrize(
