@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from typing import Any, NamedTuple
 
 from services.service import Message
@@ -22,6 +22,8 @@ _LOCAL = r"""[^\x00-\x20\x7f"(),:;<>@\[\\\]]+"""
 _ADDRESS = re.compile(rf"({_LOCAL})@([^\s@\x00-\x20\x7f\"(),:;<>\[\\\]]+)")
 _BETWEEN = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
 """A comma that stands in no quotes."""
+_NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SAFE = re.compile(r"[A-Za-z0-9._-]{1,120}")
 
 
@@ -46,7 +48,7 @@ def addresses(text: str) -> list[str]:
 
 def wrong_address(text: str) -> str:
     """Return what is wrong with an address, such as `Jane <jane@example.com>`; empty: nothing."""
-    _, found = parseaddr(text)
+    _, found = _parts(text)
     if "\n" in text or "\r" in text or not _ADDRESS.fullmatch(found):
         return f"{text!r} is no e-mail address"
     try:
@@ -90,9 +92,19 @@ def _text(block: Mapping[str, Any], name: str) -> str:
     return str(block.get(name) or "")
 
 
+def _parts(text: str) -> tuple[str, str]:
+    """Return the name and the address of `Jane <jane@example.com>`, as they stand there."""
+    named = _NAMED.fullmatch(text.strip())
+    if named is None:
+        return "", text.strip()
+    name = named[1].strip()
+    quoted = _QUOTED.fullmatch(name)
+    return re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else name, named[2].strip()
+
+
 def _address(text: str) -> Address:
     """Return an address with its name; its domain is turned into its ASCII form."""
-    name, found = parseaddr(text)
+    name, found = _parts(text)
     local, _, domain = found.rpartition("@")
     if not domain.isascii():
         import idna
