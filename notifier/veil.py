@@ -27,7 +27,7 @@ from spine.lang.gotemplate.sprig import FUNCTIONS
 OPEN, CLOSE = "\U0010f5ec", "\U0010f5ed"
 """What a marker stands between: characters of the last private plane, which no font has."""
 _LONGEST = 1_000_000
-"""Characters of what is put into a message for one marker."""
+"""Characters of what is put into a message for one marker, and of a marker's own."""
 _SECRET, _IN_JSON, _KEPT = "$secret", "$json", "$kept"
 _MARKER = re.compile(f"{OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
 _PLACE = f"[{OPEN}{CLOSE}]"
@@ -134,6 +134,8 @@ def marker(what: str, args: list[Any]) -> str:
         data = json.dumps([what, args], separators=(",", ":")).encode()
     except (TypeError, ValueError) as exc:
         raise EvaluationError(f"calling {what} with a secret and what is no JSON") from exc
+    if len(data) > _LONGEST:
+        raise EvaluationError(f"calling {what} with a secret: its arguments are too long")
     return OPEN + base64.urlsafe_b64encode(data).decode() + CLOSE
 
 

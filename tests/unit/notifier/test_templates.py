@@ -470,6 +470,11 @@ REFUSED = [
     ("{{ len .secrets.token }}", "calling len: what a secret is, is only known when"),
     ('{{ if eq .secrets.token "x" }}{{ end }}', "calling eq: what a secret is"),
     ('{{ if hasPrefix "x" .secrets.token }}{{ end }}', "calling hasPrefix: "),
+    (
+        "{{ $s := .secrets.token }}{{ range until 60 }}{{ $s = cat $s $s }}{{ end }}{{ $s }}",
+        "calling cat with a secret: its arguments are too long",
+    ),
+    ('{{ printf "%s %s" .secrets.token now }}', "with a secret and what is no JSON"),
     ("{{ call .strings.ToUpper .secrets.token }}", "calling call: what a secret is"),
 ]
 
