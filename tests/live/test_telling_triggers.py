@@ -6,10 +6,13 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from moto_kit import REGION, moto_server
+from nats_server import find_binary
 from plan_kit import event
 from services_kit import Kept, Mailbox, Receiver, Reply, mail_server, receiver
+from tocsin_run import free_port, started
 
 from delivery.action import Action, PartlyDone, Sender
 from delivery.dead import list_dead
@@ -231,6 +234,61 @@ async def test_without_a_strategy_what_stays_refused_ends_with_who_may_be_told(s
             await sender.send(action("notify", settings), 1)
     assert caught.value.permanent
     assert caught.value.left["recipients"] == ["#gone"]
+
+
+FOLDER = """\
+apiVersion: argoproj.io/v1alpha1
+kind: EventBus
+metadata: {name: default}
+spec: {jetstream: {version: latest}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: told}
+stringData: {token: xoxb-of-the-folder, other: not-handed-over}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: EventSource
+metadata: {name: shop}
+spec:
+  webhook:
+    orders: {port: "%(port)d", endpoint: /orders, method: POST}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Sensor
+metadata: {name: till}
+spec:
+  dependencies: [{name: order, eventSourceName: shop, eventName: orders}]
+  triggers:
+    - template:
+        name: tell
+        notify:
+          service: slack
+          config: {token: $token, apiURL: "%(url)s/"}
+          secret: told
+          recipients: ["#orders"]
+          message: an order
+"""
+
+
+async def test_run_of_a_folder_hands_the_secret_over(tmp_path, slack):
+    find_binary()
+    port = free_port()
+    (tmp_path / "till.yaml").write_text(FOLDER % {"port": port, "url": slack.url})
+    async with started(tmp_path, "run", ".") as run:
+        await run.until("Ctrl-C stops.")
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"http://127.0.0.1:{port}/orders", json={"id": "A-1"})
+        assert answer.status_code == 200
+        async with asyncio.timeout(30):
+            await slack.came.wait()
+    form = slack.last.form
+    assert (form["token"], form["channel"], form["text"]) == (
+        "xoxb-of-the-folder",
+        "#orders",
+        "an order",
+    )
+    assert "xoxb" not in run.text
 
 
 # ---------------------------------------------------------------------------- slack
