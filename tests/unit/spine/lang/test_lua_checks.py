@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spine.errors import ConfigError
-from spine.lang import EvaluationError
+from spine.lang import EvaluationError, lua
 from spine.lang.lua import checks
 from spine.lang.lua.engine import Ended
 
@@ -43,6 +43,7 @@ GIVES = [
     Case("local n = 0 for k in pairs(obj.metadata) do n = n + 1 end return {n = n}", {"n": 3}),
     Case("obj.status.text = 'x' return {a = obj.status.text, b = obj.metadata.name}",
          {"a": "x", "b": "a"}),
+    Case("obj.status.text = 'x' return {a = obj.metadata.name}", {"a": "a"}),
     Case("return {a = _G.obj.metadata.name}", {"a": "a"}),
     Case("local f = loadstring('return obj.status.half') return {a = f()}", {"a": 0.5}),
     Case("function f(x) return x.metadata.labels.x end return {a = f(obj)}", {"a": "y"}),
@@ -115,6 +116,17 @@ def test_a_check_without_end_is_ended(source: str, libraries: bool) -> None:
     with pytest.raises(Ended):
         check.run(OBJECT)
     assert checks.compile("return {a = 1}").run({}) == {"a": 1}  # what comes after has a machine
+
+
+def test_what_a_check_is_not_given_others_still_have() -> None:
+    upper = "return {a = ('x'):upper()}"
+    for _ in range(2):
+        with pytest.raises(EvaluationError):
+            checks.compile(upper).run({})
+        assert checks.compile(upper, libraries=True).run({}) == {"a": "X"}
+        with pytest.raises(EvaluationError):
+            checks.compile(upper).run({})
+        assert lua.compile(upper).run(b"{}") == b'{"a":"X"}'
 
 
 @pytest.mark.parametrize("source", ["dofile('/etc/passwd')", "loadfile('x')", "os.execute('id')"])
