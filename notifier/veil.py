@@ -43,6 +43,7 @@ _HANDED_ON = frozenset(
 """Functions that do not look into the texts that they are given."""
 _PUT_OFF = frozenset(
     (
+        *("slackEscape", "telegramEscape"),
         *("b64enc", "b64dec", "b32enc", "b32dec", "quote", "squote", "printf", "println", "html"),
         *("js", "urlquery", "toJson", "toRawJson", "toPrettyJson", "mustToJson", "join", "cat"),
         *("upper", "lower", "title", "untitle", "trim", "trimAll", "trimPrefix", "trimSuffix"),

@@ -10,6 +10,7 @@ from spine.lang.gotemplate.functions import Function
 from spine.lang.gotemplate.sprig import (
     cases,
     chance,
+    chats,
     dates,
     defaults,
     encodings,
@@ -24,7 +25,7 @@ from spine.lang.gotemplate.sprig import (
 
 _AREAS = (
     *(words, cases, patterns, numbers, lists, maps),
-    *(defaults, dates, encodings, places, chance, semver),
+    *(defaults, dates, encodings, places, chance, semver, chats),
 )
 
 _SHALLOW = frozenset(
