@@ -184,7 +184,7 @@ class _Found:
         places: list[Destination] = []
         for key in ("destinations", "destination"):
             for index, one in enumerate(getattr(shape, key)):
-                if not one.recipients and not one.recipient:
+                if not one.all:
                     here = (*path, key, index)
                     entry.warn(here, 'write recipients: [""], without which Argo tells nobody')
                 places += of_shape(one)

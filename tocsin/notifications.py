@@ -103,7 +103,7 @@ def _imply(
     except ConfigError as exc:
         return [], [config_map.finding(("metadata", "name"), str(exc), missing)]
     watched = ", ".join(f"{one.kind} of {one.api_version}" for one in spec.watches)
-    note = f"no Notifier names it: it is about {watched}, with Secret {spec.secret!r}"
+    note = f"no Notifier names it, so one is taken for it: {watched}, Secret {spec.secret!r}"
     raw = {
         "apiVersion": f"{OURS}/v1alpha1",
         "kind": "Notifier",

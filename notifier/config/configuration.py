@@ -176,7 +176,7 @@ class Configuration:
     namespace: str
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
     templates: Mapping[str, Template] = field(default_factory=dict)
-    services: Mapping[str, Service] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict, repr=False)
     """By name, which is the type where the key has no name."""
     default_triggers: tuple[str, ...] = ()
     """For subscriptions that name no trigger."""

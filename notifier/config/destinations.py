@@ -21,7 +21,7 @@ def of_shape(shape: str | DestinationShape) -> Iterator[Destination]:
     if isinstance(shape, str):
         yield split(shape)
         return
-    for recipient in [*shape.recipients, *shape.recipient] or [""]:
+    for recipient in shape.all or [""]:
         yield Destination(shape.service, recipient)
 
 

@@ -46,7 +46,9 @@ class Entry:
 
     def error(self, path: Path, message: str) -> None:
         """Note what makes a part of the value useless."""
-        self.say("error", path, message)
+        word = self.decoded.words.get(path)
+        hint = f' (YAML takes {word} for a boolean: write "{word}")' if word else ""
+        self.say("error", path, message + hint)
 
     def warn(self, path: Path, message: str) -> None:
         """Note what works and may not be meant."""

@@ -67,7 +67,8 @@ def _destinations(
 
 
 def _triggers(entry: Entry, path: Path, shape: SubscriptionShape, known: Known) -> Iterator[str]:
-    named = [*shape.triggers, *shape.trigger]
+    single = [shape.trigger] if isinstance(shape.trigger, str) else shape.trigger
+    named = [*shape.triggers, *(one for one in single if one)]
     if not named:
         if not known.default_triggers:
             entry.warn((*path, "triggers"), "it names no trigger, and there are no defaultTriggers")

@@ -22,6 +22,7 @@ from notifier.config.entry import Entry
 from notifier.config.everyone import read_subscriptions, subscription_of
 from notifier.config.families import Kind, kind_of
 from notifier.config.known import Known
+from notifier.config.references import is_reference
 from notifier.config.sending import read_template, read_trigger, sendable
 from notifier.config.service_keys import read_service
 from notifier.config.shaping import near
@@ -191,7 +192,7 @@ class _Loading:
             self.broken.add(f"service.{kind.name}")
         else:
             self.services[kind.name] = service
-            self.private += credentials(service)
+            self.private += (one for one in credentials(service) if not is_reference(one))
 
     def _trigger(self, entry: Entry, name: str, value: Any, path: Path) -> None:
         trigger = read_trigger(entry, name, value, path, self._variables)

@@ -105,3 +105,8 @@ def replaced(value: Any, secret: Mapping[str, str] | None, *, own_only: bool = F
     out = replacing.walk(value, ())
     notes, warnings = (tuple(dict.fromkeys(n)) for n in (replacing.notes, replacing.warnings))
     return Replaced(out, frozenset(replacing.paths), warnings, notes)
+
+
+def is_reference(text: str) -> bool:
+    """Return whether a text is nothing but a reference, to a key that is not there."""
+    return _REFERENCE.fullmatch(text) is not None

@@ -54,18 +54,18 @@ def sendable(
     kept = []
     for index, condition in enumerate(trigger.conditions):
         missing = [
-            (key, name)
+            (key, number, name)
             for key, names in (("send", condition.send), ("sendResolved", condition.resolved or ()))
-            for name in names
+            for number, name in enumerate(names)
             if name not in templates
         ]
-        for key, name in missing:
+        for key, number, name in missing:
             if f"template.{name}" in broken:
                 message = f"template {name!r} is disabled by an error of its own"
             else:
                 hint = near(name, list(templates)) or f" (add template.{name})"
                 message = f"there is no template {name!r}{hint}"
-            entry.error((*path, index, key), message)
+            entry.error((*path, index, key, number), message)
         if not missing:
             kept.append(condition)
     return (

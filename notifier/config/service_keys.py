@@ -44,7 +44,8 @@ def read_service(
     shaping = Shaping(frozenset((*path, *at) for at in found.paths), private=True)
     service = shaping.model(model, found.value, path, what=entry.key)
     if secret is None and service is None:
-        shaping.errors = [one for one in shaping.errors if one[0] not in shaping.secrets]
+        unseen = shaping.secrets | {path} if shaping.secrets else shaping.secrets
+        shaping.errors = [one for one in shaping.errors if one[0] not in unseen]
         service = None if shaping.errors else _unseen(model, found.value)
     entry.take(shaping)
     return service

@@ -35,8 +35,14 @@ class DestinationShape(Model):
     """Name of the service."""
     recipients: list[str] = []
     """Who."""
-    recipient: list[str] = []
-    """The same."""
+    recipient: str | list[str] = []
+    """The same, for one."""
+
+    @property
+    def all(self) -> list[str]:
+        """The recipients, in whichever way they are written."""
+        one = [self.recipient] if isinstance(self.recipient, str) else self.recipient
+        return [*self.recipients, *one]
 
 
 class SubscriptionShape(Model):
@@ -48,8 +54,8 @@ class SubscriptionShape(Model):
     """The same."""
     triggers: list[str] = []
     """Names of triggers."""
-    trigger: list[str] = []
-    """The same."""
+    trigger: str | list[str] = []
+    """The same, for one."""
     selector: str = ""
     """Which objects."""
 
