@@ -1,6 +1,7 @@
 """`tocsin wait`: wait until objects are healthy, and tell how they get there."""
 
 import asyncio
+import logging
 
 import click
 
@@ -90,7 +91,16 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         keep_waiting=keep_waiting,
         json=output == "json",
     )
+    _log_to_stderr()
     ctx.exit(asyncio.run(wait(wish)))
+
+
+def _log_to_stderr() -> None:
+    """Let it be seen when the API server is away and asked again."""
+    handler = logging.StreamHandler()
+    form = logging.Formatter("tocsin: %(message)s: %(error)s", defaults={"error": ""})
+    handler.setFormatter(form)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _objects(words: tuple[str, ...], selector: str) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from notifier.health.custom import CustomCheck
 from notifier.health.globs import Glob, glob, is_glob
@@ -45,8 +45,7 @@ class Customizations:
     problems: list[HealthProblem] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Script:
+class _Script(NamedTuple):
     """A script and where it stands."""
 
     key: str
@@ -58,18 +57,27 @@ class _Script:
     line: int = 1
     """Line of its first line in the value of the key."""
     switch: str = ""
-    """What gives it more libraries."""
+    """Key that gives it more libraries."""
 
 
 def customizations(data: Mapping[str, str]) -> Customizations:
     """Read the checks in a ConfigMap's data."""
     made = Customizations()
-    scripts: dict[str, _Script] = {}
-    if PREFIX in data:
-        scripts.update((one.name, one) for one in _mapped(data[PREFIX], made.problems))
-    scripts.update((one.name, one) for one in _split(data, made.problems))
-    for script in scripts.values():
-        _add(made, script)
+    mapped = {one.name: one for one in _mapped(data.get(PREFIX, ""), made.problems)}
+    split = {one.name: one for one in _split(data, made.problems)}
+    for name, script in {**mapped, **split}.items():
+        # each key overrides its own part only, as in Argo CD
+        known = mapped.get(name, script)
+        if not script.source.strip():
+            script = known  # noqa: PLW2901 -- the one that has a source
+        libraries = known.libraries
+        if script.switch in data:
+            libraries = data[script.switch].strip().lower() == "true"
+        if script.source.strip():
+            _add(made, script._replace(libraries=libraries))
+        elif script.switch in data:
+            problem = f"it says nothing without {PREFIX}.{_HEALTH}.{_key_of(name)}"
+            made.problems.append(HealthProblem(script.switch, problem, severity="warning"))
     made.globs.sort(key=lambda pair: (-pair[0].literal, pair[0].source))
     return made
 
@@ -89,9 +97,10 @@ def _add(made: Customizations, script: _Script) -> None:
         made.problems.append(HealthProblem(script.key, problem, script.line + at - 1))
         return
     if check.absent:
+        switch = _SCRIPT_OPEN if script.key == PREFIX else script.switch
         problem = (
             f"the health check of {script.name} uses {', '.join(check.absent)}, which it is not "
-            f"given (add {script.switch}: true)"
+            f"given (add {switch}: true)"
         )
         made.problems.append(HealthProblem(script.key, problem, script.line, "warning"))
     if pattern is None:
@@ -113,18 +122,16 @@ def _split(data: Mapping[str, str], problems: list[HealthProblem]) -> Iterator[_
             near = difflib.get_close_matches(kind, _TYPES, n=1)
             hint = f" (did you mean {PREFIX}.{near[0]}.{name})" if near else ""
             problems.append(HealthProblem(key, f"no such customization: {kind!r}{hint}"))
-        elif kind == _OPEN and f"{PREFIX}.{_HEALTH}.{name}" not in data:
-            problem = f"it says nothing without {PREFIX}.{_HEALTH}.{name}"
-            problems.append(HealthProblem(key, problem, severity="warning"))
-        elif kind == _HEALTH:
+        elif kind in {_HEALTH, _OPEN}:
             found = _group_kind(name)
             if not found:
                 problem = f"{name!r} is no group and kind{_near_name(name)}"
                 problems.append(HealthProblem(key, problem))
                 continue
-            switch = f"{PREFIX}.{_OPEN}.{name}"
-            libraries = data.get(switch, "").strip().lower() == "true"
-            yield _Script(key, found, data[key], libraries, switch=switch)
+            script = f"{PREFIX}.{_HEALTH}.{name}"
+            if kind == _HEALTH or script not in data:
+                switch = f"{PREFIX}.{_OPEN}.{name}"
+                yield _Script(script, found, data.get(script, ""), False, switch=switch)
 
 
 def _meant(key: str, problems: list[HealthProblem]) -> None:
@@ -149,6 +156,11 @@ def _group_kind(name: str) -> str:
     if not kind or "_" in kind or "." in kind or (underscore and not group):
         return ""
     return f"{group}/{kind}" if group else kind
+
+
+def _key_of(name: str) -> str:
+    """Return how a name ends a key."""
+    return "all" if name == "*/*" else name.replace("/", "_")
 
 
 def _near_name(name: str) -> str:
@@ -193,13 +205,13 @@ def _entry(
             line = document.positions[name, key][0]
             problem = f"{name}: no such customization: {key!r} (did you mean {near[0]})"
             problems.append(HealthProblem(PREFIX, problem, line))
-    source = given.get(_SCRIPT)
-    if source is None:
-        return
-    line = document.positions[name, _SCRIPT][0]
+    source = given.get(_SCRIPT) or ""
+    libraries = str(given.get(_SCRIPT_OPEN)).lower() == "true"
+    line = document.positions.get((name, _SCRIPT), (1, 1))[0]
     if not isinstance(source, str):
         problems.append(HealthProblem(PREFIX, f"{name}: {_SCRIPT}: it is no text", line))
         return
     line = document.texts.get((name, _SCRIPT), (line, 0))[0]
-    libraries = str(given.get(_SCRIPT_OPEN)).lower() == "true"
-    yield _Script(PREFIX, name.removeprefix("/"), source, libraries, line, _SCRIPT_OPEN)
+    name = name.removeprefix("/")
+    switch = f"{PREFIX}.{_OPEN}.{_key_of(name)}"
+    yield _Script(PREFIX, name, source, libraries, line, switch)

@@ -241,6 +241,26 @@ async def test_health_of_a_kind_is_checked_in_lua_from_a_file_or_the_cluster(pla
         assert await of_cluster.ended() == 0
 
 
+async def test_waiting_goes_on_over_a_restart_of_the_server(place):
+    place.widget("one", {"phase": "Pending"})
+    async with place.going("widget/one") as run:
+        await run.until("widget/one Progressing")
+        place.cluster.kill_api()
+        await asyncio.to_thread(place.cluster.start_api)
+        place.turn("one", phase="Running")
+        assert await run.ended() == 0
+    assert run.text.count("Progressing") == 1
+
+
+async def test_many_objects_of_a_kind_are_followed_together(place):
+    names = [f"w{n}" for n in range(12)]
+    async with place.going("widgets", *names) as run:
+        await run.until("widget/w9 not there yet")
+        for name in names:
+            place.widget(name, {"phase": "Running"})
+        assert await run.ended() == 0
+
+
 async def test_a_refusal_names_the_permission_that_is_missing(place):
     place.kubeconfig = place.cluster.account("weak", place.space)
 

@@ -113,6 +113,22 @@ def test_libraries_are_given_by_their_key() -> None:
     assert of({KEY: mapped}, THING) == Health("Healthy")
 
 
+def test_each_key_overrides_its_own_part_only() -> None:
+    source = "return {status = string.format('Healthy')}"
+    mapped, opened = f'x.io/Thing: {{health.lua: "{source}"', "health.lua.useOpenLibs: true}"
+    switch, split = f"{KEY}.useOpenLibs.x.io_Thing", f"{KEY}.health.x.io_Thing"
+
+    good = Health("Healthy")
+    assert of({KEY: mapped + "}", switch: "true"}, THING) == good
+    assert of({KEY: "x.io/Thing: {" + opened, split: source}, THING) == good
+    assert of({KEY: mapped + ", " + opened}, THING) == good
+    assert of({KEY: mapped + ", " + opened, switch: "false"}, THING) != good
+
+
+def test_an_empty_script_is_none() -> None:
+    assert of({f"{KEY}.health.x.io_Thing": " \n"}, THING) == Health("Healthy", "its phase is Ready")
+
+
 def problem(text: str) -> str:
     return text.replace("KEY", KEY)
 
@@ -175,6 +191,11 @@ PROBLEMS = [
         {"KEY.health.x.io_Thing": "return {a = os.time(), b = string.x}"},
         "KEY.health.x.io_Thing:1: the health check of x.io/Thing uses os, string, which it is not "
          "given (add KEY.useOpenLibs.x.io_Thing: true)",
+    ),
+    Trouble(
+        {"KEY": "'*.io/Thing': {health.lua: 'return string.x'}"},
+        "KEY:1: the health check of *.io/Thing uses string, which it is not given (add "
+        "health.lua.useOpenLibs: true)",
     ),
     Trouble(
         {"KEY.useOpenLibs.x.io_Thing": "true"},
