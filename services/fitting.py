@@ -32,6 +32,16 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def cut_to(text: str, most: int, encoding: str) -> str:
+    """Return a text of at most so many bytes in an encoding; three dots end one that was longer."""
+    data = text.encode(encoding)
+    if len(data) <= most:
+        return text
+    dots = "..."
+    kept = data[: most - len(dots.encode(encoding))]
+    return kept.decode(encoding, errors="ignore") + dots
+
+
 def first_line(text: str) -> str:
     """Return the first line that is not empty."""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")

@@ -11,11 +11,15 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
+from services.fitting import cut
 from services.hiding import Token
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged, nobody
 from services.structures import Structures
 from services.web import Transport, Web, json_content
 from spine.runtime import Env
+
+MESSAGE = 16_383
+"""Letters of a message that a server takes, unless its settings say more."""
 
 
 class MattermostBlock(OpenBlock):
@@ -78,9 +82,11 @@ class _Client(Client):
         structures = Structures(message.block)
         body: dict[str, Any] = {
             "channel_id": recipient,
-            "message": message.text,
+            "message": cut(message.text, MESSAGE),
             "pending_post_id": key,
         }
+        if len(message.text) > MESSAGE:
+            structures.problems.append(f"the text was cut to {MESSAGE} letters")
         attachments = structures.get("attachments")
         if attachments is not None:
             body["props"] = {"attachments": attachments}

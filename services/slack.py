@@ -5,6 +5,7 @@ JSON, or that Slack does not take, are left out and the text goes without them: 
 """
 
 import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -28,6 +29,8 @@ PEOPLE = 1000
 """People whose ids are kept after a look-up by e-mail."""
 PEOPLE_FOR = 3600.0
 """Seconds for which they are."""
+PAUSE = 300.0
+"""Seconds for which a method is not called at most, whatever Slack asks for."""
 _EMOJI = re.compile(r":.+:", re.DOTALL)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _POLICIES = frozenset({"Update", "PostAndUpdate"})
@@ -151,6 +154,7 @@ class _Client(Client):
         self._threads = threads
         self._people: Bounded[str, str] = Bounded(PEOPLE, PEOPLE_FOR)
         self._root = service.api_url.rstrip("/") + "/"
+        self._paused: dict[str, float] = {}
 
     @override
     async def send(self, message: Message, recipient: str, key: str) -> Receipt:
@@ -271,13 +275,25 @@ class _Client(Client):
         return found
 
     async def _call(self, method: str, fields: dict[str, str]) -> tuple[Answer, dict[str, Any]]:
-        """Call a method of the API; return what it said with `ok: true`."""
-        answer = await self._web.call(
-            self._what,
-            "POST",
-            self._root + method,
-            content=form_content({"token": self._service.token, **fields}),
-        )
+        """Call a method of the API; return what it said with `ok: true`.
+
+        Slack limits a method for an app as a whole, so until it may be called again nobody does.
+        """
+        now = time.monotonic()
+        left = self._paused.get(method, now) - now
+        if left > 0:
+            raise TriggerError(f"{self._what}: {method} is at its limit", retry_after=left)
+        try:
+            answer = await self._web.call(
+                self._what,
+                "POST",
+                self._root + method,
+                content=form_content({"token": self._service.token, **fields}),
+            )
+        except TriggerError as exc:
+            if exc.retry_after is not None:
+                self._paused[method] = time.monotonic() + min(exc.retry_after, PAUSE)
+            raise
         told = answer.json()
         if not isinstance(told, dict) or "ok" not in told:
             raise TriggerError(

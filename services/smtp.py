@@ -6,6 +6,7 @@ have their mail then, so only those who are refused for now are tried again.
 
 import asyncio
 import base64
+import ipaddress
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -32,7 +33,6 @@ LEAVING = 1.0
 """Seconds for a farewell."""
 _STAYS = 500
 """Codes from which on an answer stays the same."""
-_LOOPBACK = ("127.", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +180,12 @@ class Line:
             self.notes.add("the server offers no login: username and password are not used")
             return
         secure = smtp.get_transport_info("sslcontext") is not None
-        near = server.host.startswith(_LOOPBACK)
-        if not secure and not near and server.tls != "none" and "cram-md5" not in offered:
+        if (
+            not secure
+            and not _near(server.host)
+            and server.tls != "none"
+            and "cram-md5" not in offered
+        ):
             raise TriggerError(
                 f"{self._what} at {server.host}: the connection is not encrypted, so the password "
                 "is not sent",
@@ -210,3 +214,11 @@ class Line:
         if isinstance(exc, aiosmtplib.SMTPNotSupported) or "not supported" in exc.message:
             return TriggerError(f"{what}: {exc.message}", permanent=True)
         return TriggerError(f"{what}: {self._hide(exc.message)}")
+
+
+def _near(host: str) -> bool:
+    """Return whether a host is this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
+from services.fitting import cut_to
 from services.hiding import Token
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged, nobody
 from services.web import Transport, Web, json_content, json_of, refused
@@ -19,6 +20,8 @@ from spine.http.client import Response
 from spine.runtime import Env
 
 API = "https://api.telegram.org"
+MESSAGE = 4096
+"""Letters of a message that Telegram takes, as UTF-16 counts them."""
 _OK = range(200, 300)
 
 
@@ -81,7 +84,9 @@ class _Client(Client):
         problem = self._service.problem(recipient)
         if problem:
             raise TriggerError(f"{self._what}: {problem}", permanent=True)
-        body = {**chat(recipient), "text": message.text}
+        text = cut_to(message.text, 2 * MESSAGE, "utf-16-le")
+        notes = [f"the text was cut to {MESSAGE} letters"] if text != message.text else []
+        body = {**chat(recipient), "text": text}
         mode = message.block.get("parseMode", "Markdown")
         if mode:
             body["parse_mode"] = mode
@@ -93,7 +98,7 @@ class _Client(Client):
         result = told.get("result")
         found = result.get("message_id") if isinstance(result, Mapping) else None
         detail = {"message_id": found} if found is not None else {}
-        return Receipt(f"{response.status} {response.reason}", detail, tuple(problems))
+        return Receipt(f"{response.status} {response.reason}", detail, (*notes, *problems))
 
     async def _sent(self, body: dict[str, Any]) -> tuple[Response, list[str]]:
         """Send a message; once more in another way where Telegram says how."""

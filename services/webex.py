@@ -8,12 +8,15 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
+from services.fitting import cut_to
 from services.hiding import Token
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged, nobody
 from services.web import Transport, Web, json_content
 from spine.runtime import Env
 
 API = "https://webexapis.com"
+MESSAGE = 7439
+"""Bytes of a message that Webex takes."""
 _EMAIL = re.compile(r"\S+@\S+\.\S+")
 
 
@@ -65,7 +68,9 @@ class _Client(Client):
     @override
     async def send(self, message: Message, recipient: str, key: str) -> Receipt:
         place = "toPersonEmail" if _EMAIL.fullmatch(recipient) else "roomId"
-        body = {place: recipient, "markdown": message.text}
+        text = cut_to(message.text, MESSAGE, "utf-8")
+        notes = (f"the text was cut to {MESSAGE} bytes",) if text != message.text else ()
+        body = {place: recipient, "markdown": text}
         answer = await self._web.call(
             self._what,
             "POST",
@@ -75,4 +80,4 @@ class _Client(Client):
         )
         told = answer.json()
         detail = {"id": told["id"]} if isinstance(told, dict) and "id" in told else {}
-        return Receipt(answer.summary, detail)
+        return Receipt(answer.summary, detail, notes)

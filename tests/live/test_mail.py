@@ -112,7 +112,7 @@ async def test_wrong_password(env):
 
 
 async def test_password_is_not_sent_in_clear(env, monkeypatch):
-    monkeypatch.setattr(smtp, "_LOOPBACK", ())
+    monkeypatch.setattr(smtp, "_near", lambda _: False)
     async with mail_server(users=USERS) as box:
         async with opened(env, box, **LOGIN) as client:
             with pytest.raises(TriggerError, match="not encrypted") as caught:
@@ -121,6 +121,21 @@ async def test_password_is_not_sent_in_clear(env, monkeypatch):
         async with opened(env, box, tls="none", **LOGIN) as client:
             await client.send(DONE, "jane@example.com", "k1")
         assert [mail.user for mail in box.mails] == ["bot"]
+
+
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [
+        ("localhost", True),
+        ("127.0.0.5", True),
+        ("::1", True),
+        ("10.0.0.1", False),
+        ("localhost.example.com", False),
+        ("127.0.0.1.example.com", False),
+    ],
+)
+def test_which_host_is_near(host: str, near: bool):
+    assert smtp._near(host) == near
 
 
 async def test_server_without_login_gets_the_mail_all_the_same(env):

@@ -58,3 +58,14 @@ async def test_refusal_says_why() -> None:
 
 def test_empty_recipient() -> None:
     assert load(Mattermost, TOKEN | {"apiURL": "https://h"}).problem(" ") == "it is empty"
+
+
+async def test_long_text_is_cut() -> None:
+    async with talk(Mattermost, TOKEN) as (client, at):
+        receipt = await client.send(Message(text="x" * 16_384), "1", "k")
+        told = at.last.json["message"]
+        fits = await client.send(Message(text=told), "1", "k")
+    assert len(told) <= 16383
+    assert told.endswith("...")
+    assert receipt.problems == ("the text was cut to 16383 letters",)
+    assert fits.problems == ()

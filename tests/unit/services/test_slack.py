@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from services_kit import Got, Kept, Receiver, Reply, talk
 
+from services import slack
 from services.service import Message
 from services.slack import Slack
 from spine.errors import BusError, TriggerError
@@ -156,14 +157,24 @@ async def test_answer_of_somebody_else() -> None:
     assert not caught.value.permanent
 
 
-async def test_rate_limit_is_told_and_not_waited_for() -> None:
-    async with asyncio.timeout(5), talk(Slack, TOKEN) as (client, at):
+async def test_rate_limit_is_told_and_not_waited_for(monkeypatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(slack.time, "monotonic", lambda: now[0])
+    async with talk(Slack, TOKEN) as (client, at):
         limited = {"ok": False, "error": "ratelimited"}
-        at.reply = lambda _: Reply(429, limited, {"Retry-After": "3600"})
+        at.reply = lambda _: Reply(429, limited, {"Retry-After": "30"})
         with pytest.raises(TriggerError) as caught:
             await client.send(DONE, "C1", "k1")
+        assert (caught.value.retry_after, caught.value.permanent) == (30, False)
+        taken(at)
+        now[0] += 20
+        with pytest.raises(TriggerError, match="chat.postMessage is at its limit") as caught:
+            await client.send(DONE, "C2", "k2")
+        assert (caught.value.retry_after, caught.value.permanent) == (10, False)
         assert len(at.got) == 1
-    assert (caught.value.retry_after, caught.value.permanent) == (3600, False)
+        now[0] += 10
+        await client.send(DONE, "C2", "k2")
+        assert len(at.got) == 2
 
 
 # ---------------------------------------------------------------------------- fall-backs

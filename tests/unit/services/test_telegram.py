@@ -130,3 +130,14 @@ async def test_thread_that_is_no_number() -> None:
         with pytest.raises(TriggerError, match="thread 'x' is no number"):
             await client.send(Message(text="a"), "-100|x", "k")
         assert at.got == []
+
+
+async def test_long_text_is_cut() -> None:
+    async with talk(Telegram, TOKEN) as (client, at):
+        receipt = await client.send(Message(text="\U0001f600" * 2049), "1", "k")
+        told = at.last.json["text"]
+        fits = await client.send(Message(text=told), "1", "k")
+    assert len(told.encode("utf-16-le")) // 2 <= 4096
+    assert told.endswith("...")
+    assert receipt.problems == ("the text was cut to 4096 letters",)
+    assert fits.problems == ()

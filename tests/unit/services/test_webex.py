@@ -25,3 +25,14 @@ async def test_recipient(recipient: str, place: str) -> None:
 
 def test_address_of_the_api() -> None:
     assert load(Webex, {"token": "t"}).api_url == API == "https://webexapis.com"
+
+
+async def test_long_text_is_cut() -> None:
+    async with talk(Webex, {"token": "t"}) as (client, at):
+        receipt = await client.send(Message(text="ü" * 3720), "1", "k")
+        told = at.last.json["markdown"]
+        fits = await client.send(Message(text=told), "1", "k")
+    assert len(told.encode()) <= 7439
+    assert told.endswith("...")
+    assert receipt.problems == ("the text was cut to 7439 bytes",)
+    assert fits.problems == ()
