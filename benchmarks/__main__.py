@@ -218,6 +218,13 @@ async def of_pubsub(_: Options) -> None:
     await pubsub.measure(say)
 
 
+async def of_notifier(_: Options) -> None:
+    """Watching many objects with many triggers."""
+    from benchmarks import notifier
+
+    await notifier.measure(say)
+
+
 ALL = {
     "evaluate": evaluating,
     "ingest": ingest,
@@ -227,6 +234,7 @@ ALL = {
     "memory": memory,
     "kubernetes": on_kubernetes,
     "pubsub": of_pubsub,
+    "notifier": of_notifier,
 }
 
 
