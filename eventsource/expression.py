@@ -40,9 +40,12 @@ Check = Callable[[bytes], Refusal | None]
 
 
 @lru_cache(maxsize=256)
-def compile_filter(expression: str) -> Check:
-    """Compile the expression of a filter. Raises ConfigError for what can never work."""
-    program = exprlang.compile(expression, "1.15", _functions(expression))
+def compile_filter(expression: str, members: frozenset[str] = frozenset()) -> Check:
+    """Compile the expression of a filter. Raises ConfigError for what can never work.
+
+    `members` of payloads are meant even where the language has a function of that name.
+    """
+    program = exprlang.compile(expression, "1.15", _functions(expression), members=members)
 
     def check(payload: bytes) -> Refusal | None:
         try:

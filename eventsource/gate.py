@@ -9,6 +9,7 @@ import logging
 
 from delivery.report import Thinned
 from eventsource.expression import compile_filter
+from eventsource.source import EventSourceFilter
 from spine.errors import FilterError
 from spine.telemetry import SourceMetrics
 
@@ -18,8 +19,8 @@ log = logging.getLogger(__name__)
 class Gate:
     """The filter of one event."""
 
-    def __init__(self, event: str, expression: str, metrics: SourceMetrics) -> None:
-        self._check = compile_filter(expression)
+    def __init__(self, event: str, filtering: EventSourceFilter, metrics: SourceMetrics) -> None:
+        self._check = compile_filter(filtering.expression, filtering.members)
         self._event, self._metrics = event, metrics
         self._lines = Thinned(10)
 

@@ -133,7 +133,7 @@ class Runner:
             await asyncio.sleep(wait)
 
     async def _run(self, source: Source, env: Env, emit: Emit) -> None:
-        if not source.single:
+        if not source.alone:
             await source.run(env, emit)
             return
         key = f"source.{key_token(self.name)}.{key_token(env.name)}"
@@ -249,7 +249,7 @@ def _gate(
         return None
     from eventsource.gate import Gate
 
-    return Gate(event, found.expression, metrics).judge
+    return Gate(event, found, metrics).judge
 
 
 def _extensions(origin: Origin) -> dict[str, object]:

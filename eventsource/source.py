@@ -60,6 +60,8 @@ class Emit(Protocol):
 class EventSourceFilter(Model):
     """Which events are sent on."""
 
+    members: ClassVar[frozenset[str]] = frozenset()
+    """Members of payloads that are called as functions of the language are, and are meant."""
     expression: str
     """An expr-lang expression over the payload that gives a bool, such as
     `body.action == "opened"`; the event is sent on where it is true."""
@@ -72,7 +74,7 @@ class EventSourceFilter(Model):
         if not expression.strip():
             raise ValueError("it is empty, and Argo Events sends no event on: leave filter away")
         try:
-            compile_filter(expression)
+            compile_filter(expression, cls.members)
         except ConfigError as exc:
             raise ValueError(str(exc)) from exc
         return expression
@@ -89,6 +91,11 @@ class Source(Model, ABC):
     """Whether a caller waits for the outcome, who is then told of a refusal and tries again."""
     example: ClassVar[Payload]
     """A payload as it goes out, for the reference and the golden test."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether one replica at a time runs it, as configured; as `single` says of its kind."""
+        return self.single
 
     @abstractmethod
     async def run(self, env: Env, emit: Emit) -> None:

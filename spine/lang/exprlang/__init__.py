@@ -64,16 +64,18 @@ def compile(  # noqa: A001 -- as re.compile
     functions: Mapping[str, Any] | None = None,
     *,
     names: Collection[str] | None = None,
+    members: Collection[str] = (),
 ) -> Program:
     """Compile an expression. Raises ConfigError, which says where the fault is.
 
     `names` are the variables of the environment where they are known: others are refused.
+    `members` are variables even where a function, which can still be called, has the name.
     """
     known = functions or {}
     try:
         tree = parse(text, dialect, SIGNATURES[dialect])
         known_names = None if names is None else frozenset(names)
-        Checker(dialect, known, names=known_names).check(tree)
+        Checker(dialect, known, names=known_names, members=frozenset(members)).check(tree)
         tree = fold(tree)
         compiler = Compiler(dialect, known)
         code = compiler.compile(tree)

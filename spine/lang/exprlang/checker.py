@@ -40,7 +40,12 @@ class Checker:
     """Fills in the kinds of a tree. Raises SyntaxFault for what can never work."""
 
     def __init__(
-        self, dialect: Dialect, functions: Mapping[str, Any], *, names: frozenset[str] | None
+        self,
+        dialect: Dialect,
+        functions: Mapping[str, Any],
+        *,
+        names: frozenset[str] | None,
+        members: frozenset[str] = frozenset(),
     ) -> None:
         self._later = dialect == "1.17"
         self._functions = functions
@@ -49,6 +54,7 @@ class Checker:
         self._words = frozenset(self._signatures) | frozenset(
             PREDICATES_17 if self._later else PREDICATES_15
         )
+        self._words -= members
         self._variables: dict[str, Kind] = {}
         self._elements: list[tuple[Kind, dict[str, Kind]]] = []
 

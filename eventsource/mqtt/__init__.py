@@ -1,0 +1,1 @@
+"""Receiving from an MQTT broker."""

@@ -1,0 +1,1 @@
+"""Reading Redis streams as a member of a consumer group."""

@@ -1,0 +1,86 @@
+"""Servers that the examples of sources are led to, by kind.
+
+`from source_servers import SERVERS`. Each is an async context manager that takes a folder and
+yields what changes the settings of one event, so that it finds the server of the test; an
+attribute `secrets` of it has values that come before those of the example.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from mosquitto_kit import mosquitto
+from nats_server import nats_server
+from redis_kit import redis_server
+from sftp_kit import sftp_server
+
+Lead = Callable[[dict[str, Any]], None]
+
+
+def without_login(event: dict[str, Any]) -> None:
+    """Take away what proves somebody to a server that asks for nothing."""
+    for name in ("username", "password", "auth", "tls"):
+        event.pop(name, None)
+
+
+@asynccontextmanager
+async def redis(folder: Path) -> AsyncIterator[Lead]:
+    async with redis_server(folder) as server:
+
+        def lead(event: dict[str, Any]) -> None:
+            without_login(event)
+            event["hostAddress"] = server.address
+
+        yield lead
+
+
+@asynccontextmanager
+async def nats(folder: Path) -> AsyncIterator[Lead]:
+    async with nats_server(folder) as server:
+        import nats as library
+
+        client = await library.connect(server.url)
+        await client.jetstream().add_stream(name="ORDERS", subjects=["shop.>"])
+        await client.close()
+
+        def lead(event: dict[str, Any]) -> None:
+            without_login(event)
+            event["url"] = server.url
+
+        yield lead
+
+
+@asynccontextmanager
+async def mqtt(folder: Path) -> AsyncIterator[Lead]:
+    async with mosquitto(folder) as server:
+
+        def lead(event: dict[str, Any]) -> None:
+            without_login(event)
+            event["url"] = server.url
+
+        yield lead
+
+
+@asynccontextmanager
+async def sftp(folder: Path) -> AsyncIterator[Lead]:
+    async with sftp_server(folder) as server:
+        (server.root / "outgoing").mkdir()
+
+        def lead(event: dict[str, Any]) -> None:
+            """Do nothing: it is all in the Secret."""
+
+        lead.secrets = {  # type: ignore[attr-defined]  # a function has attributes
+            ("partner", "address"): server.address,
+            ("partner", "known-hosts"): server.known_hosts,
+        }
+        yield lead
+
+
+SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Lead]]] = {
+    "mqtt": mqtt,
+    "nats": nats,
+    "redis": redis,
+    "redis_stream": redis,
+    "sftp": sftp,
+}
