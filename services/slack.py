@@ -5,9 +5,9 @@ JSON, or that Slack does not take, are left out and the text goes without them: 
 """
 
 import re
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import monotonic
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import orjson
@@ -279,7 +279,7 @@ class _Client(Client):
 
         Slack limits a method for an app as a whole, so until it may be called again nobody does.
         """
-        now = time.monotonic()
+        now = monotonic()
         left = self._paused.get(method, now) - now
         if left > 0:
             raise TriggerError(f"{self._what}: {method} is at its limit", retry_after=left)
@@ -292,7 +292,7 @@ class _Client(Client):
             )
         except TriggerError as exc:
             if exc.retry_after is not None:
-                self._paused[method] = time.monotonic() + min(exc.retry_after, PAUSE)
+                self._paused[method] = monotonic() + min(exc.retry_after, PAUSE)
             raise
         told = answer.json()
         if not isinstance(told, dict) or "ok" not in told:

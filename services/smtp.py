@@ -179,13 +179,9 @@ class Line:
         if not offered:
             self.notes.add("the server offers no login: username and password are not used")
             return
-        secure = smtp.get_transport_info("sslcontext") is not None
-        if (
-            not secure
-            and not _near(server.host)
-            and server.tls != "none"
-            and "cram-md5" not in offered
-        ):
+        encrypted = smtp.get_transport_info("sslcontext") is not None
+        safe = encrypted or "cram-md5" in offered or _near(server.host)
+        if not safe and server.tls != "none":
             raise TriggerError(
                 f"{self._what} at {server.host}: the connection is not encrypted, so the password "
                 "is not sent",

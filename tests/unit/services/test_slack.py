@@ -159,7 +159,7 @@ async def test_answer_of_somebody_else() -> None:
 
 async def test_rate_limit_is_told_and_not_waited_for(monkeypatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(slack.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(slack, "monotonic", lambda: now[0])
     async with talk(Slack, TOKEN) as (client, at):
         limited = {"ok": False, "error": "ratelimited"}
         at.reply = lambda _: Reply(429, limited, {"Retry-After": "30"})
@@ -168,7 +168,7 @@ async def test_rate_limit_is_told_and_not_waited_for(monkeypatch) -> None:
         assert (caught.value.retry_after, caught.value.permanent) == (30, False)
         taken(at)
         now[0] += 20
-        with pytest.raises(TriggerError, match="chat.postMessage is at its limit") as caught:
+        with pytest.raises(TriggerError, match=r"chat\.postMessage is at its limit") as caught:
             await client.send(DONE, "C2", "k2")
         assert (caught.value.retry_after, caught.value.permanent) == (10, False)
         assert len(at.got) == 1
