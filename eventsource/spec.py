@@ -13,8 +13,14 @@ from pydantic import ValidationInfo, field_validator, model_validator
 from eventsource.endpoint import Endpoint
 from eventsource.source import Source
 from eventsource.sources.calendar import Calendar
+from eventsource.sources.file import File
+from eventsource.sources.mqtt import Mqtt
+from eventsource.sources.nats import Nats
 from eventsource.sources.pub_sub import PubSub
+from eventsource.sources.redis import Redis
+from eventsource.sources.redis_stream import RedisStream
 from eventsource.sources.resource import Resource
+from eventsource.sources.sftp import Sftp
 from eventsource.sources.webhook import Webhook
 from spine.model import Model, warn
 from spine.pod import PodTemplate, Service
@@ -46,10 +52,22 @@ class EventSourceSpec(Model):
 
     calendar: Named[Calendar] = {}
     """Ticks of a schedule."""
+    file: Named[File] = {}
+    """Changes in a folder."""
+    mqtt: Named[Mqtt] = {}
+    """Messages of an MQTT topic."""
+    nats: Named[Nats] = {}
+    """Messages of a NATS subject."""
     pub_sub: Named[PubSub] = {}
     """Messages of Google Cloud Pub/Sub."""
+    redis: Named[Redis] = {}
+    """Messages of Redis channels."""
+    redis_stream: Named[RedisStream] = {}
+    """Entries of Redis streams."""
     resource: Named[Resource] = {}
     """Changes of Kubernetes objects."""
+    sftp: Named[Sftp] = {}
+    """Changes on an SFTP server."""
     webhook: Named[Webhook] = {}
     """HTTP requests."""
 
@@ -67,8 +85,6 @@ class EventSourceSpec(Model):
     """Hooks of Bitbucket Server."""
     emitter: Unbuilt = {}
     """Messages of an Emitter channel."""
-    file: Unbuilt = {}
-    """Changes in a folder."""
     generic: Unbuilt = {}
     """Events of a gRPC service of one's own."""
     gerrit: Unbuilt = {}
@@ -85,20 +101,10 @@ class EventSourceSpec(Model):
     """Notifications of a MinIO bucket."""
     mns: Unbuilt = {}
     """Messages of an Alibaba MNS queue."""
-    mqtt: Unbuilt = {}
-    """Messages of an MQTT topic."""
-    nats: Unbuilt = {}
-    """Messages of a NATS subject."""
     nsq: Unbuilt = {}
     """Messages of an NSQ topic."""
     pulsar: Unbuilt = {}
     """Messages of a Pulsar topic."""
-    redis: Unbuilt = {}
-    """Messages of Redis channels."""
-    redis_stream: Unbuilt = {}
-    """Entries of Redis streams."""
-    sftp: Unbuilt = {}
-    """Changes on an SFTP server."""
     slack: Unbuilt = {}
     """Events and commands of Slack."""
     sns: Unbuilt = {}

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from hooks import free_port
 from pubsub_emulator import emulator
+from source_servers import SERVERS
 
 from eventbus.memory import MemoryBus
 from eventsource import sources
@@ -22,7 +23,7 @@ from eventsource.source import Source
 from eventsource.spec import EventSourceSpec, kinds, ports
 from spine.model import load
 from spine.schema import structural
-from spine.secrets import GivenSecrets
+from spine.secrets import GivenSecrets, LayeredSecrets, Secrets
 from spine.telemetry import SourceMetrics
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +122,7 @@ async def stack():
         yield one
 
 
-def example(kind: str) -> tuple[dict[str, Any], GivenSecrets]:
+def example(kind: str) -> tuple[dict[str, Any], Secrets]:
     """Return the EventSource of an example and the Secrets beside it."""
     text = (ROOT / f"examples/event-sources/{kind}.yaml").read_text()
     documents = list(yaml.safe_load_all(text))
@@ -161,6 +162,11 @@ async def test_example_listens_and_stops_within_a_second(
     if server is not None:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", server.host)
     raw, secrets = example(kind)
+    if kind in SERVERS:
+        lead = await stack.enter_async_context(SERVERS[kind](tmp_path))
+        for event in raw["spec"][EventSourceSpec.model_fields[kind].alias].values():
+            lead(event)
+        secrets = LayeredSecrets(GivenSecrets(getattr(lead, "secrets", {})), secrets)
     spec = load(EventSourceSpec, raw["spec"])
     number = next((port.number for port in ports(spec)), 0)
     up = asyncio.Event()

@@ -12,9 +12,9 @@ from spine.model import InvalidModel, load
 HOOK = {"endpoint": "/a", "port": "12000", "method": "POST"}
 # fmt: off
 UNBUILT = [
-    "minio", "file", "amqp", "kafka", "mqtt", "nats", "sns", "sqs",
+    "minio", "file", "amqp", "kafka", "sns", "sqs",
     "github", "gitlab", "hdfs", "slack", "storageGrid", "azureEventsHub", "stripe", "emitter",
-    "redis", "nsq", "pulsar", "generic", "bitbucketserver", "bitbucket", "redisStream",
+    "nsq", "pulsar", "generic", "bitbucketserver", "bitbucket",
     "azureServiceBus", "azureQueueStorage", "sftp", "gerrit", "mns",
 ]
 # fmt: on
