@@ -31,6 +31,8 @@ _OTHERS = frozenset(
 _TYPES = {_HEALTH, _OPEN, *_OTHERS}
 _SCRIPT, _SCRIPT_OPEN = "health.lua", "health.lua.useOpenLibs"
 _FIELDS = {_SCRIPT, _SCRIPT_OPEN, *_OTHERS}
+_ALIKE = 0.9
+"""How alike a beginning must be to ours to be taken for a slip."""
 _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]+)?")
 
 
@@ -139,11 +141,9 @@ def _meant(key: str, problems: list[HealthProblem]) -> None:
     first, _, rest = key.partition(".")
     second, _, _ = rest.partition(".")
     given = f"{first}.{second}"
-    if key != PREFIX and difflib.SequenceMatcher(None, given, PREFIX).ratio() > 0.9:  # noqa: PLR2004
-        meant = PREFIX + key.removeprefix(given)
-        problems.append(
-            HealthProblem(key, f"it is of no effect (did you mean {meant})", severity="warning")
-        )
+    if key != PREFIX and difflib.SequenceMatcher(None, given, PREFIX).ratio() > _ALIKE:
+        problem = f"it is of no effect (did you mean {PREFIX}{key.removeprefix(given)})"
+        problems.append(HealthProblem(key, problem, severity="warning"))
 
 
 def _group_kind(name: str) -> str:

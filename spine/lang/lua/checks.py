@@ -7,7 +7,7 @@ A check sees one object as the global `obj`: lists count from 1, null is absent,
 floats. Of the library it has the base and `table`, and `require("os")` gives the time; with
 `libraries` it has all that programs have. The last of the values that it returns counts.
 
-It runs in this process: the machine ends it after a second, some ten million steps or 32 MiB,
+It runs in this process: the machine ends it after a second, fifty million steps or 32 MiB more,
 whatever it does (`spine.lang.lua.engine`). Only those parts of the object that its source mentions
 are handed over, as that takes most of the time.
 """
@@ -51,7 +51,7 @@ class Check:
     def run(self, obj: dict[str, Any]) -> dict[str, Any] | list[Any] | None:
         """Return the table that the check returns for an object, None where it is nil.
 
-        An empty table is an empty list. Raises EvaluationError; Ended where it used too much.
+        Raises EvaluationError; Ended where it used too much.
         """
         ready, size = data_of(obj if self._parts is None else _chosen(obj, self._parts))
         try:
