@@ -60,7 +60,7 @@ def check_notifications(
         made, findings = _imply(config_map, reading, subscribers, missing)
         found.implied += made
         found.findings += findings
-    known: list[tuple[Checked, Configuration]] = []
+    known: list[tuple[Checked, Configuration | None]] = []
     for checked in (*notifiers, *found.implied):
         if checked.spec is not None:
             look = _Look(checked, reading, values, missing)
@@ -128,14 +128,19 @@ class _Look:
         self._missing: Severity = missing
         self.findings: list[Finding] = []
 
-    def configuration(self) -> Configuration:
-        """Return the configuration; `findings` has what is wrong with it and with the Notifier."""
+    def configuration(self) -> Configuration | None:
+        """Return the configuration, None where it is not among the manifests.
+
+        `findings` has what is wrong with it and with the Notifier.
+        """
         spec: NotifierSpec = self._checked.spec
         self._watches(spec)
         config = self._found("ConfigMap", spec.config_map, "configMap")
-        secret = self._found("Secret", spec.secret, "secret", quiet=not _refers(config or {}))
+        if config is None:
+            return None
+        secret = self._found("Secret", spec.secret, "secret", quiet=not _refers(config))
         loaded = load(
-            config or {},
+            config,
             secret,
             name=spec.config_map,
             namespace=self._checked.object.namespace,
@@ -143,7 +148,7 @@ class _Look:
         )
         for problem in loaded.problems:
             self._say(spec.secret if problem.secret else spec.config_map, problem)
-        self._health(spec, config or {})
+        self._health(spec, config)
         return loaded
 
     def _watches(self, spec: NotifierSpec) -> None:
@@ -188,11 +193,7 @@ class _Look:
             return
         part = "stringData" if "stringData" in obj.raw and problem.secret else "data"
         path = (part, problem.key)
-        place = obj.place_in_text(path, problem.line, problem.column)
-        if not problem.path and problem.line == 1:
-            place = obj.place(path)  # it is about the key as a whole
-        full = (*path, *problem.path)
-        self.findings.append(Finding(place, full, problem.message, problem.severity))
+        self.findings.append(_finding(obj, path, problem))
 
     def _health(self, spec: NotifierSpec, config: Mapping[str, str]) -> None:
         name = spec.health_config_map or spec.config_map
@@ -201,6 +202,14 @@ class _Look:
         for problem in rules.problems:
             severity: Severity = "warning" if problem.severity == "warning" else "error"
             self._say(name, Problem(problem.key, problem.message, severity, line=problem.line))
+
+
+def _finding(obj: Object, path: Path, problem: Problem) -> Finding:
+    """Return a problem of a text that stands at a path of an object."""
+    whole = not problem.path and (problem.line, problem.column) == (1, 1)
+    place = obj.place_in_text(path, problem.line, problem.column)
+    full = (*path, *problem.path)
+    return Finding(obj.place(path) if whole else place, full, problem.message, problem.severity)
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -254,7 +263,7 @@ _TEMPLATED = {
 
 
 def _annotations(
-    one: _Subscriber, notifiers: list[tuple[Checked, Configuration]], *, alone: bool
+    one: _Subscriber, notifiers: list[tuple[Checked, Configuration | None]], *, alone: bool
 ) -> Iterator[Finding]:
     watching = [
         (checked, configuration)
@@ -264,13 +273,10 @@ def _annotations(
     prefixes = {checked.spec.annotation_prefix for checked, _ in watching} or {PREFIX}
     for prefix in sorted(prefixes):
         suited = [c for checked, c in watching if checked.spec.annotation_prefix == prefix]
-        for problem in problems_of(one.annotations, suited, prefix=prefix):
+        seen = [] if None in suited else [c for c in suited if c is not None]
+        for problem in problems_of(one.annotations, seen, prefix=prefix):
             path = (*one.path, "annotations", problem.key)
-            place = one.object.place_in_text(path, problem.line, problem.column)
-            if not problem.path and problem.line == 1:
-                place = one.object.place(path)
-            full = (*path, *problem.path)
-            yield Finding(place, full, problem.message, problem.severity)
+            yield _finding(one.object, path, problem)
     if not watching and (alone or notifiers):
         severity: Severity = "warning" if alone else "note"
         message = f"no Notifier in these manifests watches {one.kind} of {one.api_version}"
