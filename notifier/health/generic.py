@@ -27,7 +27,15 @@ _PHASES = {
     **dict.fromkeys(("failed", "error", "lost"), DEGRADED),
     **dict.fromkeys(("suspended", "paused"), SUSPENDED),
 }
-_OWN_GROUPS = frozenset({"", "apps", "batch", "autoscaling", "policy", "extensions"})
+_OWN_GROUPS = frozenset(
+    {
+        *("", "apps", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch"),
+        *("admissionregistration.k8s.io", "coordination.k8s.io", "discovery.k8s.io"),
+        *("events.k8s.io", "extensions", "networking.k8s.io", "node.k8s.io", "policy"),
+        *("rbac.authorization.k8s.io", "scheduling.k8s.io", "storage.k8s.io"),
+    }
+)
+"""Groups of Kubernetes itself: most of their kinds, such as ConfigMap, never have a status."""
 
 
 def generic(obj: Object) -> Health | None:
@@ -43,9 +51,8 @@ def generic(obj: Object) -> Health | None:
 
 
 def _never_has(obj: Object) -> bool:
-    """Say whether a kind is one of Kubernetes itself: of these only those with a status get one."""
-    group = obj["apiVersion"].rpartition("/")[0]
-    return group in _OWN_GROUPS or group.endswith(".k8s.io")
+    """Say whether an object without a status is of a kind that most likely never has one."""
+    return obj["apiVersion"].rpartition("/")[0] in _OWN_GROUPS
 
 
 def _own_word(status: Object) -> Health | None:

@@ -202,6 +202,7 @@ X = "example.com/v1 Thing"
 READY = "status: {{conditions: [{{type: {}, status: '{}', reason: {}, message: m}}]}}"
 GENERIC_CASES = [
     Case("no status", X, "Unknown: it has no status yet", ""),
+    Case("no status", "snapshot.storage.k8s.io/v1 VolumeSnapshot", "Unknown: it has no", ""),
     Case("behind", X, "Progressing: the last change",
          OLD + "status: {observedGeneration: 1, phase: Ready}"),
     Case("own word", X, "Suspended: nap",
