@@ -23,6 +23,8 @@ from spine.lang import EvaluationError
 
 CLOCK = 15.0
 """Seconds after which a condition that reads the clock is evaluated again."""
+MENDED = 300.0
+"""Seconds after which a template that failed is tried again, as what it asks may be back."""
 _TOLD_BEFORE = frozenset({"claimed", "sent", "imported"})
 """Stages of which a recovery is told."""
 
@@ -230,6 +232,7 @@ class _Evaluation:
     def _tell(self, at: "_At", place: "_Place") -> str:
         """Tell a destination unless it was told; return what is done in a few words."""
         phase, told = at.phase, at.phase.found(*place)
+        before, broken = self._decision.changed, told.why if told is not None else ""
         if told is None:
             stage = self._taken_as_told(at, place)
             told = Told(place.service, place.recipient, stage, self._now, phase.number, place.once)
@@ -243,20 +246,24 @@ class _Evaluation:
             told.repeats += 1
         else:
             told.number, told.stage = phase.number, "claimed"
-        told.at = self._now
+        told.at, told.why = self._now, ""
         self._decision.changed = True
         if at.condition.repeat_every:
             self._decision.wake_at(self._now + at.condition.repeat_every)
         why = self._send(at, place, at.condition.send, f"{told.repeats or ''}")
         if why:
             told.stage, told.why, told.config = "broken", why, self._plan.version
+            self._decision.wake_at(self._now + MENDED)
+            if why == broken:  # nothing new to store
+                self._decision.changed = before
             return f"template failed: {why}"
         return "tell"
 
     def _again(self, condition: Condition, phase: Phase, told: Told) -> bool:
         """Return whether a destination that was told is to be told again."""
         if told.stage == "broken":
-            return told.config != self._plan.version
+            self._decision.wake_at(told.at + MENDED)
+            return told.config != self._plan.version or self._now >= told.at + MENDED
         if told.stage == "dead":
             return told.number != phase.number
         if condition.repeat_every and told.stage != "claimed":

@@ -18,6 +18,7 @@ from notifier.keeping import Record, Records
 from notifier.metrics import NotifierMetrics
 from notifier.plan import Plan
 from notifier.posting import Post
+from notifier.state import decode, encode
 from spine.kube.versions import older
 from spine.kube.watch import Item
 
@@ -94,7 +95,7 @@ class Handler:
             if not self._records.has(key) and not plan.subscribed(item.meta).by_trigger:
                 self._complain(plan, item, type)
                 return
-            first = self._at_once(plan, key, type, item)
+            first = None if plan.asks else self._at_once(plan, key, type, item)
             if first is not None and not _matters(type, first.decision):
                 self._after(plan, key, item, first)
                 return
@@ -122,6 +123,14 @@ class Handler:
         seen = Seen(type, item.meta, orjson.loads(item.raw))
         return _Evaluated(record, seen, evaluate(plan, seen, state, self._clock()), began)
 
+    async def _ask(self, plan: Plan, record: Record, type: Change, item: Item) -> None:
+        """Get the answers of a repo-server that an evaluation needs."""
+        if plan.asks:
+            data = encode(record.state)
+            await plan.repo.settle(
+                lambda: self._evaluate(plan, Record(decode(data)), type, item).decision
+            )
+
     async def _store(
         self,
         before: asyncio.Task[None] | None,
@@ -140,6 +149,7 @@ class Handler:
                     # A replica that is ahead may have told: it is looked up before anybody is told.
                     record = await self._records.again(key)
                     if found is None or record.revision != found.record.revision:
+                        await self._ask(plan, record, type, item)
                         found = self._evaluate(plan, record, type, item)
                 await self._tell(plan, key, found)
                 if type == "DELETED":

@@ -47,6 +47,8 @@ class Plan:
         self._by_labels = any(one.selector for one in self.configuration.subscriptions)
         self._subscribed = lru_cache(SHARED)(self._find)
         self._reads_health = _read(self.configuration, "health")
+        self.asks = self.repo.asks and _read(self.configuration, "repo")
+        """Whether what it evaluates may ask a repo-server, and has to wait for its answers."""
 
     # ------------------------------------------------------------------------ whom
 

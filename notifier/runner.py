@@ -22,6 +22,8 @@ from notifier.evaluate import Seen
 from notifier.metrics import NotifierMetrics
 from notifier.plan import Plan
 from notifier.reading import EVERY, Given, Source
+from notifier.repo import Repo
+from notifier.repo_server import open_repo_server
 from notifier.spec import NotifierSpec
 from notifier.watching import Watching
 from spine.kube import Kube, open_kube
@@ -69,6 +71,10 @@ class Runner:
         async with Shared() as shared:
             kube: Kube = await shared.get("kube", open_kube)
             configurations = self._configurations(kube, shared)
+            if self.spec.repo_server:
+                address = self.spec.repo_server
+                server = await shared.get("repo-server", lambda: open_repo_server(address))
+                configurations.repo = Repo(server)
             desk = Desk(
                 self.name,
                 self.bus,

@@ -65,7 +65,8 @@ class NotifierSpec(Model):
     self_service: bool = False
     """Whether a ConfigMap and Secret of the same names in an object's namespace count too."""
     repo_server: str = ""
-    """Address of an Argo CD repo-server, such as `argocd-repo-server:8081`, for `.repo`."""
+    """Address of an Argo CD repo-server for `.repo`: `argocd-repo-server:8081` takes any
+    certificate, as Argo CD's components do; `https://HOST:PORT` checks it; `http://` is plain."""
     template: PodTemplate | None = None
     """How its pod is dressed."""
     replicas: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)] = 1

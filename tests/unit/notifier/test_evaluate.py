@@ -223,6 +223,18 @@ def test_a_template_that_fails_is_tried_again_once_it_is_mended():
     assert pod.look("Failed") == FAILED
 
 
+def test_a_template_that_fails_is_tried_again_by_and_by():
+    """What it lacks may come back, such as a repo-server; the same failure is not stored again."""
+    pod = story(CONFIG.replace(".pod.metadata.name", ".pod.status.reason.word"))
+    assert pod.look("Failed", reason="x") == []
+    assert pod.decision.wake == pytest.approx(pod.now + 300)
+    pod.now += 300
+    assert pod.again("Failed", reason="x") == []
+    assert not pod.decision.changed
+    pod.now += 300
+    assert pod.again("Failed", reason={"word": "web"}) == FAILED
+
+
 # ---------------------------------------------------------------------------- first sight
 
 
