@@ -310,6 +310,26 @@ async def test_a_kind_that_nobody_serves_is_a_config_error(cluster, widgets, nam
             await named(kube.discovery, name)
 
 
+async def test_the_right_to_one_object_is_enough_to_wait_for_it(place):
+    place.widget("one", {"phase": "Running"})
+    place.kubeconfig = place.cluster.account("narrow", place.space)
+    root = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{place.space}"
+    one = {"apiGroups": ["waiting.test"], "resources": ["widgets"], "resourceNames": ["one"]}
+    place.put(
+        f"{root}/roles", {"metadata": {"name": "r"}, "rules": [{**one, "verbs": ["list", "watch"]}]}
+    )
+    to = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}
+    who = {"kind": "ServiceAccount", "name": "narrow", "namespace": place.space}
+    place.put(f"{root}/rolebindings", {"metadata": {"name": "b"}, "roleRef": to, "subjects": [who]})
+    async with asyncio.timeout(30):  # the API server learns of roles after a moment
+        while (await place.run("widgets/one"))[0] == 1:
+            await asyncio.sleep(0.1)
+
+    assert (await place.run("widgets/one"))[0] == 0
+    code, _, err = await place.run("widgets/two")
+    assert (code, 'resources: ["widgets"], verbs: ["list"]' in err) == (1, True)
+
+
 async def test_interrupted_it_ends_with_130(place):
     async with place.going("widget/one") as run:
         await run.until("not there yet")
