@@ -43,7 +43,7 @@ def read_service(
         entry.say("note", (*path, *at), message)
     shaping = Shaping(frozenset((*path, *at) for at in found.paths), private=True)
     service = shaping.model(model, found.value, path, what=entry.key)
-    if secret is None and service is None:
+    if secret is None and service is None and isinstance(found.value, Mapping):
         unseen = shaping.secrets | {path} if shaping.secrets else shaping.secrets
         shaping.errors = [one for one in shaping.errors if one[0] not in unseen]
         service = None if shaping.errors else _unseen(model, found.value)
