@@ -96,6 +96,7 @@ ADDRESSES = [
     Address("http://127.0.0.1/a"),
     Address("https://acme.webhook.office.com/webhookb2/1", "host acme.webhook.office.com is none"),
     Address("https://evil.example.com/a", "host evil.example.com is none"),
+    Address("https://mylogic.azure.com/a", "host mylogic.azure.com is none"),
     Address("https://notlogic.azure.com.example.com/a", "is none that hands out workflows"),
     Address("http://x.flow.microsoft.com/a", "workflows are reached by https"),
 ]
