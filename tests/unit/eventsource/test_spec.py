@@ -12,10 +12,10 @@ from spine.model import InvalidModel, load
 HOOK = {"endpoint": "/a", "port": "12000", "method": "POST"}
 # fmt: off
 UNBUILT = [
-    "minio", "file", "amqp", "kafka", "sns", "sqs",
+    "minio", "amqp", "kafka", "sns", "sqs",
     "github", "gitlab", "hdfs", "slack", "storageGrid", "azureEventsHub", "stripe", "emitter",
     "nsq", "pulsar", "generic", "bitbucketserver", "bitbucket",
-    "azureServiceBus", "azureQueueStorage", "sftp", "gerrit", "mns",
+    "azureServiceBus", "azureQueueStorage", "gerrit", "mns",
 ]
 # fmt: on
 
