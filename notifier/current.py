@@ -61,8 +61,10 @@ def compile_current(  # noqa: PLR0913 -- everything that a configuration hangs o
     )
     rules = HealthRules.of_config(texts.health, generic=spec.generic_health)
 
-    def plan(watch: Watch) -> Plan:
+    def plan(number: int, watch: Watch) -> Plan:
         return Plan(
+            number=number,
+            writes=spec.write_annotations,
             configuration=configuration,
             watch=watch,
             rules=rules,
@@ -77,7 +79,7 @@ def compile_current(  # noqa: PLR0913 -- everything that a configuration hangs o
     return Current(
         texts=texts,
         configuration=configuration,
-        plans={number: plan(watch) for number, watch in enumerate(spec.watches)},
+        plans={number: plan(number, watch) for number, watch in enumerate(spec.watches)},
         clients=Clients(configuration, env),
         notices=(*texts.missing, *map(str, problems)),
     )

@@ -52,6 +52,7 @@ class Desk:
         self._ways = _Ways(bus, owner, metrics, instead or outlet, clock)
         self._ways.dispatcher.on_buried(outlet.buried)
         post = Post(owner, self._ways.deliver, digests, clock)
+        self.outlet = outlet
         self.handler = Handler(self.records, post, metrics, clock)
 
     async def open(self) -> None:

@@ -40,6 +40,10 @@ class Plan:
     """What `.repo` asks."""
     adopting: bool = False
     """Whether conditions that hold at first sight count as told."""
+    number: int = 0
+    """Number of the watch in the Notifier."""
+    writes: bool = False
+    """Whether objects are to bear what was told."""
     place: str = ""
     """Namespace of a configuration of its own, for self-service; empty for the main one."""
 

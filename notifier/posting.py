@@ -12,7 +12,7 @@ from delivery.action import Action
 from notifier.config import Configuration
 from notifier.evaluate import Notification, Seen
 from notifier.plan import Plan
-from notifier.sending import Sent, content
+from notifier.sending import Sent, Target, content
 
 
 class Deliver(Protocol):
@@ -71,6 +71,7 @@ class Post:
             resolved=sent.resolved,
             place=plan.place,
             gone=seen.type == "DELETED",
+            target=Target(plan.number, meta.namespace, meta.name) if plan.writes else None,
         )
         return Action(
             key=sent.key,

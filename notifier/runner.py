@@ -19,6 +19,7 @@ from eventbus.kept import Kept, key_token
 from notifier.configurations import Configurations
 from notifier.desk import Desk
 from notifier.evaluate import Seen
+from notifier.marks import Marks
 from notifier.metrics import NotifierMetrics
 from notifier.plan import Plan
 from notifier.reading import EVERY, Given, Source
@@ -84,6 +85,9 @@ class Runner:
                 instead=self.instead,
             )
             await surely(desk.open)
+            if self.spec.write_annotations:
+                marks = Marks(kube, desk.records, lambda: configurations.main)
+                desk.outlet.mark = marks.write
             desk.handler.journal = self._journal
             configurations.adopting = desk.records.fresh and self.spec.on_start == "adopt"
             await configurations.read()

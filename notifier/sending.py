@@ -7,7 +7,7 @@ it bears the same key then. What a service says is cleared of secrets before any
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,6 +32,15 @@ BUCKETS = 10_000
 TOLD_BEFORE = "told before"
 
 
+class Target(msgspec.Struct, frozen=True):
+    """The object of a message, where it is to bear what was told."""
+
+    watch: int
+    """Number of the watch."""
+    namespace: str
+    name: str
+
+
 class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of an action of a notifier."""
 
@@ -51,6 +60,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Namespace of a configuration of its own; empty for the main one."""
     gone: bool = False
     """Whether the object was deleted: then nothing is remembered of it any more."""
+    target: Target | None = None
+    """Its object, where that is to bear what was told."""
     digest: str = ""
     """Where the messages of a digest are gathered; empty for a message of its own."""
     opened: float = 0.0
@@ -155,6 +166,8 @@ class Outlet(Sender):
     together: Together
     told: Callable[[Sent, bool], None]
     """Hears of each attempt, and whether the message was taken."""
+    mark: Callable[[Sent], Awaitable[None]] | None = None
+    """Writes to the object what was told."""
 
     @override
     async def send(self, action: Action, attempt: int) -> Outcome:
@@ -171,7 +184,10 @@ class Outlet(Sender):
         message = self._digest(parts, configuration, sent) if sent.digest else sent.message
         receipt = await self._send(clients, sent, message, action.key)
         for part in parts:
-            await self._confirm(msgspec.convert(part.content, Sent), part)
+            told = msgspec.convert(part.content, Sent)
+            await self._confirm(told, part)
+            if self.mark is not None:
+                await self.mark(told)
         if sent.digest:
             await self.digests.told(sent)
         return Outcome(configuration.redact(receipt.summary), effect=False)

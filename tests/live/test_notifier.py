@@ -241,6 +241,26 @@ async def test_health_turns_and_turns_back(place):
         assert (await place.told(2))[1] == {"health": "Healthy", "over": True}
 
 
+async def test_what_was_told_can_be_read_on_the_object(place):
+    await place.configure(**READY)
+    async with place.notifier(write_annotations=True):
+        await place.pod("web", "Running", **{f"{SUBSCRIBE}.on-pod-ready.hook": "", "mine": "x"})
+        await place.told(1)
+        pods = await place.kube.discovery.kind("v1", "Pod")
+        async with asyncio.timeout(20):
+            while True:
+                raw = await place.kube.get(pods, "web", place.space)
+                annotations = json.loads(raw)["metadata"]["annotations"]
+                if "notified.notifications.argoproj.io" in annotations:
+                    break
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+    assert len(place.target.requests) == 1
+    [item] = json.loads(annotations["notified.notifications.argoproj.io"])
+    assert item == "on-pod-ready:[0].jS5fTrIQi8Q4Q5uceLlcAF3t4Go:hook:"
+    assert annotations["mine"] == "x"
+
+
 async def test_a_team_tells_by_its_own_configuration(place, cluster):
     """Its services know its own Secret, and the main configuration counts as well."""
     await place.configure(**READY)
