@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from services.bounded import Bounded
 from services.hiding import HIDDEN
-from services.mail import addresses, letter, wrong_address
+from services.mail import addresses, body_of, letter, subject_of, wrong_address
 from services.service import Block, Client, Message, Receipt, Service
 from services.smtp import Line, Refusal, Server
 from services.web import check_certificates
@@ -35,7 +35,7 @@ class EmailBlock(Block):
     together: ClassVar[bool] = False
 
     subject: str = ""
-    """Its subject."""
+    """Its subject; the first line of the message where it is empty."""
     body: str = ""
     """Its body; the message where it is empty."""
     cc: str = ""
@@ -124,9 +124,9 @@ template.app-deployed: |
     @override
     def preview(cls, message: Message) -> str:
         block = message.block
-        names = {"Subject": "subject", "Cc": "cc", "Bcc": "bcc", "Reply-To": "replyTo"}
-        heads = [f"{name}: {block[key]}" for name, key in names.items() if block.get(key)]
-        return "\n".join([*heads, "", block.get("body") or message.text]).lstrip("\n")
+        others = {"Cc": "cc", "Bcc": "bcc", "Reply-To": "replyTo"}
+        heads = [f"{name}: {block[key]}" for name, key in others.items() if block.get(key)]
+        return "\n".join([f"Subject: {subject_of(message)}", *heads, "", body_of(message)])
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:

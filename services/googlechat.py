@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from pydantic import Field
 from typing_extensions import override
 
+from services.fitting import word
 from services.hiding import HIDDEN
 from services.service import (
     Block,
@@ -108,7 +109,7 @@ class _Client(Client):
         cards, problems = _cards(message, key)
         body: dict[str, Any] = {"text": "" if cards else message.text, **cards}
         query = {"requestId": key}
-        thread = message.block.get("threadKey", "")
+        thread = word(message.block, "threadKey")
         if thread:
             query |= {
                 "threadKey": thread,

@@ -6,16 +6,19 @@ folded into one space, and addresses are taken apart and put together again.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from services.fitting import cut, first_line, word
 from services.service import Message
 
+SUBJECT = 100
+"""Letters of a message that become its subject where the template has none."""
 _PLAIN = policy.SMTP.clone(cte_type="7bit")
 _WIDE = policy.SMTPUTF8.clone(cte_type="7bit")
 _LOCAL = r"""[^\x00-\x20\x7f"(),:;<>@\[\\\]]+"""
@@ -61,7 +64,7 @@ def wrong_address(text: str) -> str:
 def letter(message: Message, sender: str, to: Sequence[str], key: str, *, html: bool) -> Letter:
     """Return a message as a mail to all of these. Raises ValueError for what is no address."""
     block = message.block
-    others = {name: addresses(_text(block, name)) for name in ("cc", "bcc", "replyTo")}
+    others = {name: addresses(word(block, name)) for name in ("cc", "bcc", "replyTo")}
     for one in (address for found in others.values() for address in found):
         wrong = wrong_address(one)
         if wrong:
@@ -76,20 +79,25 @@ def letter(message: Message, sender: str, to: Sequence[str], key: str, *, html: 
         mail["Cc"] = [_address(one) for one in others["cc"]]
     if others["replyTo"]:
         mail["Reply-To"] = [_address(one) for one in others["replyTo"]]
-    mail["Subject"] = " ".join(_text(block, "subject").split())
+    mail["Subject"] = " ".join(subject_of(message).split())
     mail["Date"] = format_datetime(datetime.now(UTC))
     mail["Message-ID"] = message_id = _id(key, author.domain)
     if message.incident and message.incident != key:
         mail["References"] = _id(message.incident, author.domain)
     mail["Auto-Submitted"] = "auto-generated"
-    body = _text(block, "body") or message.text
-    mail.set_content(body, subtype="html" if html else "plain")
+    mail.set_content(body_of(message), subtype="html" if html else "plain")
     once = list(dict.fromkeys(everybody))
     return Letter(author.addr_spec, once, message_id, mail.as_bytes(), wide)
 
 
-def _text(block: Mapping[str, Any], name: str) -> str:
-    return str(block.get(name) or "")
+def subject_of(message: Message) -> str:
+    """Return the subject of a mail: that of the template, else how the message begins."""
+    return word(message.block, "subject") or cut(first_line(message.text), SUBJECT)
+
+
+def body_of(message: Message) -> str:
+    """Return the body of a mail, as text or HTML."""
+    return str(message.block.get("body") or message.text)
 
 
 def _parts(text: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from services import slack_text
 from services.bounded import Bounded
+from services.fitting import word
 from services.hiding import HIDDEN, Token
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, nobody
 from services.slack_threads import Thread, Threads
@@ -161,7 +162,7 @@ class _Client(Client):
         structures = Structures(message.block)
         fields, layout = self._fields(message, key, structures)
         channel = await self._channel(recipient)
-        grouping = message.block.get("groupingKey", "")
+        grouping = word(message.block, "groupingKey")
         if not grouping:
             posted = await self._post(channel, fields, layout)
         else:
@@ -182,10 +183,10 @@ class _Client(Client):
         fields = {"text": message.text, "metadata": _json(metadata)}
         if service.disable_unfurl:
             fields |= {"unfurl_links": "false", "unfurl_media": "false"}
-        username = block.get("username") or service.username
+        username = word(block, "username") or service.username
         if username:
             fields["username"] = username
-        fields |= _icon(block.get("icon") or service.icon, structures.problems)
+        fields |= _icon(word(block, "icon") or service.icon, structures.problems)
         extra = block.get("extra") or {}
         fields |= {name: v if isinstance(v, str) else _json(v) for name, v in extra.items()}
         layout = {
@@ -224,7 +225,7 @@ class _Client(Client):
         layout: dict[str, str],
     ) -> _Posted:
         channel, ts = place
-        policy = block.get("deliveryPolicy", "")
+        policy = word(block, "deliveryPolicy")
         updated = None
         if policy in _POLICIES:  # first of the two: doing it again does no harm
             told = {k: v for k, v in fields.items() if not k.startswith(("unfurl", "icon"))}

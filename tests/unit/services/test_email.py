@@ -39,6 +39,14 @@ def test_mail() -> None:
     assert read["References"] is None
 
 
+@pytest.mark.parametrize("subject", ["", "  ", "<no value>"])
+def test_subject_that_the_template_does_not_give(subject: str) -> None:
+    _, read = mail(Message(text="\nit is done\nand so on", block={"subject": subject}))
+    assert read["Subject"] == "it is done"
+    _, read = mail(Message(text="x" * 200, block={"subject": subject}))
+    assert read["Subject"] == "x" * 97 + "..."
+
+
 def test_html() -> None:
     made, read = mail(Message(text="<b>done</b>"), html=True)
     assert read.get_content_type() == "text/html"
@@ -125,7 +133,7 @@ def test_no_text_makes_a_header_or_ends_them(subject: str, body: str, key: str) 
     assert {name.lower() for name in read} == names
     assert made.recipients == ["jane@example.com"]
     assert str(read.get_content()).split() == (body or "a").split()
-    if "".join(subject.split()).isprintable():
+    if subject.strip() and "".join(subject.split()).isprintable():
         assert " ".join(str(read["Subject"]).split()) == " ".join(subject.split())
 
 
@@ -204,4 +212,4 @@ def test_preview() -> None:
     block = {"subject": "Done", "body": "<b>a</b>", "cc": "joe@x.org"}
     shown = Email.preview(Message(text="m", block=block))
     assert shown == "Subject: Done\nCc: joe@x.org\n\n<b>a</b>"
-    assert Email.preview(Message(text="m")) == "m"
+    assert Email.preview(Message(text="m\nn")) == "Subject: m\n\nm\nn"

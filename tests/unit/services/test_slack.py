@@ -322,6 +322,15 @@ async def test_two_first_messages_at_a_time_are_one_thread() -> None:
         assert sorted(got.form.get("thread_ts", "") for got in at.got) == ["", *["1.0"] * 4]
 
 
+async def test_key_that_the_object_does_not_have_groups_nothing() -> None:
+    async with talk(Slack, TOKEN) as (client, at):
+        taken(at)
+        for _ in range(2):
+            message = Message(text="a", block={"groupingKey": "<no value>", "username": ""})
+            await client.send(message, "#general", "k")
+        assert "thread_ts" not in at.last.form
+
+
 async def test_first_message_that_is_gone_begins_anew() -> None:
     async with talk(Slack, TOKEN) as (client, at):
         taken(at)
