@@ -6,6 +6,7 @@ where a text is wanted becomes JSON once its leaves are rendered.
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
@@ -15,6 +16,7 @@ from notifier.template_reads import of_template
 from services.service import Block
 from spine.errors import ConfigError
 from spine.lang import EvaluationError, gotemplate
+from spine.lang.gofmt import verb_v
 from spine.model import InvalidModel, Model, load
 
 if TYPE_CHECKING:
@@ -116,11 +118,32 @@ class Compiled:
                 if get_origin(option) is list:
                     (inner,) = get_args(option)
                     return [self._fit(inner, f"{place}[{n}]", v) for n, v in enumerate(value)]
-        if str not in options or isinstance(value, str) or value is None:
+        return _as_text(options, value) if str in options else self._bare(options, place, value)
+
+    def _bare(self, options: tuple[Any, ...], place: str, value: Any) -> Any:
+        """Return a boolean or a number that stands in quotes as what it is."""
+        made: bool | int | None = None
+        if isinstance(value, str) and bool in options:
+            made = _BOOLEANS.get(value.lower())
+        elif isinstance(value, str) and int in options and _WHOLE.fullmatch(value):
+            made = int(value)
+        if made is None:
             return value
-        if isinstance(value, Mapping | list):
-            return _Json(value)
-        return value if type(value) in options else _scalar(value)
+        self.warnings.append(f"{place}: {value} is a text in quotes: write it without")
+        return made
+
+
+def _as_text(options: tuple[Any, ...], value: Any) -> Any:
+    """Return a value where a text may stand: a scalar as Go's text, a structure as JSON."""
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, Mapping | list):
+        return _Json(value)
+    return value if type(value) in options else verb_v(value)
+
+
+_BOOLEANS = {"true": True, "false": False}
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 class _Json:
@@ -170,12 +193,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, list) else value
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def _kind(value: Any) -> str:

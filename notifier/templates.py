@@ -20,6 +20,7 @@ from notifier.reads import Path, Reads, together
 from services.catalogue import SERVICES
 from services.service import Block, Message, Service
 from spine.errors import ConfigError
+from spine.lang.gofmt import verb_v
 from spine.lang.govalue import StringMap
 
 __all__ = ["Template", "compile_template", "conceal", "render", "reveal"]
@@ -73,10 +74,8 @@ def compile_template(name: str, raw: Mapping[str, Any]) -> Template:
 def _message(value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
+    if isinstance(value, bool | int | float):
+        return verb_v(value)
     hint = "put a text that begins with {{ into quotes"
     raise ConfigError(f"message: it is a text, not a {type(value).__name__}", hint=hint)
 

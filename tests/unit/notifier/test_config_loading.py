@@ -11,6 +11,7 @@ import yaml
 
 from notifier.config import Configuration, Destination, Limits, Rate, load
 from notifier.notifiers import VARIABLES
+from notifier.templates import render
 from notifier.variables import ALWAYS
 
 FOLDER = Path(__file__).parents[2] / "notifications"
@@ -235,6 +236,19 @@ def test_keys_of_health_are_left_to_others() -> None:
     data = {"resource.customizations": "a", "resource.customizations.health.v1_Pod": "return {}"}
 
     assert read({**GOOD, **data}).problems == ()
+
+
+def test_scalars_of_blocks_are_what_their_fields_want() -> None:
+    text = 'message: 1e6\nslack:\n  notifyBroadcast: "false"\n  username: 1.50\n'
+
+    made = read({**GOOD, "template.x": text})
+
+    message = render([made.templates["x"]], "slack", type(made.services["slack"]), {"obj": {}})
+    assert message.text == "1e+06"
+    assert message.block == {"notifyBroadcast": False, "username": "1.5"}
+    assert said(made) == [
+        "3:3 template.x: slack.notifyBroadcast: warning: false is a text in quotes: write it without"
+    ]
 
 
 # ---------------------------------------------------------------------------- secrets
