@@ -7,7 +7,6 @@ JSON, or that Slack does not take, are left out and the text goes without them: 
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from time import monotonic
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import orjson
@@ -19,9 +18,10 @@ from services.bounded import Bounded
 from services.fitting import word
 from services.hiding import HIDDEN, Token
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, nobody
+from services.slack_api import Api, Refused
 from services.slack_threads import Thread, Threads
 from services.structures import Structures
-from services.web import Answer, Transport, Web, form_content
+from services.web import Answer, Transport, Web
 from spine.errors import TriggerError
 from spine.runtime import Env
 
@@ -30,30 +30,12 @@ PEOPLE = 1000
 """People whose ids are kept after a look-up by e-mail."""
 PEOPLE_FOR = 3600.0
 """Seconds for which they are."""
-PAUSE = 300.0
-"""Seconds for which a method is not called at most, whatever Slack asks for."""
 _EMOJI = re.compile(r":.+:", re.DOTALL)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _POLICIES = frozenset({"Update", "PostAndUpdate"})
-_PASSING = frozenset(
-    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"}
-    | {"request_timeout", "team_added_to_org"}
-)
-"""Errors that may be gone at the next try."""
 _BAD_LAYOUT = frozenset({"invalid_blocks", "invalid_blocks_format", "invalid_attachments"})
 _GONE = frozenset({"message_not_found", "thread_not_found", "cant_update_message"})
 """Errors that say that the first message of a thread is no more."""
-_HINTS = {
-    "channel_not_found": "is it private? Invite the app with /invite",
-    "not_in_channel": "invite the app to the channel with /invite",
-    "is_archived": "the channel is archived",
-    "invalid_auth": "is the token that of the app's bot?",
-    "not_authed": "is the token empty?",
-    "account_inactive": "the token's user or workspace is deleted",
-    "token_revoked": "install the app again and take its new token",
-    "users_not_found": "no account has this e-mail address",
-    "missing_scope": "add the scope to the app and install it again",
-}
 
 
 class SlackBlock(OpenBlock):
@@ -131,13 +113,9 @@ template.app-deployed: |
 
 @asynccontextmanager
 async def _open(service: Slack, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, env.name, await Web.of(env, service), Threads(env.memory, env.name))
-
-
-class _Refused(TriggerError):
-    """An answer with `ok: false`; `error` is Slack's own word."""
-
-    error = ""
+    web = await Web.of(env, service)
+    api = Api(web, service.api_url, service.token, f"telling Slack by {env.name!r}")
+    yield _Client(service, api, Threads(env.memory, env.name))
 
 
 class _Posted(NamedTuple):
@@ -150,12 +128,9 @@ class _Posted(NamedTuple):
 
 
 class _Client(Client):
-    def __init__(self, service: Slack, name: str, web: Web, threads: Threads) -> None:
-        self._service, self._what, self._web = service, f"telling Slack by {name!r}", web
-        self._threads = threads
+    def __init__(self, service: Slack, api: Api, threads: Threads) -> None:
+        self._service, self._api, self._threads = service, api, threads
         self._people: Bounded[str, str] = Bounded(PEOPLE, PEOPLE_FOR)
-        self._root = service.api_url.rstrip("/") + "/"
-        self._paused: dict[str, float] = {}
 
     @override
     async def send(self, message: Message, recipient: str, key: str) -> Receipt:
@@ -171,8 +146,6 @@ class _Client(Client):
         detail = {"channel": posted.channel, "ts": posted.ts}
         problems = (*structures.problems, *posted.problems)
         return Receipt(posted.answer.summary, detail, problems)
-
-    # ---------------------------------------------------------------- what is posted
 
     def _fields(
         self, message: Message, key: str, structures: Structures
@@ -195,7 +168,7 @@ class _Client(Client):
             if (value := structures.get(name)) is not None
         }
         if not message.text and not layout and structures.problems:
-            raise TriggerError(f"{self._what}: {structures.problems[0]}", permanent=True)
+            raise TriggerError(f"{self._api.what}: {structures.problems[0]}", permanent=True)
         return fields, layout
 
     async def _grouped(
@@ -210,7 +183,7 @@ class _Client(Client):
         if thread.place is not None:
             try:
                 return await self._further(thread.place, block, fields, layout)
-            except _Refused as exc:
+            except Refused as exc:
                 if exc.error not in _GONE:
                     raise
         posted = await self._post(channel, fields, layout)
@@ -226,7 +199,6 @@ class _Client(Client):
     ) -> _Posted:
         channel, ts = place
         policy = word(block, "deliveryPolicy")
-        updated = None
         if policy in _POLICIES:  # first of the two: doing it again does no harm
             told = {k: v for k, v in fields.items() if not k.startswith(("unfurl", "icon"))}
             told.pop("username", None)
@@ -250,18 +222,16 @@ class _Client(Client):
         """Post a message; without blocks and attachments where Slack does not take them."""
         problems: list[str] = []
         try:
-            answer, told = await self._call(method, {"channel": channel, **fields, **layout})
-        except _Refused as exc:
+            answer, told = await self._api.call(method, {"channel": channel, **fields, **layout})
+        except Refused as exc:
             if exc.error not in _BAD_LAYOUT or not layout or not fields["text"]:
                 raise
             problems.append(f"{' and '.join(layout)} left out: {exc.message}")
-            answer, told = await self._call(method, {"channel": channel, **fields})
+            answer, told = await self._api.call(method, {"channel": channel, **fields})
         warning = told.get("warning")
         if warning:
-            problems.append(self._web.hide(f"Slack warns: {warning}"))
+            problems.append(self._api.hide(f"Slack warns: {warning}"))
         return _Posted(answer, str(told.get("channel") or channel), str(told.get("ts")), problems)
-
-    # ---------------------------------------------------------------- calls
 
     async def _channel(self, recipient: str) -> str:
         """Return where to post: for an e-mail address the id of who has it."""
@@ -270,57 +240,11 @@ class _Client(Client):
             return recipient
         found = self._people.get(recipient)
         if found is None:
-            _, told = await self._call("users.lookupByEmail", {"email": recipient})
-            found = str(told.get("user", {}).get("id", ""))
+            _, told = await self._api.call("users.lookupByEmail", {"email": recipient})
+            user = told.get("user")
+            found = str(user.get("id", "")) if isinstance(user, dict) else ""
             self._people.put(recipient, found)
         return found
-
-    async def _call(self, method: str, fields: dict[str, str]) -> tuple[Answer, dict[str, Any]]:
-        """Call a method of the API; return what it said with `ok: true`.
-
-        Slack limits a method for an app as a whole, so until it may be called again nobody does.
-        """
-        now = monotonic()
-        left = self._paused.get(method, now) - now
-        if left > 0:
-            raise TriggerError(f"{self._what}: {method} is at its limit", retry_after=left)
-        try:
-            answer = await self._web.call(
-                self._what,
-                "POST",
-                self._root + method,
-                content=form_content({"token": self._service.token, **fields}),
-            )
-        except TriggerError as exc:
-            if exc.retry_after is not None:
-                self._paused[method] = monotonic() + min(exc.retry_after, PAUSE)
-            raise
-        told = answer.json()
-        if not isinstance(told, dict) or "ok" not in told:
-            raise TriggerError(
-                f"{self._what}: {method} answered {answer.summary} with what is none of Slack's",
-                hint="is apiURL the address of Slack's API?",
-            )
-        if told["ok"] is not True:
-            raise self._refusal(method, told)
-        return answer, told
-
-    def _refusal(self, method: str, told: Mapping[str, Any]) -> _Refused:
-        error = str(told.get("error", ""))
-        why = [error or "no reason given"]
-        if told.get("needed"):
-            why.append(f"needed: {told['needed']}")
-        metadata = told.get("response_metadata")
-        messages = metadata.get("messages") if isinstance(metadata, dict) else None
-        why += [str(one) for one in messages or [] if one]
-        text = self._web.hide("; ".join(why))[:300]
-        exc = _Refused(
-            f"{self._what}: {method} refused: {text}",
-            hint=_HINTS.get(error, ""),
-            permanent=error not in _PASSING,
-        )
-        exc.error = error
-        return exc
 
 
 def _icon(icon: str, problems: list[str]) -> dict[str, str]:

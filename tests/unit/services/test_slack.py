@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from services_kit import Got, Kept, Receiver, Reply, talk
 
-from services import slack
+from services import slack_api
 from services.service import Message
 from services.slack import Slack
 from spine.errors import BusError, TriggerError
@@ -159,7 +159,7 @@ async def test_answer_of_somebody_else() -> None:
 
 async def test_rate_limit_is_told_and_not_waited_for(monkeypatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(slack, "monotonic", lambda: now[0])
+    monkeypatch.setattr(slack_api, "monotonic", lambda: now[0])
     async with talk(Slack, TOKEN) as (client, at):
         limited = {"ok": False, "error": "ratelimited"}
         at.reply = lambda _: Reply(429, limited, {"Retry-After": "30"})
