@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from eventsource.bodies import event_id
+from eventsource.redisdb import asked
 from eventsource.redisstream.entry import StreamEntry, values
 from eventsource.taking import Taken, Taker
 from spine.errors import ConfigError, SourceError
@@ -101,7 +102,7 @@ class Group:
 
         start = await self._start(client, stream)
         try:
-            await client.xgroup_create(stream, self._name, start, mkstream=True)
+            await asked(client.xgroup_create(stream, self._name, start, mkstream=True))
         except ResponseError as exc:
             if "BUSYGROUP" not in str(exc):
                 raise
@@ -109,7 +110,7 @@ class Group:
             extra = {"stream": stream, "group": self._name, "start": start}
             log.info("made the consumer group", extra=extra)
         if stream not in self._seen:
-            found = await client.xinfo_groups(stream)
+            found = await asked(client.xinfo_groups(stream))
             own = [_text(g["last-delivered-id"]) for g in found if _text(g["name"]) == self._name]
             self._seen[stream] = own[0] if own else "0-0"
 
@@ -121,7 +122,7 @@ class Group:
         if seen is None:
             return "$"
         try:
-            newest = _text((await client.xinfo_stream(stream))["last-generated-id"])
+            newest = _text((await asked(client.xinfo_stream(stream)))["last-generated-id"])
         except ResponseError as exc:
             if "no such key" not in str(exc).lower():
                 raise
@@ -143,8 +144,10 @@ class Group:
             await self._taker.until_room()
             count = min(self._reading.count, self._taker.room)
             try:
-                found = await client.xreadgroup(
-                    self._name, self._member, newest, count=count, block=int(BLOCK * 1000)
+                found = await asked(
+                    client.xreadgroup(
+                        self._name, self._member, newest, count=count, block=int(BLOCK * 1000)
+                    )
                 )
             except ResponseError as exc:
                 if not str(exc).startswith(("NOGROUP", "UNBLOCKED")):
@@ -164,7 +167,9 @@ class Group:
         while True:
             await self._taker.until_room()
             count = min(self._reading.count, self._taker.room)
-            found = await client.xreadgroup(self._name, self._member, {stream: after}, count=count)
+            found = await asked(
+                client.xreadgroup(self._name, self._member, {stream: after}, count=count)
+            )
             entries = found[0][1] if found else []
             if not entries:
                 return
@@ -217,7 +222,7 @@ class Group:
             while self._done:
                 batch = self._done[:BATCH]
                 for stream, ids in _by_stream(batch).items():
-                    await client.xack(stream, self._name, *ids)
+                    await asked(client.xack(stream, self._name, *ids))
                 del self._done[: len(batch)]
                 self._held.difference_update(batch)
         finally:
@@ -238,21 +243,25 @@ class Group:
         done = set(self._done)
         for stream, ids in _by_stream(self._held - done).items():
             for start in range(0, len(ids), BATCH):
-                await client.xclaim(
-                    stream, self._name, self._member, 0, ids[start : start + BATCH], justid=True
+                await asked(
+                    client.xclaim(
+                        stream, self._name, self._member, 0, ids[start : start + BATCH], justid=True
+                    )
                 )
 
     async def _claim(self, client: Client, stream: str) -> None:
         after = "0-0"
         while True:
             await self._taker.until_room()
-            found = await client.xautoclaim(
-                stream,
-                self._name,
-                self._member,
-                int(self._reading.claim_after * 1000),
-                after,
-                count=min(BATCH, self._taker.room),
+            found = await asked(
+                client.xautoclaim(
+                    stream,
+                    self._name,
+                    self._member,
+                    int(self._reading.claim_after * 1000),
+                    after,
+                    count=min(BATCH, self._taker.room),
+                )
             )
             after = _text(found[0])
             self._begin(stream, found[1])
@@ -261,11 +270,11 @@ class Group:
 
     async def _retire(self, client: Client, stream: str) -> None:
         """Take members of ours that are long gone and have nothing in hand off the group."""
-        for one in await client.xinfo_consumers(stream, self._name):
+        for one in await asked(client.xinfo_consumers(stream, self._name)):
             name = _text(one["name"])
             old = one["idle"] > RETIRED * 1000 and not one["pending"]
             if old and name.startswith(PREFIX) and name != self._member:
-                await client.xgroup_delconsumer(stream, self._name, name)
+                await asked(client.xgroup_delconsumer(stream, self._name, name))
 
 
 def _by_stream(keys: Iterable[Key]) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from pydantic import field_validator
 from typing_extensions import override
 
 from eventsource.bodies import json_body, metadata_member, text
-from eventsource.redisdb import OnRedis
+from eventsource.redisdb import OnRedis, asked
 from eventsource.sessions import stay
 from eventsource.source import Emit, Payload
 from eventsource.taking import Taken, Taker
@@ -72,7 +72,7 @@ class Redis(OnRedis):
         async def session(up: Callable[[], None]) -> None:
             grant = f"+subscribe +ping {' '.join(f'&{channel}' for channel in self.channels)}"
             async with self.connection(env, grant) as client, client.pubsub() as subscription:
-                await subscription.subscribe(*self.channels)
+                await asked(subscription.subscribe(*self.channels))
                 await self._listen(subscription, up, taker)
 
         try:
@@ -81,16 +81,16 @@ class Redis(OnRedis):
             await taker.finish()
 
     async def _listen(self, subscription: "PubSub", up: Callable[[], None], taker: Taker) -> None:
-        waiting, asked = set(self.channels), False
+        waiting, pinged = set(self.channels), False
         while True:
-            found = await subscription.get_message(timeout=BEAT)
+            found = await asked(subscription.get_message(timeout=BEAT))
             if found is None:
-                if asked or waiting:
+                if pinged or waiting:
                     raise SourceError(f"listening to Redis at {self.host_address}: no sign of life")
-                asked = True
-                await subscription.ping()
+                pinged = True
+                await asked(subscription.ping())
                 continue
-            asked = False
+            pinged = False
             if found["type"] == "message":
                 await taker.begin(self._taken(found))
             elif found["type"] == "subscribe" and waiting:
