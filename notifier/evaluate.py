@@ -239,9 +239,9 @@ class _Evaluation:
             phase.told.append(told)
             self._decision.changed = True
             if stage != "claimed":
-                return _WORDS[stage]
+                return WORDS[stage]
         elif not self._again(at.condition, phase, told):
-            return _WORDS[told.stage]
+            return WORDS[told.stage]
         elif told.stage in _TOLD_BEFORE:
             told.repeats += 1
         else:
@@ -330,7 +330,7 @@ class _Place(NamedTuple):
     once: str
 
 
-_WORDS: dict[Stage, str] = {
+WORDS: dict[Stage, str] = {
     "claimed": "on its way",
     "sent": "told already",
     "dead": "given up: see tocsin dlq",
@@ -339,3 +339,4 @@ _WORDS: dict[Stage, str] = {
     "broken": "template failed",
     "muted": "dropped by quiet hours",
 }
+"""What a stage is for people."""

@@ -19,6 +19,15 @@ AT_ONCE = 64
 """Records that are removed at a time."""
 
 
+def kind_token(api_version: str, kind: str, place: str = "") -> str:
+    """Return what stands for a kind in the keys of records, by its group.
+
+    `place` is the namespace of a configuration of its own.
+    """
+    found = token(f"{kind}.{api_version.rpartition('/')[0]}")
+    return f"{found}/{token(place)}" if place else found
+
+
 @dataclass(slots=True)
 class Record:
     """What is remembered of one object, and the revision at which it was read."""

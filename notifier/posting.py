@@ -42,7 +42,7 @@ class Post:
 
     async def put(self, plan: Plan, seen: Seen, record: str, sent: Notification) -> bool:
         """Put a message on its way; return False where quiet hours drop it."""
-        quiet = _quiet(plan.configuration, sent, self._clock())
+        quiet = quiet_until(plan.configuration, sent, self._clock())
         if quiet == 0:
             return False
         action = self._action(plan, seen, record, sent, quiet or 0.0)
@@ -85,7 +85,7 @@ class Post:
         )
 
 
-def _quiet(configuration: Configuration, sent: Notification, now: float) -> float | None:
+def quiet_until(configuration: Configuration, sent: Notification, now: float) -> float | None:
     """Return when a message may go, in unix seconds: None at once, 0 never."""
     moment = datetime.fromtimestamp(now, UTC)
     for quiet in configuration.quiet:

@@ -26,7 +26,8 @@ class Texts(NamedTuple):
     """The data of the objects that a configuration is made of."""
 
     config: Mapping[str, str] = {}
-    secret: Mapping[str, str] = {}
+    secret: Mapping[str, str] | None = {}
+    """None where nobody has seen it: then all is checked but what would be in it."""
     health: Mapping[str, str] = {}
     missing: tuple[str, ...] = ()
     """What is not there, in words."""
@@ -78,7 +79,7 @@ class Source:
         if self._kube is not None:
             resource = await self._kube.discovery.kind("v1", kind)
             try:
-                return _texts(kind, orjson.loads(await self._kube.get(resource, name, namespace)))
+                return data_of(kind, orjson.loads(await self._kube.get(resource, name, namespace)))
             except KubeError as exc:
                 if exc.status != NOT_FOUND:
                     raise
@@ -86,7 +87,8 @@ class Source:
         return {}
 
 
-def _texts(kind: str, found: dict[str, Any]) -> dict[str, str]:
+def data_of(kind: str, found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of a ConfigMap or Secret, decoded."""
     data = dict(found.get("data") or {})
     if kind == "Secret":
         data = {k: base64.b64decode(v).decode(errors="replace") for k, v in data.items()}

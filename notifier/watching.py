@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from delivery.subjects import token
 from notifier.configurations import Configurations
 from notifier.handling import Change, Handler
-from notifier.keeping import Records
+from notifier.keeping import Records, kind_token
 from notifier.spec import NotifierSpec, Watch
 from spine.errors import ConfigError, KubeError
 from spine.kube import Kube, Page, follow
@@ -84,8 +84,7 @@ class Watching:
 
     async def _follow(self, number: int, watch: Watch, space: str) -> None:
         kind = await self.kube.discovery.kind(watch.api_version, watch.kind)
-        group = watch.api_version.rpartition("/")[0]
-        token_of_kind = token(f"{watch.kind}.{group}")
+        token_of_kind = kind_token(watch.api_version, watch.kind)
         present: set[str] = set()
         async for one in follow(self.kube, kind, space, labels=watch.label_selector):
             if isinstance(one, Page):

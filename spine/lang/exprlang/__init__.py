@@ -28,8 +28,9 @@ from spine.lang.exprlang.frame import FIRST, Code
 from spine.lang.exprlang.nodes import Dialect, Node, SyntaxFault
 from spine.lang.exprlang.parser import parse
 from spine.lang.exprlang.values import Budget, MissingValue, Namespace
+from spine.lang.exprlang.writing import written
 
-__all__ = ["Dialect", "MissingValue", "Namespace", "Program", "compile"]
+__all__ = ["Dialect", "MissingValue", "Namespace", "Program", "compile", "part"]
 
 
 class Program:
@@ -85,6 +86,16 @@ def compile(  # noqa: A001 -- as re.compile
     except RecursionError as exc:
         raise ConfigError(f"compiling expression {text!r:.500}: it is nested too deeply") from exc
     return Program(text, tree, code, compiler.size)
+
+
+def part(tree: Node, dialect: Dialect, functions: Mapping[str, Any]) -> Program:
+    """Compile a part of a program's tree, for those who ask what it gives by itself.
+
+    It names no variable of a `let` and no element of a closure that it stands in.
+    """
+    compiler = Compiler(dialect, functions)
+    code = compiler.compile(tree)
+    return Program(written(tree), tree, code, compiler.size)
 
 
 def _where(text: str, at: int) -> str:
