@@ -31,6 +31,8 @@ LEGACY = "recipients.argocd-notifications.argoproj.io"
 """What annotations of old end with; a trigger and a dot may stand in front."""
 LONGEST_NAME = 63
 """Letters behind the slash that the name of an annotation may have in Kubernetes."""
+MOST = 1000
+"""Destinations of one object."""
 _ONE, _LIST, _MUTE = "subscribe.", "subscriptions", "mute"
 
 
@@ -98,6 +100,7 @@ class _Found:
         self._configuration, self._prefix, self._known = configuration, prefix, known
         self.places: dict[str, dict[Destination, None]] = {}
         self.problems: list[Problem] = []
+        self._count = 0
 
     def everyone(self, labels: Mapping[str, str], mute: str | None) -> None:
         """Add global subscriptions, but for those that are muted."""
@@ -221,6 +224,10 @@ class _Found:
             if problem := self._known.trigger_problem(trigger):
                 tell(problem)
         for destination in dict.fromkeys(destinations):
+            self._count += 1
+            if self._count > MOST:
+                tell(f"more than {MOST} recipients: the rest is left out")
+                return
             if problem := self._known.destination_problem(destination):
                 tell(problem)
                 continue

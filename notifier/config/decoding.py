@@ -18,6 +18,10 @@ MOST = 1024 * 1024
 """Letters of one value; a whole ConfigMap has no more."""
 
 
+DEEPEST = 100
+"""Levels of maps and lists in a value."""
+
+
 class Undecodable(ConfigError):
     """A value that is no YAML; line and column are within it, from 1."""
 
@@ -69,6 +73,11 @@ def decode(text: str) -> Decoded:
     if not found:
         return Decoded()
     first = found[0]
+    deep = next((path for path in first.positions if len(path) > DEEPEST), None)
+    if deep is not None:
+        line, column = first.positions[deep]
+        message = f"nested more than {DEEPEST} levels deep"
+        raise Undecodable(message, line=line, column=column)
     decoded = Decoded(first.value, first.positions, first.words)
     decoded.warnings += [
         (path, f"{dotted(path[-1:])!r} stands more than once: the last one counts")

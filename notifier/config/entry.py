@@ -1,7 +1,6 @@
 """One key of the configuration while it is read: its value, and what is wrong with it."""
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from notifier.config.configuration import Problem
@@ -11,6 +10,9 @@ from spine.errors import Fault
 from spine.manifest import Severity
 from spine.model import Path
 
+MOST = 100
+"""Problems of one key that are kept."""
+
 
 class Entry:
     """A key and its value, with problems that point at a line of it."""
@@ -18,11 +20,14 @@ class Entry:
     def __init__(self, key: str, text: str, *, secret: bool = False) -> None:
         self.key, self.secret = key, secret
         self.problems: list[Problem] = []
+        self.failed = False
+        """Whether an error was found."""
         self.decoded = Decoded()
         try:
             self.decoded = decode(text)
         except Undecodable as exc:
             place = exc.line, exc.column
+            self.failed = True
             self.problems.append(Problem(key, str(exc), "error", (), *place, secret=secret))
         for path, message in self.decoded.warnings:
             self.warn(path, message)
@@ -33,12 +38,17 @@ class Entry:
         return self.decoded.value
 
     @property
-    def failed(self) -> bool:
-        """Whether an error was found."""
-        return any(one.severity == "error" for one in self.problems)
+    def full(self) -> bool:
+        """Whether so much is wrong that nothing more is said."""
+        return len(self.problems) > MOST
 
     def say(self, severity: Severity, path: Path, message: str) -> None:
         """Note a problem."""
+        self.failed = self.failed or severity == "error"
+        if self.full:
+            return
+        if len(self.problems) == MOST:
+            path, message = (), "there is more that is not said here"
         line, column = self.decoded.place(path)
         problem = Problem(self.key, message, severity, path, line, column, self.secret)
         if problem not in self.problems:
@@ -85,8 +95,3 @@ def split_place(message: str) -> tuple[Path, str]:
         return (), message
     steps = (int(step[1]) if step[1] else step[2] for step in _STEP.finditer(match[1]))
     return tuple(steps), message[match.end() :]
-
-
-def problems_of(entries: Iterable[Entry]) -> list[Problem]:
-    """Return the problems of several keys."""
-    return [problem for entry in entries for problem in entry.problems]

@@ -57,6 +57,8 @@ def _destinations(
         entry.warn((*path, "recipients"), "it has no recipients, so nobody is told")
     for key in ("recipients", "recipient"):
         for index, item in enumerate(getattr(shape, key)):
+            if entry.full:
+                return
             for destination in destinations.of_shape(item):
                 problem = known.destination_problem(destination)
                 against = problem or known.recipient_problem(destination)

@@ -7,6 +7,7 @@ from notifier.config import destinations
 from notifier.config.configuration import GROUP, Configuration, Destination
 from notifier.config.shaping import near
 from services.service import Service
+from spine.errors import ConfigError
 
 
 class Known(NamedTuple):
@@ -50,10 +51,12 @@ class Known(NamedTuple):
         return destinations.unknown(destination, self.services, self.groups)
 
     def recipient_problem(self, destination: Destination) -> str:
-        """Return what is known against a recipient that is no template."""
+        """Return what is known against a recipient."""
         recipient = destination.recipient
         service = self.services.get(destination.service)
-        if service is None or "{{" in recipient:
+        if "{{" in recipient:
+            return _template_problem(recipient)
+        if service is None:
             return ""
         for prefix, known in ((f"{GROUP}:", self.groups), ("user:", self.directory)):
             if recipient.startswith(prefix):
@@ -61,3 +64,13 @@ class Known(NamedTuple):
                 found = name in known
                 return "" if found else f"there is no {recipient!r}{near(name, list(known))}"
         return service.problem(recipient)
+
+
+def _template_problem(recipient: str) -> str:
+    from notifier.recipients import compile_recipient  # which is built on configurations
+
+    try:
+        compile_recipient(recipient)
+    except ConfigError as exc:
+        return str(exc)
+    return ""

@@ -125,6 +125,7 @@ class _Loading:
                 self._template(self._entry(key), kind.name, self._entry(key).value, ())
         self._services()
         old = self._legacy()
+        self._named_blocks()
         for key, kind in self._kinds.items():
             if kind.family == "trigger":
                 self._trigger(self._entry(key), kind.name, self._entry(key).value, ())
@@ -200,6 +201,18 @@ class _Loading:
             self.broken.add(f"trigger.{name}")
             return
         self.triggers[name] = sendable(entry, trigger, path, self.templates, self.broken)
+
+    def _named_blocks(self) -> None:
+        """Say which blocks are for services that are not there."""
+        for key, kind in self._kinds.items():
+            template = self.templates.get(kind.name) if kind.family == "template" else None
+            for type_, block in () if template is None else template.blocks.items():
+                if isinstance(block, Mapping):
+                    known = [name for name, one in self.services.items() if one.kind == type_]
+                    for name in sorted(block.keys() - known):
+                        if f"service.{name}" not in self.broken:
+                            why = f"there is no service {name!r} of type {type_}"
+                            self._entry(key).warn((type_, name), f"{why}{near(name, known)}")
 
     # ------------------------------------------------------------------------ bundles of old
 

@@ -108,7 +108,8 @@ class Shaping:
             self._warn(at, f"of no effect: {model.dead_keys[key]}")
         else:
             known = [name for name in _names(model) if "_" not in name]
-            self._warn(at, f"unknown field, of no effect{near(key, known)}")
+            meant = near(key, known) if len(self.warnings) < _SUGGESTED else ""
+            self._warn(at, f"unknown field, of no effect{meant}")
 
     def _items(self, wanted: Any, value: Any, path: Path, at: Path) -> Any:
         item = (*get_args(wanted), Any)[0]
@@ -202,6 +203,8 @@ class Shaping:
         self.warnings.append((at, message))
 
 
+_SUGGESTED = 100
+"""Unknown fields for which a like one is looked for; it takes a while."""
 _OWN = (BeforeValidator, PlainValidator, WrapValidator)
 _LISTS = {list, tuple, Sequence, set, frozenset}
 _MAPS = {dict, Mapping}

@@ -247,8 +247,41 @@ def test_scalars_of_blocks_are_what_their_fields_want() -> None:
     assert message.text == "1e+06"
     assert message.block == {"notifyBroadcast": False, "username": "1.5"}
     assert said(made) == [
-        "3:3 template.x: slack.notifyBroadcast: warning: false is a text in quotes: write it without"
+        (
+            "3:3 template.x: slack.notifyBroadcast: warning: false is a text in quotes: write it "
+            "without"
+        )
     ]
+
+
+def test_blocks_for_services_that_are_not_there_are_told() -> None:
+    text = "message: x\nwebhook:\n  audti: {body: x}\n  slack: {body: x}\n"
+
+    made = read({**GOOD, "service.webhook.audit": "url: http://x", "template.x": text})
+
+    assert said(made) == [
+        (
+            "3:3 template.x: webhook.audti: warning: there is no service 'audti' of type webhook (did "
+            "you mean audit)"
+        ),
+        "4:3 template.x: webhook.slack: warning: there is no service 'slack' of type webhook",
+    ]
+
+
+def test_the_problems_of_a_key_are_so_many_at_most() -> None:
+    wrong = "".join(f"word{number}: 1\n" for number in range(5000))
+
+    made = read({**GOOD, "service.webhook.x": f"url: [a]\n{wrong}"})
+
+    assert len(made.problems) == 101
+    assert made.problems[-1].message == "there is more that is not said here"
+    assert made.broken == {"service.x"}
+
+
+def test_deep_nesting_is_refused() -> None:
+    made = read({"context": f"a: {'[' * 200}{']' * 200}"})
+
+    assert [str(one) for one in made.problems] == ["context: nested more than 100 levels deep"]
 
 
 # ---------------------------------------------------------------------------- secrets

@@ -260,6 +260,17 @@ def test_whatever_is_written_only_known_names_are_told(annotations: dict[str, st
     assert of(annotations, {"all": ""}) == found
 
 
+def test_recipients_are_so_many_at_most_and_their_templates_are_looked_at() -> None:
+    many = ";".join(map(str, range(2000)))
+
+    found = of({f"{PREFIX}/subscribe.good.slack": many, f"{PREFIX}/subscribe.bad.slack": "a"})
+    wrong = of({f"{PREFIX}/subscribe.good.slack": "{{ .obj."})
+
+    assert len(found.by_trigger["good"]) == 1000
+    assert found.problems[0].message == "more than 1000 recipients: the rest is left out"
+    assert wrong.problems[0].message.startswith("compiling recipient '{{ .obj.': ")
+
+
 # ---------------------------------------------------------------------------- for lint
 
 
