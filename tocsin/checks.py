@@ -137,8 +137,9 @@ def _buses(result: Result, setting: Setting) -> Iterator[Finding]:
     defined = {c.key for c in result.of("EventBus")}
     users: dict[tuple[str, str], list[Checked]] = {}
     for checked in result.checked:
-        needs = checked.object.kind != "EventBus" and not checked.implied
-        if needs and checked.bus not in defined:
+        # What keeps only its own memory there is given a bus where it runs alone.
+        own = checked.implied or (setting.alone and checked.object.kind == "Notifier")
+        if checked.object.kind != "EventBus" and not own and checked.bus not in defined:
             users.setdefault(checked.bus, []).append(checked)
     for (namespace, name), waiting in users.items():
         others = f", and {len(waiting) - 1} more need it" if len(waiting) > 1 else ""
