@@ -4,18 +4,18 @@ Every key is read by itself, so an error of one disables that one. What refers t
 after them: triggers after templates, subscriptions after triggers and services.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from notifier.config import destinations, extras, legacy
+from notifier.config import checking, extras, legacy
 from notifier.config.configuration import (
     Configuration,
     Destination,
     Digest,
+    Limits,
     Problem,
     Quiet,
-    Scope,
     Subscription,
 )
 from notifier.config.entry import Entry
@@ -25,7 +25,7 @@ from notifier.config.known import Known
 from notifier.config.references import is_reference
 from notifier.config.sending import read_template, read_trigger, sendable
 from notifier.config.service_keys import read_service
-from notifier.config.shaping import near
+from notifier.config.shapes import LegacyConfig
 from services.hiding import Hiding, credentials
 from spine.errors import ConfigError
 from spine.model import Path
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from notifier.templates import Template
     from notifier.triggers import Trigger
     from services.service import Service
-
-LONGEST_ANNOTATION = 63
-"""Letters of the part of an annotation's name behind the slash, which Kubernetes allows."""
 
 
 def load(
@@ -86,6 +83,13 @@ def _shown(problem: Problem, hiding: Hiding) -> Problem:
     return replace(problem, message=hiding(problem.message), path=path)
 
 
+class _Key(NamedTuple):
+    """A key that can be read."""
+
+    kind: Kind
+    entry: Entry
+
+
 class _Loading:
     """One configuration on its way."""
 
@@ -93,10 +97,8 @@ class _Loading:
         self, secret: Mapping[str, str] | None, variables: Collection[str], *, own_only: bool
     ) -> None:
         self._secret, self._variables, self._own_only = secret, variables, own_only
-        self._entries: dict[tuple[str, bool], Entry] = {}
-        self._kinds: dict[str, Kind] = {}
-        self._from: dict[str, Entry] = {}
-        """`trigger.NAME` and the like -> where it stands."""
+        self._entries: list[Entry] = []
+        self._keys: list[_Key] = []
         self.triggers: dict[str, Trigger] = {}
         self.templates: dict[str, Template] = {}
         self.services: dict[str, Service] = {}
@@ -110,30 +112,37 @@ class _Loading:
         self.groups: dict[str, tuple[Destination, ...]] = {}
         self.quiet: tuple[Quiet, ...] = ()
         self.digests: tuple[Digest, ...] = ()
-        self.limits: dict[str, Any] = {}
+        self.limits: dict[str, Limits] = {}
 
     def problems(self) -> list[Problem]:
         """Return the problems of all keys, in their order."""
-        return [problem for entry in self._entries.values() for problem in entry.problems]
+        return [problem for entry in self._entries for problem in entry.problems]
 
     def read(self, data: Mapping[str, str]) -> None:
         """Read everything."""
-        for key in data:
-            self._sort(key, data[key])
-        for key, kind in self._kinds.items():
-            if kind.family == "template":
-                self._template(self._entry(key), kind.name, self._entry(key).value, ())
+        for key, text in data.items():
+            self._sort(key, text)
+        old_entry, old = self._old_config()
+        for kind, entry in self._of("template"):
+            self._template(entry, kind.name, entry.value)
         self._services()
-        old = self._legacy()
-        self._named_blocks()
-        for key, kind in self._kinds.items():
-            if kind.family == "trigger":
-                self._trigger(self._entry(key), kind.name, self._entry(key).value, ())
-        self._old_triggers(old)
+        self._old_services()
+        self._old_templates(old_entry, old)
+        for kind, entry in self._of("template"):
+            if kind.name in self.templates:
+                checking.check_blocks(entry, self.templates[kind.name], self._known)
+        for kind, entry in self._of("trigger"):
+            self._trigger(entry, kind.name, entry.value)
+            checking.check_trigger(entry, kind.name, self.services)
+        self._old_triggers(old_entry, old)
         self._defaults(old)
-        self._extras()
-        self._everyone(old)
-        self._lengths()
+        self._whom()
+        self._when()
+        for _, entry in self._of("subscriptions"):
+            self.subscriptions += read_subscriptions(entry, self._known)
+        for index, shape in enumerate(old.subscriptions):
+            path: Path = ("subscriptions", index)
+            self.subscriptions += subscription_of(old_entry, path, shape, self._known)
 
     # ------------------------------------------------------------------------ keys
 
@@ -141,147 +150,21 @@ class _Loading:
         try:
             kind = kind_of(key)
         except ConfigError as exc:
-            entry = self._entries[key, False] = Entry(key, "")
-            known = exc.hint == "" and exc.message.startswith("unknown")
-            entry.say("warning" if known else "error", (), str(exc))
+            entry = Entry(key, "")
+            self._entries.append(entry)
+            entry.say("error" if exc.hint else "warning", (), str(exc))
             return
         if kind.family == "health":
             return
-        self._entries[key, False] = entry = Entry(key, text)
-        self._kinds[key] = kind
-        if entry.failed:
+        entry = Entry(key, text)
+        self._entries.append(entry)
+        self._keys.append(_Key(kind, entry))
+        if entry.failed and kind.family in {"trigger", "template", "service"}:
             self.broken.add(f"{kind.family}.{kind.name}")
-            self._kinds.pop(key)
 
-    def _entry(self, key: str) -> Entry:
-        return self._entries[key, False]
-
-    def _single(self, key: str) -> Entry | None:
-        return self._entry(key) if key in self._kinds else None
-
-    # ------------------------------------------------------------------------ parts
-
-    def _template(self, entry: Entry, name: str, value: Any, path: Path) -> None:
-        template = read_template(entry, name, value, path)
-        if template is None:
-            self.broken.add(f"template.{name}")
-        else:
-            self.templates[name] = template
-
-    def _services(self) -> None:
-        found: dict[str, list[str]] = {}
-        for key, kind in self._kinds.items():
-            if kind.family == "service":
-                found.setdefault(kind.name, []).append(key)
-        for name, keys in found.items():
-            if len(keys) == 1:
-                entry = self._entry(keys[0])
-                self._service(entry, Kind("service", name, self._kinds[keys[0]].type), entry.value)
-                continue
-            for key in keys:
-                others = ", ".join(one for one in keys if one != key)
-                message = (
-                    f"{others} has the same name {name!r}, so neither is used"
-                    f" (name one of them otherwise: {key}-2)"
-                )
-                self._entry(key).error((), message)
-            self.broken.add(f"service.{name}")
-
-    def _service(self, entry: Entry, kind: Kind, value: Any, path: Path = ()) -> None:
-        service = read_service(entry, kind.type, value, path, self._secret, own_only=self._own_only)
-        if service is None:
-            self.broken.add(f"service.{kind.name}")
-        else:
-            self.services[kind.name] = service
-            self.private += (one for one in credentials(service) if not is_reference(one))
-
-    def _trigger(self, entry: Entry, name: str, value: Any, path: Path) -> None:
-        trigger = read_trigger(entry, name, value, path, self._variables)
-        if trigger is None:
-            self.broken.add(f"trigger.{name}")
-            return
-        self.triggers[name] = sendable(entry, trigger, path, self.templates, self.broken)
-
-    def _named_blocks(self) -> None:
-        """Say which blocks are for services that are not there."""
-        for key, kind in self._kinds.items():
-            template = self.templates.get(kind.name) if kind.family == "template" else None
-            for type_, block in () if template is None else template.blocks.items():
-                if isinstance(block, Mapping):
-                    known = [name for name, one in self.services.items() if one.kind == type_]
-                    for name in sorted(block.keys() - known):
-                        if f"service.{name}" not in self.broken:
-                            why = f"there is no service {name!r} of type {type_}"
-                            self._entry(key).warn((type_, name), f"{why}{near(name, known)}")
-
-    # ------------------------------------------------------------------------ bundles of old
-
-    def _legacy(self) -> tuple[Entry, Any] | None:
-        text = (self._secret or {}).get(legacy.SERVICES, "")
-        if text.strip():
-            entry = Entry(legacy.SERVICES, text, secret=True)
-            self._entries[legacy.SERVICES, True] = entry
-            for part in () if entry.failed else legacy.services(entry):
-                if self._new(entry, part, "service", self.services):
-                    self._service(
-                        entry, Kind("service", part.name, part.type), part.value, part.path
-                    )
-        entry_of_old = self._single(legacy.CONFIG)
-        if entry_of_old is None:
-            return None
-        config = legacy.read_config(entry_of_old)
-        for part in legacy.templates(entry_of_old, config):
-            if self._new(entry_of_old, part, "template", self.templates):
-                self._template(entry_of_old, part.name, part.value, part.path)
-        return entry_of_old, config
-
-    def _old_triggers(self, old: tuple[Entry, Any] | None) -> None:
-        if old is None:
-            return
-        entry, config = old
-        for part in legacy.triggers(entry, config):
-            if self._new(entry, part, "trigger", self.triggers):
-                self._trigger(entry, part.name, part.value, part.path)
-        self.context |= config.context
-
-    def _new(self, entry: Entry, part: legacy.Part, family: str, known: Mapping[str, Any]) -> bool:
-        """Return whether no key of today defines the same; warn where one does."""
-        taken = part.name in known or f"{family}.{part.name}" in self.broken
-        if taken:
-            entry.warn(part.path, f"{part.name!r} is defined in a key of its own, which counts")
-        return not taken
-
-    # ------------------------------------------------------------------------ defaults
-
-    def _defaults(self, old: tuple[Entry, Any] | None) -> None:
-        names: tuple[str, ...] = ()
-        for key, kind in self._kinds.items():
-            if kind.family != "defaultTriggers":
-                continue
-            entry = self._entry(key)
-            found = self._names(entry)
-            if kind.name:
-                self.default_triggers_of[kind.name] = found
-                service = Destination(kind.name)
-                problem = self._known.destination_problem(service)
-                if problem:
-                    entry.warn((), problem)
-            else:
-                names = found
-        if old is not None:
-            names += tuple(one for one in legacy.defaults(old[1]) if one in self.triggers)
-        self.default_triggers = tuple(dict.fromkeys(names))
-
-    def _names(self, entry: Entry) -> tuple[str, ...]:
-        names = entry.shaped(list[str], entry.value or []) or []
-        kept = []
-        for index, name in enumerate(names):
-            problem = self._known.trigger_problem(name)
-            if problem:
-                entry.error((index,), problem)
-            else:
-                kept.append(name)
-        return tuple(dict.fromkeys(kept))
+    def _of(self, family: str) -> Iterator[_Key]:
+        """Yield the keys of a family in which there is no error yet."""
+        return (key for key in self._keys if key.kind.family == family and not key.entry.failed)
 
     @property
     def _known(self) -> Known:
@@ -294,85 +177,127 @@ class _Loading:
             broken=self.broken,
         )
 
+    # ------------------------------------------------------------------------ parts
+
+    def _template(self, entry: Entry, name: str, value: Any, path: Path = ()) -> None:
+        template = read_template(entry, name, value, path)
+        if template is None:
+            self.broken.add(f"template.{name}")
+        else:
+            self.templates[name] = template
+
+    def _services(self) -> None:
+        found: dict[str, list[_Key]] = {}
+        for key in self._keys:
+            if key.kind.family == "service":
+                found.setdefault(key.kind.name, []).append(key)
+        for name, keys in found.items():
+            if len(keys) == 1:
+                kind, entry = keys[0]
+                if not entry.failed:
+                    self._service(entry, kind, entry.value)
+                continue
+            for _, entry in keys:
+                others = ", ".join(one.entry.key for one in keys if one.entry is not entry)
+                why = f"{others} has the same name {name!r}, so neither is used"
+                entry.error((), f"{why} (name one of them otherwise: {entry.key}-2)")
+            self.broken.add(f"service.{name}")
+
+    def _service(self, entry: Entry, kind: Kind, value: Any, path: Path = ()) -> None:
+        service = read_service(entry, kind.type, value, path, self._secret, own_only=self._own_only)
+        if service is None:
+            self.broken.add(f"service.{kind.name}")
+        else:
+            self.services[kind.name] = service
+            self.private += (one for one in credentials(service) if not is_reference(one))
+
+    def _trigger(self, entry: Entry, name: str, value: Any, path: Path = ()) -> None:
+        trigger = read_trigger(entry, name, value, path, self._variables)
+        if trigger is None:
+            self.broken.add(f"trigger.{name}")
+        else:
+            self.triggers[name] = sendable(entry, trigger, path, self.templates, self.broken)
+
+    # ------------------------------------------------------------------------ bundles of old
+
+    def _old_config(self) -> tuple[Entry, LegacyConfig]:
+        """Return `config.yaml`, empty where there is none."""
+        for _, entry in self._of(legacy.CONFIG):
+            return entry, legacy.read_config(entry)
+        return Entry(legacy.CONFIG, ""), LegacyConfig()
+
+    def _old_services(self) -> None:
+        text = (self._secret or {}).get(legacy.SERVICES, "")
+        if not text.strip():
+            return
+        entry = Entry(legacy.SERVICES, text, secret=True)
+        self._entries.append(entry)
+        for part in () if entry.failed else legacy.services(entry):
+            if self._new(entry, part, "service", self.services):
+                self._service(entry, Kind("service", part.name, part.type), part.value, part.path)
+
+    def _old_templates(self, entry: Entry, old: LegacyConfig) -> None:
+        for part in legacy.templates(entry, old):
+            if self._new(entry, part, "template", self.templates):
+                self._template(entry, part.name, part.value, part.path)
+
+    def _old_triggers(self, entry: Entry, old: LegacyConfig) -> None:
+        for part in legacy.triggers(entry, old):
+            if self._new(entry, part, "trigger", self.triggers):
+                self._trigger(entry, part.name, part.value, part.path)
+        self.context |= old.context
+
+    def _new(self, entry: Entry, part: legacy.Part, family: str, known: Mapping[str, Any]) -> bool:
+        """Return whether no key of today defines the same; warn where one does."""
+        taken = part.name in known or f"{family}.{part.name}" in self.broken
+        if taken:
+            entry.warn(part.path, f"{part.name!r} is defined in a key of its own, which counts")
+        return not taken
+
     # ------------------------------------------------------------------------ the rest
 
-    def _extras(self) -> None:
-        if (entry := self._single("context")) is not None:
+    def _defaults(self, old: LegacyConfig) -> None:
+        names: list[str] = []
+        for kind, entry in self._of("defaultTriggers"):
+            found = self._names(entry)
+            if not kind.name:
+                names += found
+                continue
+            self.default_triggers_of[kind.name] = found
+            problem = self._known.destination_problem(Destination(kind.name))
+            if problem:
+                entry.warn((), problem)
+        names += (one for one in legacy.defaults(old) if one in self.triggers)
+        self.default_triggers = tuple(dict.fromkeys(names))
+
+    def _names(self, entry: Entry) -> tuple[str, ...]:
+        kept = []
+        for index, name in enumerate(entry.shaped(list[str], entry.value or []) or []):
+            problem = self._known.trigger_problem(name)
+            if problem:
+                entry.error((index,), problem)
+            else:
+                kept.append(name)
+        return tuple(dict.fromkeys(kept))
+
+    def _whom(self) -> None:
+        for _, entry in self._of("context"):
             self.context |= entry.shaped(dict[str, str], entry.value or {}) or {}
-        if (entry := self._single("directory")) is not None:
+        for _, entry in self._of("directory"):
             self.directory = extras.read_directory(entry)
-        if (entry := self._single("groups")) is not None:
+        for _, entry in self._of("groups"):
             self.groups = extras.read_groups(entry)
-            self._check_groups(entry)
-        if (entry := self._single("quietHours")) is not None:
+            checking.check_groups(entry, self.groups, self._known)
+
+    def _when(self) -> None:
+        for _, entry in self._of("quietHours"):
             self.quiet = extras.read_quiet(entry)
-            self._check_scopes(entry, self.quiet)
-        if (entry := self._single("digests")) is not None:
+            checking.check_scopes(entry, self.quiet, self._known)
+        for _, entry in self._of("digests"):
             found = extras.read_digests(entry)
-            self._check_scopes(entry, found)
-            self.digests = tuple(one for one in found if self._digestible(entry, one))
-        if (entry := self._single("limits")) is not None:
+            checking.check_scopes(entry, found, self._known)
+            self.digests = tuple(checking.with_templates(entry, found, self.templates))
+        for _, entry in self._of("limits"):
             self.limits = extras.read_limits(entry)
             for service in self.limits:
-                self._check_pattern(entry, (service,), "service", service)
-
-    def _check_groups(self, entry: Entry) -> None:
-        known = self._known
-        for name, members in self.groups.items():
-            for member in members:
-                problem = known.destination_problem(member) or known.recipient_problem(member)
-                if problem:
-                    entry.error((name,), f"{member}: {problem}")
-            if not members:
-                entry.warn((name,), "nobody is in it")
-
-    def _digestible(self, entry: Entry, digest: Digest) -> bool:
-        if not digest.template or digest.template in self.templates:
-            return True
-        hint = near(digest.template, list(self.templates))
-        entry.error((), f"there is no template {digest.template!r}{hint}")
-        return False
-
-    def _check_scopes(self, entry: Entry, scopes: Iterable[Scope]) -> None:
-        for scope in scopes:
-            for pattern in scope.services:
-                self._check_pattern(entry, (), "service", pattern)
-            for pattern in scope.triggers:
-                self._check_pattern(entry, (), "trigger", pattern)
-
-    def _check_pattern(self, entry: Entry, path: Path, what: str, pattern: str) -> None:
-        if any(letter in pattern for letter in "*?["):
-            return
-        known = self._known
-        problem = (
-            known.trigger_problem(pattern)
-            if what == "trigger"
-            else destinations.unknown(Destination(pattern), self.services, ())
-        )
-        if problem and f"{what}.{pattern}" not in self.broken:
-            entry.warn(path, problem)
-
-    def _everyone(self, old: tuple[Entry, Any] | None) -> None:
-        if (entry := self._single("subscriptions")) is not None:
-            self.subscriptions += read_subscriptions(entry, self._known)
-        if old is not None:
-            entry, config = old
-            for index, shape in enumerate(config.subscriptions):
-                path: Path = ("subscriptions", index)
-                self.subscriptions += subscription_of(entry, path, shape, self._known)
-
-    def _lengths(self) -> None:
-        """Say which triggers cannot be named in an annotation."""
-        for key, kind in self._kinds.items():
-            if kind.family != "trigger" or kind.name not in self.triggers:
-                continue
-            longest = max(
-                (f"subscribe.{kind.name}.{one}" for one in self.services), key=len, default=""
-            )
-            if "." in kind.name:
-                why = "a name with a dot cannot stand in an annotation subscribe.TRIGGER.SERVICE"
-            elif len(longest) > LONGEST_ANNOTATION:
-                why = f"the annotation {longest} has {len(longest)} letters, 63 are allowed"
-            else:
-                continue
-            self._entry(key).say("note", (), f"{why}: subscribe to it in …/subscriptions")
+                checking.check_service(entry, (service,), service, self._known)

@@ -261,8 +261,8 @@ def test_blocks_for_services_that_are_not_there_are_told() -> None:
 
     assert said(made) == [
         (
-            "3:3 template.x: webhook.audti: warning: there is no service 'audti' of type webhook (did "
-            "you mean audit)"
+            "3:3 template.x: webhook.audti: warning: there is no service 'audti' of type webhook "
+            "(did you mean audit)"
         ),
         "4:3 template.x: webhook.slack: warning: there is no service 'slack' of type webhook",
     ]

@@ -279,7 +279,6 @@ def test_what_runs_alone_has_all_of_it(tmp_path: Path) -> None:
     result = check(read([tmp_path]), Setting(alone=True))
 
     assert [(one.severity, one.message.split(" in these")[0]) for one in result.findings] == [
-        ("error", "no EventBus 'default'"),
         ("error", "no ConfigMap 'apps-cm'"),
         ("warning", "no Notifier"),
     ]
