@@ -55,9 +55,9 @@ async def open_client(service: str, access: Access, doing: str) -> AsyncIterator
     missing, and for an endpoint that cannot be used.
     """
     await asyncio.to_thread(_library, doing)  # the import takes a while
-    from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # it has none
-    from aiobotocore.session import get_session  # type: ignore[import-untyped]  # it has none
-    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # it has none
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+    from botocore.exceptions import BotoCoreError
 
     config = AioConfig(
         connect_timeout=CONNECT_TIMEOUT,
@@ -91,7 +91,7 @@ async def open_client(service: str, access: Access, doing: str) -> AsyncIterator
 def _library(doing: str) -> None:
     """Import the SDK. Raises ConfigError where it is missing."""
     try:
-        import aiobotocore  # type: ignore[import-untyped]  # noqa: F401 -- it has no types
+        import aiobotocore
     except ImportError as exc:
         raise ConfigError(f"{doing}: {exc}", hint="pip install 'tocsin[aws]'") from exc
 

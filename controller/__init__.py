@@ -1,0 +1,1 @@
+"""Brings a cluster to what EventBus, EventSource, Sensor and Notifier objects say."""
