@@ -91,7 +91,7 @@ async def open_client(service: str, access: Access, doing: str) -> AsyncIterator
 def _library(doing: str) -> None:
     """Import the SDK. Raises ConfigError where it is missing."""
     try:
-        import aiobotocore
+        import aiobotocore  # noqa: F401 -- whether it is there
     except ImportError as exc:
         raise ConfigError(f"{doing}: {exc}", hint="pip install 'tocsin[aws]'") from exc
 
