@@ -154,6 +154,8 @@ class _Look:
     def _watches(self, spec: NotifierSpec) -> None:
         for index, watch in enumerate(spec.watches):
             path = ("spec", "watches", index)
+            if watch in spec.watches[:index]:
+                self._finding(path, f"{watch} is watched twice, and told twice", "warning")
             if watch.label_selector:
                 try:
                     compile_selector(watch.label_selector)

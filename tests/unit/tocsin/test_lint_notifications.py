@@ -116,6 +116,9 @@ BAD = [
         "m.yaml:11:5: spec.watches[0].labelSelector: reading selector 'a b'"),
     Bad("Notifier: variable", "Deployment\n---", "Deployment\n    variable: my-app\n---",
         "m.yaml:11:5: spec.watches[0].variable: 'my-app': a variable is letters, digits and _"),
+    Bad("Notifier: twice the same", "Deployment\n---",
+        "Deployment\n  - {apiVersion: apps/v1, kind: Deployment}\n---",
+        "m.yaml:11:5: spec.watches[1]: warning: Deployment of apps/v1 is watched twice", 0),
     Bad("no ConfigMap", "configMap: apps-cm", "configMap: apps-cn",
         "m.yaml:6:3: spec.configMap: warning: no ConfigMap 'apps-cn' in these manifests"
         " (did you mean apps-cm)", 0),
