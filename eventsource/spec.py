@@ -14,6 +14,8 @@ from eventsource.endpoint import Endpoint
 from eventsource.source import Source
 from eventsource.sources.calendar import Calendar
 from eventsource.sources.file import File
+from eventsource.sources.github import Github
+from eventsource.sources.minio import Minio
 from eventsource.sources.mqtt import Mqtt
 from eventsource.sources.nats import Nats
 from eventsource.sources.pub_sub import PubSub
@@ -54,6 +56,10 @@ class EventSourceSpec(Model):
     """Ticks of a schedule."""
     file: Named[File] = {}
     """Changes in a folder."""
+    github: Named[Github] = {}
+    """Hooks of GitHub."""
+    minio: Named[Minio] = {}
+    """Notifications of a MinIO bucket."""
     mqtt: Named[Mqtt] = {}
     """Messages of an MQTT topic."""
     nats: Named[Nats] = {}
@@ -89,16 +95,12 @@ class EventSourceSpec(Model):
     """Events of a gRPC service of one's own."""
     gerrit: Unbuilt = {}
     """Hooks of Gerrit."""
-    github: Unbuilt = {}
-    """Hooks of GitHub."""
     gitlab: Unbuilt = {}
     """Hooks of GitLab."""
     hdfs: Unbuilt = {}
     """Changes in HDFS."""
     kafka: Unbuilt = {}
     """Records of a Kafka topic."""
-    minio: Unbuilt = {}
-    """Notifications of a MinIO bucket."""
     mns: Unbuilt = {}
     """Messages of an Alibaba MNS queue."""
     nsq: Unbuilt = {}
@@ -238,6 +240,12 @@ def _endpoints(spec: EventSourceSpec) -> Iterator[tuple[tuple[str, ...], str, En
     for event, source in spec.pub_sub.items():
         if source.push is not None:
             yield ("pubSub", event, "push"), event, source.push
+    for kind in kinds():
+        for event, source in getattr(spec, kind).items():
+            hook = getattr(source, "webhook", None)
+            if isinstance(hook, Endpoint):
+                alias = type(spec).model_fields[kind].alias or kind
+                yield (alias, event, "webhook"), event, hook
 
 
 def _clashes(found: list[Port]) -> Iterator[str]:

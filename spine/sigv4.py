@@ -8,7 +8,7 @@ would open its connections itself, past the rules on where a process may fetch f
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -39,6 +39,18 @@ def quoted(path: str) -> str:
     return quote(path, safe="/-._~")
 
 
+def query_text(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> str:
+    """Return a query as it is signed, and may be sent: sorted, a name may come more than once."""
+    pairs = query.items() if isinstance(query, Mapping) else query
+    return "&".join(
+        f"{name}={value}" for name, value in sorted((_all(k), _all(v)) for k, v in pairs)
+    )
+
+
+def _all(text: str) -> str:
+    return quote(text, safe="-._~")
+
+
 def signed_headers(  # noqa: PLR0913 -- what a request consists of
     keys: Keys,
     scope: Scope,
@@ -47,7 +59,7 @@ def signed_headers(  # noqa: PLR0913 -- what a request consists of
     host: str,
     path: str,
     method: str = "GET",
-    query: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     headers: Mapping[str, str] | None = None,
     body_hash: str = NOTHING,
 ) -> dict[str, str]:
@@ -64,10 +76,7 @@ def signed_headers(  # noqa: PLR0913 -- what a request consists of
         [
             method,
             path,
-            "&".join(
-                f"{quote(k, safe='-._~')}={quote(v, safe='-._~')}"
-                for k, v in sorted((query or {}).items())
-            ),
+            query_text(query),
             *(f"{name}:{' '.join(lines[name].split())}" for name in sorted(lines)),
             "",
             names,

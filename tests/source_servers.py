@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from minio_kit import minio as minio_server
 from mosquitto_kit import mosquitto
 from nats_server import nats_server
 from redis_kit import redis_server
@@ -52,6 +53,17 @@ async def nats(folder: Path) -> AsyncIterator[Lead]:
 
 
 @asynccontextmanager
+async def minio(folder: Path) -> AsyncIterator[Lead]:
+    async with minio_server(folder) as server:
+        await server.bucket("reports")
+
+        def lead(event: dict[str, Any]) -> None:
+            event["endpoint"] = server.endpoint
+
+        yield lead
+
+
+@asynccontextmanager
 async def mqtt(folder: Path) -> AsyncIterator[Lead]:
     async with mosquitto(folder) as server:
 
@@ -78,6 +90,7 @@ async def sftp(folder: Path) -> AsyncIterator[Lead]:
 
 
 SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Lead]]] = {
+    "minio": minio,
     "mqtt": mqtt,
     "nats": nats,
     "redis": redis,

@@ -1,0 +1,1 @@
+"""Rooms of the sources that are told of objects in buckets."""
