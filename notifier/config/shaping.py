@@ -11,6 +11,7 @@ import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BeforeValidator, PlainValidator, WrapValidator
@@ -86,19 +87,19 @@ class Shaping:
         if not isinstance(value, Mapping):
             self._wrong(at, value, "a map")
             return None
-        folded = {name.lower(): name for name in _names(model)}
-        own, out = _own(model), {}
+        names, own, out = _names(model), _own(model), {}
+        folded = {name.lower(): name for name in names}
         for key, item in value.items():
-            name = key if key in _names(model) else folded.get(key.lower())
+            name = key if key in names else folded.get(key.lower())
             if name is None or (name != key and name in value):
                 self._unknown(model, key, (*at, key), name)
                 continue
-            annotation = _names(model)[name]
-            there = (*path, name)
-            self._written[there] = (*at, key)
-            if item is not None:
-                shaped = name in own
-                out[name] = item if shaped else self.shape(annotation, item, there, (*at, key))
+            there, written = (*path, name), (*at, key)
+            if name in own:
+                self._written[there] = written
+                out[name] = item
+            elif item is not None:
+                out[name] = self.shape(names[name], item, there, written)
         return out
 
     def _unknown(self, model: type[Model], key: str, at: Path, taken: str | None) -> None:
@@ -114,8 +115,7 @@ class Shaping:
     def _items(self, wanted: Any, value: Any, path: Path, at: Path) -> Any:
         item = (*get_args(wanted), Any)[0]
         if not isinstance(value, list):
-            single = isinstance(value, Mapping) and _base(item) not in _SCALARS
-            if isinstance(value, Mapping) and not single:
+            if isinstance(value, Mapping) and _base(item) in _SCALARS:
                 self._wrong(at, value, "a list")
                 return None
             self._warn(at, "a list is meant here: write it as - … or [ … ] (Argo's engine fails)")
@@ -258,6 +258,7 @@ def _next_best(arms: Sequence[Any], value: Any) -> Any:
     return by_kind.get(list, arms[0])
 
 
+@cache
 def _names(model: type[Model]) -> dict[str, Any]:
     """Return every name of every field with its type."""
     out: dict[str, Any] = {}
@@ -270,6 +271,7 @@ def _names(model: type[Model]) -> dict[str, Any]:
     return out
 
 
+@cache
 def _own(model: type[Model]) -> set[str]:
     """Return the names of fields that a model reads itself."""
     out: set[str] = set()
