@@ -9,13 +9,13 @@ _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 class Answer:
     """Status and text of a response."""
 
-    __slots__ = ("body", "closing", "start", "status")
+    __slots__ = ("body", "closing", "start", "status", "text")
 
     def __init__(self, status: int, text: str = "", **headers: str) -> None:
         body = text.encode()
         lines = [_TEXT, (b"content-length", b"%d" % len(body))]
         lines += [(n.replace("_", "-").encode(), v.encode()) for n, v in headers.items()]
-        self.status = status
+        self.status, self.text = status, text
         self.start = {"type": "http.response.start", "status": status, "headers": lines}
         self.body = {"type": "http.response.body", "body": body}
         self.closing = {**self.start, "headers": [*lines, (b"connection", b"close")]}

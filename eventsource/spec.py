@@ -235,14 +235,14 @@ def ports(spec: EventSourceSpec) -> list[Port]:
 
 def _endpoints(spec: EventSourceSpec) -> Iterator[tuple[tuple[str, ...], str, Endpoint]]:
     """Yield where each that listens stands, its event, and what it is configured by."""
-    for event, hook in spec.webhook.items():
-        yield ("webhook", event), event, hook
+    for event, served in spec.webhook.items():
+        yield ("webhook", event), event, served
     for event, source in spec.pub_sub.items():
         if source.push is not None:
             yield ("pubSub", event, "push"), event, source.push
     for kind in kinds():
-        for event, source in getattr(spec, kind).items():
-            hook = getattr(source, "webhook", None)
+        for event, other in getattr(spec, kind).items():
+            hook = getattr(other, "webhook", None)
             if isinstance(hook, Endpoint):
                 alias = type(spec).model_fields[kind].alias or kind
                 yield (alias, event, "webhook"), event, hook

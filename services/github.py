@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from services.fitting import word
 from services.github_acts import ACTS, Done, Job
-from services.github_api import Api
+from services.github_api import Api, AppApi
 from services.github_block import GithubBlock
 from services.hiding import HIDDEN
 from services.service import Block, Client, Message, Receipt, Service
@@ -88,7 +88,7 @@ template.deployed: |
 async def _open(service: Github, env: Env) -> AsyncIterator[Client]:
     key = private_key(service.private_key.replace("\\n", "\n"), "privateKey")
     web = await Web.of(env, service)
-    yield _Client(Api(web, service.base_url, service.app_id, service.installation_id, key))
+    yield _Client(AppApi(web, service.base_url, service.app_id, service.installation_id, key))
 
 
 class _Client(Client):

@@ -1,4 +1,4 @@
-"""Calls of GitHub's API by an App: its token, lists over many pages, and what a refusal means.
+"""Calls of GitHub's API: tokens, lists over many pages, and what a refusal means.
 
 Source: GitHub's public documentation, "Using pagination in the REST API" and "Rate limits for the
 REST API": a limit that is reached answers 403 or 429, and passes.
@@ -6,9 +6,12 @@ REST API": a limit that is reached answers 403 or 429, and passes.
 
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
+
+from typing_extensions import override
 
 from services.hiding import Hiding
 from services.web import KEPT, Web, json_content, json_of, refused
@@ -29,15 +32,19 @@ _NEXT = re.compile(r'<([^>]*)>;[^,]*\brel="next"')
 _FORBIDDEN, _UNKNOWN = 403, 401
 
 
-class Api:
-    """GitHub's API, as an installation of an App sees it."""
+class Api(ABC):
+    """GitHub's API, as somebody who has a token sees it."""
 
-    def __init__(
-        self, web: Web, base: str, app: str, installation: str, key: "RSAPrivateKey"
-    ) -> None:
+    def __init__(self, web: Web, base: str) -> None:
         self._web, self._base = web, base
-        self._app, self._installation, self._key = app, installation, key
-        self._tokens = Tokens()
+
+    @abstractmethod
+    async def token(self) -> str:
+        """Return the token. Raises TriggerError."""
+
+    def forget(self) -> bool:
+        """Take note that the token was refused; return whether there may be another."""
+        return False
 
     async def call(self, what: str, method: str, path: str, body: Any = None) -> Any:
         """Return what is answered, as JSON. Raises TriggerError where that is no success."""
@@ -54,8 +61,7 @@ class Api:
         A token that is not good any more, such as one of permissions that changed, is replaced.
         """
         response = await self._once(what, method, path, body, keep)
-        if response.status == _UNKNOWN:
-            self._tokens.forget(None)
+        if response.status == _UNKNOWN and self.forget():
             response = await self._once(what, method, path, body, keep)
         return response
 
@@ -71,7 +77,7 @@ class Api:
                 raise TriggerError(f"{what}: the answer is no list")
             for item in found:
                 yield item
-            page = _next_page(response.link)
+            page = next_page(response.link)
             if not page:
                 return
 
@@ -84,22 +90,9 @@ class Api:
         return error
 
     async def _once(self, what: str, method: str, path: str, body: Any, keep: int) -> Response:
-        token = await self._tokens.get(None, self._new_token)
+        token = await self.token()
         response = await self._send(what, method, path, token, body, keep)
         return _without(response, token)
-
-    async def _new_token(self) -> Token:
-        what = f"asking GitHub for a token of installation {self._installation}"
-        path = f"/app/installations/{self._installation}/access_tokens"
-        signed = proof(self._app, self._key, time.time())
-        response = await self._send(what, "POST", path, signed, None, KEPT)
-        if not response.ok:
-            hint = "look at appID, installationID, privateKey and the clock"
-            raise self.refusal(what, _without(response, signed), hint=hint)
-        try:
-            return token_of(response.body)
-        except ValueError as exc:
-            raise TriggerError(f"{what}: {exc}") from exc
 
     async def _send(
         self, what: str, method: str, path: str, token: str, body: Any, keep: int
@@ -118,6 +111,39 @@ class Api:
         )
 
 
+class AppApi(Api):
+    """GitHub's API, as an installation of an App sees it."""
+
+    def __init__(
+        self, web: Web, base: str, app: str, installation: str, key: "RSAPrivateKey"
+    ) -> None:
+        super().__init__(web, base)
+        self._app, self._installation, self._key = app, installation, key
+        self._tokens = Tokens()
+
+    @override
+    async def token(self) -> str:
+        return await self._tokens.get(None, self._new_token)
+
+    @override
+    def forget(self) -> bool:
+        self._tokens.forget(None)
+        return True
+
+    async def _new_token(self) -> Token:
+        what = f"asking GitHub for a token of installation {self._installation}"
+        path = f"/app/installations/{self._installation}/access_tokens"
+        signed = proof(self._app, self._key, time.time())
+        response = await self._send(what, "POST", path, signed, None, KEPT)
+        if not response.ok:
+            hint = "look at appID, installationID, privateKey and the clock"
+            raise self.refusal(what, _without(response, signed), hint=hint)
+        try:
+            return token_of(response.body)
+        except ValueError as exc:
+            raise TriggerError(f"{what}: {exc}") from exc
+
+
 def _without(response: Response, token: str) -> Response:
     """Return a refusal that does not repeat the token."""
     if response.ok or token.encode() not in response.body:
@@ -127,7 +153,7 @@ def _without(response: Response, token: str) -> Response:
     return response._replace(body=body.encode(), start=hide(response.start))
 
 
-def _next_page(link: str) -> str:
+def next_page(link: str) -> str:
     """Return the number of the page that the header Link leads to; empty after the last.
 
     Only the number is taken: the address would be followed with a token.
