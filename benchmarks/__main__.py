@@ -211,6 +211,13 @@ async def on_kubernetes(_: Options) -> None:
     await kubernetes.measure(say)
 
 
+async def of_files(_: Options) -> None:
+    """Watching a folder."""
+    from benchmarks import file
+
+    await file.measure(say)
+
+
 async def of_pubsub(_: Options) -> None:
     """Receiving from Pub/Sub servers of the tests."""
     from benchmarks import pubsub
@@ -234,6 +241,7 @@ ALL = {
     "memory": memory,
     "kubernetes": on_kubernetes,
     "pubsub": of_pubsub,
+    "file": of_files,
     "notifier": of_notifier,
 }
 
