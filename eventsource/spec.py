@@ -15,6 +15,7 @@ from eventsource.source import Source
 from eventsource.sources.calendar import Calendar
 from eventsource.sources.file import File
 from eventsource.sources.github import Github
+from eventsource.sources.gitlab import Gitlab
 from eventsource.sources.minio import Minio
 from eventsource.sources.mqtt import Mqtt
 from eventsource.sources.nats import Nats
@@ -58,6 +59,8 @@ class EventSourceSpec(Model):
     """Changes in a folder."""
     github: Named[Github] = {}
     """Hooks of GitHub."""
+    gitlab: Named[Gitlab] = {}
+    """Hooks of GitLab."""
     minio: Named[Minio] = {}
     """Notifications of a MinIO bucket."""
     mqtt: Named[Mqtt] = {}
@@ -95,8 +98,6 @@ class EventSourceSpec(Model):
     """Events of a gRPC service of one's own."""
     gerrit: Unbuilt = {}
     """Hooks of Gerrit."""
-    gitlab: Unbuilt = {}
-    """Hooks of GitLab."""
     hdfs: Unbuilt = {}
     """Changes in HDFS."""
     kafka: Unbuilt = {}

@@ -1,0 +1,1 @@
+"""GitHub: what it posts, and the hooks that are registered with it, for the source `github`."""
