@@ -75,11 +75,11 @@ def compile_current(  # noqa: PLR0913 -- everything that a configuration hangs o
             repo=repo,
         )
 
-    problems = [*configuration.problems, *rules.problems]
+    problems = [one for one in configuration.problems if one.severity != "note"]
     return Current(
         texts=texts,
         configuration=configuration,
         plans={number: plan(number, watch) for number, watch in enumerate(spec.watches)},
         clients=Clients(configuration, env),
-        notices=(*texts.missing, *map(str, problems)),
+        notices=(*texts.missing, *map(str, problems), *map(str, rules.problems)),
     )

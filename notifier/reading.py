@@ -62,7 +62,8 @@ class Source:
         config, secret, health = self._names
         missing: list[str] = []
         found = await self._data("ConfigMap", config, namespace, missing, own=own)
-        kept = await self._data("Secret", secret, namespace, missing, own=own)
+        asked = any("$" in value for key, value in found.items() if key.startswith("service."))
+        kept = await self._data("Secret", secret, namespace, missing if asked else [], own=own)
         checks: Mapping[str, str] = {}
         if not own:
             checks = found

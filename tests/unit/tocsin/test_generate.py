@@ -19,7 +19,7 @@ def test_what_is_committed_is_what_would_be_written(capsys):
     assert generate.main(["--check"]) == 0, capsys.readouterr().out
 
 
-def test_names_are_those_of_argo_events():
+def test_names_are_those_of_argo_events_and_ours():
     found = {}
     for name, content in generate.files():
         if name.endswith(".yaml"):
@@ -31,6 +31,7 @@ def test_names_are_those_of_argo_events():
         "EventBus": ("eventbus.argoproj.io", ["eb"]),
         "EventSource": ("eventsources.argoproj.io", ["es"]),
         "Sensor": ("sensors.argoproj.io", ["sn"]),
+        "Notifier": ("notifiers.tocsin.dev", ["ntf"]),
     }
 
 
