@@ -2,9 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, field_validator
 
@@ -13,13 +13,11 @@ from spine.access import TlsConfig, secret_of
 from spine.errors import ConfigError, SourceError
 from spine.fields import Int32
 from spine.http.tls import tls_context
-from spine.runtime import Env, cancellation_kept
+from spine.runtime import Env
 from spine.secrets import SecretRef
 
 if TYPE_CHECKING:
     from redis.asyncio import Connection, ConnectionPool, Redis
-
-T = TypeVar("T")
 
 PORT = 6379
 CONNECT_SECONDS = 5.0
@@ -114,12 +112,6 @@ class OnRedis(Source):
         if isinstance(_cause(exc), ssl.SSLCertVerificationError):
             return "give the CA in tls.caCertSecret"
         return ""
-
-
-async def asked(call: Awaitable[T]) -> T:
-    """Return what a call of the library gives, and be cancelled where the library was instead."""
-    with cancellation_kept():
-        return await call
 
 
 def split(address: str) -> tuple[str, int]:

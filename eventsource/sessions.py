@@ -7,11 +7,14 @@ was there, the source fails with the reason, so that it is seen to be down, and 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from eventsource.taking import Taker
 from spine.errors import ConfigError, SourceError
 from spine.retrying import RetryBackoff
 from spine.runtime import Backoff, Env, cancellation_kept
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,12 @@ HEALTHY = 10.0
 
 Session = Callable[[Callable[[], None]], Awaitable[None]]
 """Connects, calls what it is given once events come in, and ends with the connection."""
+
+
+async def asked(call: Awaitable[T]) -> T:
+    """Return what a call of a client library gives; cancelled, be so, whatever the library does."""
+    with cancellation_kept():
+        return await call
 
 
 async def stay(session: Session, env: Env, taker: Taker, backoff: RetryBackoff | None) -> None:
@@ -43,8 +52,7 @@ async def stay(session: Session, env: Env, taker: Taker, backoff: RetryBackoff |
     while True:
         began = clock()
         try:
-            with cancellation_kept():  # a task group may raise what a client made of it
-                await session(up)
+            await session(up)
             failure = SourceError(f"listening to {env.name}: the connection ended")
         except SourceError as exc:
             failure = exc

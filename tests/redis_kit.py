@@ -31,8 +31,8 @@ def find_binary() -> str:
 class RedisServer:
     """One server process with its store under a folder."""
 
-    def __init__(self, folder: Path, *settings: str, **client: Any) -> None:
-        self.folder, self.settings = folder, settings
+    def __init__(self, folder: Path, *settings: str, tls: bool = False, **client: Any) -> None:
+        self.folder, self.settings, self.tls = folder, settings, tls
         self.port = free_port()
         self.process: asyncio.subprocess.Process | None = None
         self.client = Redis(host="127.0.0.1", port=self.port, **client)
@@ -50,8 +50,7 @@ class RedisServer:
             "bind 127.0.0.1", f"dir {self.folder}", 'save ""', "appendonly yes",
             "appendfsync always", "databases 4", *self.settings,
         ]  # fmt: skip
-        if not any(line.startswith("port ") for line in self.settings):
-            lines.append(f"port {self.port}")
+        lines.append(f"tls-port {self.port}" if self.tls else f"port {self.port}")
         config.write_text("\n".join(lines) + "\n")
         with (self.folder / "server.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -81,9 +80,14 @@ class RedisServer:
 
 
 @asynccontextmanager
-async def redis_server(folder: Path, *settings: str, **client: Any) -> AsyncIterator[RedisServer]:
-    """Yield a running server whose files are in `folder`; `settings` are lines of its file."""
-    server = RedisServer(folder / "redis", *settings, **client)
+async def redis_server(
+    folder: Path, *settings: str, tls: bool = False, **client: Any
+) -> AsyncIterator[RedisServer]:
+    """Yield a running server whose files are in `folder`; `settings` are lines of its file.
+
+    `client` are settings of the client of the test.
+    """
+    server = RedisServer(folder / "redis", *settings, tls=tls, **client)
     try:
         await server.start()
         yield server

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from eventsource.nats.session import Session
+from eventsource.sessions import asked
 from spine.errors import ConfigError, SourceError
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,8 @@ class Consumer:
 
         data = b"" if body is None else orjson.dumps(body)
         try:
-            msg = await session.nats.request(f"$JS.API.{method}", data, timeout=ANSWER_SECONDS)
+            call = session.nats.request(f"$JS.API.{method}", data, timeout=ANSWER_SECONDS)
+            msg = await asked(call)
             found = orjson.loads(msg.data)
         except NoRespondersError as exc:
             raise session.fault("JetStream does not answer: it is not enabled there") from exc

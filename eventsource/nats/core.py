@@ -44,7 +44,7 @@ class Core:
             subscription = await session.nats.subscribe(
                 self._subject, self._queue, cb=self._received
             )
-            await session.nats.flush()
+            await session.flush()
             session.check()
             up()
             try:

@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from eventsource.nats.message import client
+from eventsource.sessions import asked
 from spine.errors import ConfigError, RemoteError, SourceError
 from spine.nats_server import Server, close, connect, of_the_library, why
 from spine.runtime import cancellation_kept
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
+
+ANSWER_SECONDS = 5
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,14 @@ class Session:
         self.refused = ""
         """The latest that the server does not allow us."""
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def publish(self, subject: str, data: bytes, reply: str = "") -> None:
+        """Send a message."""
+        await asked(self.nats.publish(subject, data, reply))
+
+    async def flush(self) -> None:
+        """Wait until the server has all that was sent."""
+        await asked(self.nats.flush(ANSWER_SECONDS))
 
     async def hear(self, text: str) -> None:
         """Take note of what the server refuses; to have no right to listen ends the session."""

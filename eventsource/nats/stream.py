@@ -104,8 +104,8 @@ class Stream:
             async with asyncio.timeout(LAST_WORD):
                 await self._tell(session)
                 for reply in self._held.values():
-                    await session.nats.publish(reply, _NOT_NOW)
-                await session.nats.flush()
+                    await session.publish(reply, _NOT_NOW)
+                await session.flush()
 
     def _floor(self) -> int:
         """Return the sequence up to which everything is done."""
@@ -129,11 +129,11 @@ class Stream:
                     "expires": PULL_SECONDS * _NANO,
                     "idle_heartbeat": BEAT_SECONDS * _NANO,
                 }
-                await session.nats.publish(
+                await session.publish(
                     self._consumer.next_subject, orjson.dumps(request), f"{inbox}.{number}"
                 )
                 if number == "0":
-                    await session.nats.flush()
+                    await session.flush()
                     up()
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_SECONDS):
@@ -189,7 +189,7 @@ class Stream:
         done, self._done = self._done, []
         while done:
             try:
-                await session.nats.publish(self._held[done[-1]], _ACK)
+                await session.publish(self._held[done[-1]], _ACK)
             except BaseException:
                 self._done += done
                 raise
@@ -205,4 +205,4 @@ class Stream:
                     self._consumer.lost.clear()
                     raise session.fault(f"durable {self._consumer.name} does not answer")
                 for reply in list(self._held.values()):
-                    await session.nats.publish(reply, _IN_PROGRESS)
+                    await session.publish(reply, _IN_PROGRESS)

@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any, NoReturn
 
 from eventsource.bodies import event_id
-from eventsource.redisdb import asked
 from eventsource.redisstream.entry import StreamEntry, values
+from eventsource.sessions import asked
 from eventsource.taking import Taken, Taker
 from spine.errors import ConfigError, SourceError
 

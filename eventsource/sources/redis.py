@@ -12,8 +12,8 @@ from pydantic import field_validator
 from typing_extensions import override
 
 from eventsource.bodies import json_body, metadata_member, text
-from eventsource.redisdb import OnRedis, asked
-from eventsource.sessions import stay
+from eventsource.redisdb import OnRedis
+from eventsource.sessions import asked, stay
 from eventsource.source import Emit, Payload
 from eventsource.taking import Taken, Taker
 from spine.errors import SourceError
