@@ -29,6 +29,18 @@ REMEMBERED = 5
 LONGEST = 500
 """Characters of an error message that are kept with an action."""
 
+_WORDS = {
+    "sensor": {
+        "failed": "Failed to execute trigger '%s'",
+        "dead": "Trigger '%s' is dead letter %d after %d attempts",
+    },
+    "notifier": {
+        "failed": "could not tell by service '%s' yet",
+        "dead": "a message of service '%s' is dead letter %d after %d attempts",
+    },
+}
+"""What is logged, by component; of a Sensor as Argo Events says it."""
+
 Failed = tuple[Action, Exception]
 """An action with its latest failure in it, and that failure."""
 
@@ -48,6 +60,7 @@ class Attempts:
     ) -> None:
         self._bus, self._sensor, self._metrics = bus, sensor, metrics
         self._reporter, self._clock = reporter, clock
+        self._words = _WORDS[split_owner(sensor)[0]]
         self._lines = Thinned(100, 100)
         self._ensured: set[str] = set()
         self.on_stored: Callable[[Lane], None] = lambda _: None
@@ -96,7 +109,7 @@ class Attempts:
             log.error("%s", trace, extra=_about(action))
         elif self._lines.passes(f"{action.trigger} failed"):
             extra = _about(action) | {"error": text, "attempt": action.attempt}
-            log.warning("Failed to execute trigger '%s'", action.trigger, extra=extra)
+            log.warning(self._words["failed"], action.trigger, extra=extra)
         self._reporter.action(action, "failed", text[:LONGEST], seconds)
         return msgspec.structs.replace(
             action,
@@ -197,7 +210,7 @@ class Attempts:
         self._reporter.action(action, "dead letter", f"number {number}")
         if self._lines.passes(f"{action.trigger} dead"):
             log.error(
-                "Trigger '%s' is dead letter %d after %d attempts",
+                self._words["dead"],
                 action.trigger,
                 number,
                 action.attempt,
