@@ -24,6 +24,7 @@ from eventsource.sources.redis import Redis
 from eventsource.sources.redis_stream import RedisStream
 from eventsource.sources.resource import Resource
 from eventsource.sources.sftp import Sftp
+from eventsource.sources.slack import Slack
 from eventsource.sources.webhook import Webhook
 from spine.model import Model, warn
 from spine.pod import PodTemplate, Service
@@ -77,6 +78,8 @@ class EventSourceSpec(Model):
     """Changes of Kubernetes objects."""
     sftp: Named[Sftp] = {}
     """Changes on an SFTP server."""
+    slack: Named[Slack] = {}
+    """Events and commands of Slack."""
     webhook: Named[Webhook] = {}
     """HTTP requests."""
 
@@ -108,8 +111,6 @@ class EventSourceSpec(Model):
     """Messages of an NSQ topic."""
     pulsar: Unbuilt = {}
     """Messages of a Pulsar topic."""
-    slack: Unbuilt = {}
-    """Events and commands of Slack."""
     sns: Unbuilt = {}
     """Notifications of AWS SNS."""
     sqs: Unbuilt = {}
