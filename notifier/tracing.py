@@ -87,7 +87,7 @@ class _Tracing:
 
     def skip(self, node: Node, depth: int) -> None:
         """Add a part that was not looked at."""
-        if len(self.parts) < MOST:
+        if len(self.parts) < MOST and not _literal(node):
             self.parts.append(Part(depth, written(node), skipped=True))
 
     # ------------------------------------------------------------------------ by kind

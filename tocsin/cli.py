@@ -28,6 +28,7 @@ VERBS = {
     "tail": "Show events and actions live.",
     "why": "Show what a running Sensor made of its events.",
     "dlq": "List, show, retry and drop dead letters.",
+    "notify": "Try notifications: who would be told what, and why.",
     "wait": "Wait until objects of a cluster are healthy.",
     "rbac": "Print the least rights that manifests need in a cluster.",
     "eventsource": "Run one EventSource: what a pod runs.",

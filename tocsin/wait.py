@@ -5,6 +5,8 @@ import logging
 
 import click
 
+from tocsin.cluster import cluster_options, kind_and_name
+
 
 @click.command("wait")
 @click.argument("objects", nargs=-1, required=True, metavar="KIND/NAME...")
@@ -19,12 +21,10 @@ import click
 @click.option(
     "--timeout", default="5m", show_default=True, metavar="5m", help="How long; 0: look once."
 )
-@click.option("-n", "--namespace", default="", metavar="NS", help="Else that of the kubeconfig.")
+@cluster_options
 @click.option(
     "-l", "--selector", default="", metavar="APP=WEB", help="All objects of KIND with it."
 )
-@click.option("--kubeconfig", default="", metavar="FILE", help="Else KUBECONFIG, if set.")
-@click.option("--context", default="", metavar="NAME", help="Context of the kubeconfig.")
 @click.option(
     "--health-config",
     "health",
@@ -113,8 +113,4 @@ def _objects(words: tuple[str, ...], selector: str) -> tuple[tuple[str, str], ..
         if len(words) == 1:
             raise click.UsageError(f"{words[0]}: give KIND/NAME, or KIND -l SELECTOR.")
         words = tuple(f"{words[0]}/{name}" for name in words[1:])
-    pairs = [word.split("/") for word in words]
-    for word, pair in zip(words, pairs, strict=True):
-        if len(pair) != 2 or not all(pair):  # noqa: PLR2004 -- kind and name
-            raise click.UsageError(f"{word}: give KIND/NAME.")
-    return tuple((kind, name) for kind, name in pairs)
+    return tuple(map(kind_and_name, words))

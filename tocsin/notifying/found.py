@@ -1,0 +1,440 @@
+"""The configurations that a command looks at: each with the Notifier that it belongs to."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
+
+import orjson
+from typing_extensions import override
+
+from notifier.config import Configuration, Problem
+from notifier.config.shaping import near
+from notifier.current import Current, compile_current
+from notifier.notifiers import Annotated, implied, is_configuration, secret_of
+from notifier.plan import Plan
+from notifier.reading import Texts
+from notifier.selectors import compile_selector
+from notifier.spec import NotifierSpec, Watch
+from notifier.subscriptions import Subscribed
+from notifier.templates import Template
+from notifier.triggers import Trigger
+from spine.errors import ConfigError, KubeError
+from spine.kube import Kube, open_kube
+from spine.kube.watch import Meta
+from spine.manifest import OURS
+from spine.model import load
+from spine.runtime import Env, Shared
+from spine.secrets import GivenSecrets
+from tocsin.notifying.sources import EMPTY, Cluster, Files, Given, Source, missing
+from tocsin.notifying.sources import secret_of as given_secret
+from tocsin.notifying.subject import Change, Subject, in_cluster, in_file, is_file
+
+_NOBODY = [Watch(api_version="v1", kind="Pod")]
+"""What a configuration is said to watch of which nobody knows what it watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the command line says of configuration and cluster."""
+
+    files: tuple[str, ...] = ()
+    config_map: str = ""
+    secret: str = ""
+    notifier: str = ""
+    namespace: str = ""
+    kubeconfig: str = ""
+    context: str = ""
+    change: Change = "MODIFIED"
+
+    @property
+    def offline(self) -> bool:
+        """Whether the configuration is in files."""
+        return bool(self.files) or is_file(self.config_map)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A configuration."""
+
+    name: str
+    """Name of the Notifier."""
+    spec: NotifierSpec
+    current: Current
+    env: Callable[[str], Env]
+    """Makes the surroundings of a service."""
+    namespace: str
+    guessed: bool = False
+    """Whether nobody says which kinds are watched."""
+    notes: tuple[str, ...] = ()
+    place: str = ""
+    """Namespace of a configuration of its own; empty for the main one."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """Return what it says."""
+        return self.current.configuration
+
+    @property
+    def triggers(self) -> Mapping[str, Trigger]:
+        """Return its triggers by name."""
+        return self.configuration.triggers
+
+    @property
+    def templates(self) -> Mapping[str, Template]:
+        """Return its templates by name."""
+        return self.configuration.templates
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Return what is wrong with it."""
+        return self.configuration.problems
+
+    @property
+    def title(self) -> str:
+        """Return what it is, for people."""
+        return f"{self.name}, of namespace {self.place}" if self.place else self.name
+
+    def plan(self, subject: Subject) -> Plan | None:
+        """Return how an object is evaluated, None where no watch takes it."""
+        for number, watch in enumerate(self.spec.watches):
+            if not against(watch, subject):
+                return self.current.plans[number]
+        return None
+
+    def plan_anyway(self, subject: Subject) -> tuple[Plan, str]:
+        """Return how an object is evaluated, as if it were watched, and why it is not."""
+        found = self.plan(subject)
+        if found is not None:
+            return found, ""
+        watch = Watch(api_version=subject.api_version, kind=subject.kind)
+        why = "; ".join(against(one, subject) for one in self.spec.watches)
+        note = f"Notifier {self.name} does not take this object ({why}); shown as if it did"
+        return replace(self.current.plans[0], watch=watch), "" if self.guessed else note
+
+
+def against(watch: Watch, subject: Subject) -> str:
+    """Return why a watch does not take an object, empty where it does."""
+    meta = subject.seen.meta
+    if (watch.api_version, watch.kind) != (subject.api_version, subject.kind):
+        return f"it watches {watch}, this is {subject.kind} of {subject.api_version}"
+    space = meta.namespace or "default"
+    if watch.namespaces and not any(fnmatchcase(space, one) for one in watch.namespaces):
+        return f"it watches namespaces {', '.join(watch.namespaces)}, this is in {space}"
+    selector = compile_selector(watch.label_selector)
+    if not selector.matches(meta.labels or {}):
+        return f"its labels are not {watch.label_selector}"
+    return ""
+
+
+@dataclass(eq=False)
+class Alone(Plan):
+    """A plan that looks at one trigger only, be the object subscribed to it or not."""
+
+    only: str = ""
+
+    @classmethod
+    def of(cls, plan: Plan, trigger: str) -> "Alone":
+        """Return a plan for one trigger."""
+        same = {one.name: getattr(plan, one.name) for one in fields(plan)}
+        return cls(**same, only=trigger)
+
+    @override
+    def subscribed(self, meta: Meta) -> Subscribed:
+        found = super().subscribed(meta)
+        return Subscribed({self.only: found.by_trigger.get(self.only, ())})
+
+
+# ---------------------------------------------------------------------------- finding them
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a command works on."""
+
+    found: list[Found]
+    subject: Subject | None
+    shared: Shared
+    """Where clients of services are opened."""
+
+
+@asynccontextmanager
+async def inputs(choice: Choice, target: str = "") -> AsyncIterator[Inputs]:
+    """Yield configurations and the object; raise ConfigError where there are none, KubeError."""
+    _require_one(choice)
+    async with AsyncExitStack() as stack:
+        kube = None
+        if not choice.offline or (target and not is_file(target)) or _names(choice.secret):
+            kube = await _opened(choice, stack)
+        subject = await _subject(choice, target, kube) if target else None
+        shared = await stack.enter_async_context(Shared())
+        finding = _Finding(choice, subject, shared, kube)
+        found = await finding.all()
+        if choice.notifier and choice.files:
+            found = _called(found, choice.notifier)
+        yield Inputs(found, subject, shared)
+
+
+def _names(secret: str) -> bool:
+    """Return whether a Secret is named that the cluster has."""
+    return bool(secret) and secret != EMPTY and not is_file(secret)
+
+
+def _require_one(choice: Choice) -> None:
+    if choice.config_map and (choice.files or choice.notifier):
+        raise ConfigError(
+            "choosing a configuration: --config-map stands alone",
+            hint="give -f PATH with all manifests, or --config-map with --secret",
+        )
+
+
+async def _opened(choice: Choice, stack: AsyncExitStack) -> Kube:
+    try:
+        return await stack.enter_async_context(open_kube(choice.kubeconfig, choice.context))
+    except ConfigError as exc:
+        hint = "without a cluster: -f PATH for the configuration, a file for the object"
+        raise ConfigError(exc.message, hint=f"{exc.hint}; {hint}" if exc.hint else hint) from exc
+
+
+async def _subject(choice: Choice, target: str, kube: Kube | None) -> Subject:
+    if is_file(target):
+        return in_file(target, choice.namespace, choice.change)
+    if "/" not in target:
+        raise ConfigError(
+            f"reading object {target!r}: there is no such file",
+            hint="give a file, - for standard input, or KIND/NAME of the cluster",
+        )
+    assert kube is not None, "opened for names"
+    return await in_cluster(kube, target, choice.namespace, choice.change)
+
+
+def _called(found: list[Found], name: str) -> list[Found]:
+    chosen = [one for one in found if one.name == name.rpartition("/")[2]]
+    if not chosen:
+        names = [one.name for one in found]
+        meant = near(name, names) or f" (there is {', '.join(names)})"
+        raise ConfigError(f"choosing Notifier {name!r}: there is none{meant}")
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """Finds the configurations of one command."""
+
+    choice: Choice
+    subject: Subject | None
+    shared: Shared
+    kube: Kube | None
+
+    async def all(self) -> list[Found]:
+        """Return all configurations that are meant, at least one."""
+        if self.choice.offline:
+            return await self._of_files()
+        return await (self._named() if self.choice.config_map else self._of_cluster())
+
+    # ------------------------------------------------------------------------ files
+
+    async def _of_files(self) -> list[Found]:
+        choice = self.choice
+        paths = list(choice.files) or [choice.config_map]
+        files = Files.of(paths)
+        source: Source = files
+        if choice.secret:
+            source = Given(files, await given_secret(choice.secret, choice.namespace, self.kube))
+        found: list[Found] = []
+        for checked in files.result.of("Notifier"):
+            space = checked.object.namespace
+            if checked.spec is None:
+                raise ConfigError(f"reading {checked.object}: see tocsin notify validate")
+            if checked.spec.config_map in files.names("ConfigMap", space):
+                found += await self._made(checked.object.name, checked.spec, space, source)
+        for one in files.reading.of("ConfigMap"):
+            data = await files.data("ConfigMap", one.namespace, one.name) or {}
+            known = {(entry.spec.config_map, entry.namespace) for entry in found}
+            alone = bool(choice.config_map) and len(files.reading.of("ConfigMap")) == 1
+            if (one.name, one.namespace) not in known and (
+                alone or is_configuration(one.name, data)
+            ):
+                secret = secret_of(one.name, files.names("Secret", one.namespace))
+                spec = self._guessed(one.name, secret)
+                found += await self._made(one.name, spec, one.namespace, source, guessed=True)
+        if not found:
+            raise ConfigError(
+                f"reading {' '.join(paths)}: no configuration of notifications in there",
+                hint="it is a ConfigMap with trigger.NAME and template.NAME or service.TYPE",
+            )
+        return found
+
+    def _guessed(self, config_map: str, secret: str) -> NotifierSpec:
+        """Return a Notifier for a configuration that does not tell what it is about."""
+        watches = _NOBODY
+        if self.subject is not None:
+            watches = [Watch(api_version=self.subject.api_version, kind=self.subject.kind)]
+        return NotifierSpec(watches=watches, config_map=config_map, secret=secret)
+
+    # ------------------------------------------------------------------------ cluster
+
+    async def _named(self) -> list[Found]:
+        """Return the configuration of a ConfigMap of the cluster."""
+        choice, kube = self.choice, self.kube
+        assert kube is not None, "opened for names"
+        given, _, name = choice.config_map.rpartition("/")
+        space = given or choice.namespace or kube.namespace
+        cluster = Cluster(kube)
+        data = await cluster.data("ConfigMap", space, name)
+        if data is None:
+            raise missing("ConfigMap", name, space)
+        source: Source = cluster
+        if choice.secret:
+            source = Given(cluster, await given_secret(choice.secret, space, kube))
+        try:
+            spec, guessed = implied(name, data, self._annotated()), False
+        except ConfigError:
+            spec, guessed = self._guessed(name, secret_of(name, ())), True
+        return await self._made(name, spec, space, source, guessed=guessed)
+
+    def _annotated(self) -> Iterable[Annotated]:
+        if self.subject is not None:
+            annotations = self.subject.seen.meta.annotations or {}
+            yield Annotated(self.subject.api_version, self.subject.kind, annotations)
+
+    async def _of_cluster(self) -> list[Found]:
+        """Return the configurations of the cluster's Notifiers, or of the one that is named."""
+        assert self.kube is not None, "opened for names"
+        cluster = Cluster(self.kube)
+        found: list[Found] = []
+        for raw in await self._notifiers(self.kube):
+            meta = raw["metadata"]
+            spec = load(NotifierSpec, raw["spec"], what=f"Notifier {meta['name']}", lenient=True)
+            found += await self._made(meta["name"], spec, meta["namespace"], cluster)
+        if not found:
+            raise ConfigError(
+                "looking for Notifiers: the cluster has none",
+                hint="give --config-map NS/NAME, or -f PATH with manifests",
+            )
+        return found
+
+    async def _notifiers(self, kube: Kube) -> list[dict[str, dict[str, str]]]:
+        try:
+            kind = await kube.discovery.kind(f"{OURS}/v1alpha1", "Notifier")
+        except (ConfigError, KubeError) as exc:
+            raise ConfigError(
+                f"looking for Notifiers: {exc.message}",
+                hint="give --config-map NS/NAME, or -f PATH with manifests",
+            ) from exc
+        space, _, name = self.choice.notifier.rpartition("/")
+        if name:
+            raw = await kube.get(kind, name, space or self.choice.namespace or kube.namespace)
+            return [orjson.loads(raw)]
+        try:
+            listed = await kube.page(kind)
+        except KubeError as exc:
+            if exc.status != 403:  # noqa: PLR2004 -- Forbidden
+                raise
+            listed = await kube.page(kind, self.choice.namespace or kube.namespace)
+        return [orjson.loads(bytes(one)) for one in listed.items]
+
+    # ------------------------------------------------------------------------ both
+
+    async def _made(
+        self, name: str, spec: NotifierSpec, space: str, source: Source, *, guessed: bool = False
+    ) -> list[Found]:
+        """Return a configuration, compiled, and that of the object's namespace beside it."""
+        main = self._compiled(name, spec, space, await _texts(spec, space, source), guessed=guessed)
+        own = self.subject.seen.meta.namespace if self.subject and spec.self_service else ""
+        if not own or own == space:
+            return [main]
+        texts = await _texts(spec, own, source)
+        if not texts.config:
+            return [main]
+        texts = texts._replace(health={}, missing=())
+        return [main, self._compiled(name, spec, space, texts, place=own)]
+
+    def _compiled(
+        self,
+        name: str,
+        spec: NotifierSpec,
+        space: str,
+        texts: Texts,
+        *,
+        guessed: bool = False,
+        place: str = "",
+    ) -> Found:
+        def env(service: str) -> Env:
+            return Env(
+                object=name,
+                name=service,
+                namespace=place or space,
+                secrets=GivenSecrets(),
+                shared=self.shared,
+            )
+
+        current = compile_current(spec, space, texts, env, place=place)
+        if texts.secret is None:
+            current = _with_any_secret(current)
+        return Found(name, spec, current, env, space, guessed, texts.missing, place)
+
+
+_SECRET = re.compile(r"\.secrets\.([A-Za-z0-9_]+)")
+
+
+def _with_any_secret(current: Current) -> Current:
+    """Return a configuration whose templates find every key that they read, with nothing in it."""
+    keys = {key for text in current.texts.config.values() for key in _SECRET.findall(text)}
+    configuration = replace(current.configuration, secrets=dict.fromkeys(keys, ""))
+    plans = {
+        number: replace(plan, configuration=configuration) for number, plan in current.plans.items()
+    }
+    return replace(current, configuration=configuration, plans=plans)
+
+
+async def _texts(spec: NotifierSpec, space: str, source: Source) -> Texts:
+    config = await source.data("ConfigMap", space, spec.config_map)
+    secret = await source.data("Secret", space, spec.secret)
+    health = config
+    if spec.health_config_map and spec.health_config_map != spec.config_map:
+        health = await source.data("ConfigMap", space, spec.health_config_map)
+    absent = []
+    if config is None:
+        absent.append(f"there is no ConfigMap {spec.config_map!r} in namespace {space!r}")
+    if secret is None:
+        absent.append(f"there is no Secret {spec.secret!r} at hand: its values are not checked")
+    return Texts(config or {}, secret, health or {}, tuple(absent))
+
+
+# ---------------------------------------------------------------------------- choosing one
+
+
+def having(found: list[Found], subject: Subject, families: str, names: Iterable[str]) -> Found:
+    """Return the configuration that has all of these `triggers` or `templates`.
+
+    Those that take the object count first. Raises ConfigError where none has them, or several do.
+    """
+    names = tuple(names)
+    taking = [one for one in found if one.plan(subject) is not None]
+    for some in (taking, found):
+        able = [one for one in some if all(name in getattr(one, families) for name in names)]
+        if len(able) == 1:
+            return able[0]
+        if able:
+            listed = ", ".join(one.title for one in able)
+            raise ConfigError(
+                f"choosing a configuration: several have {', '.join(names)}: {listed}",
+                hint="give --notifier NAME",
+            )
+    raise unknown(found, families, names)
+
+
+def unknown(found: Iterable[Found], families: str, names: Iterable[str]) -> ConfigError:
+    """Return the complaint about names that no configuration has."""
+    family = families.removesuffix("s")
+    known = sorted({name for one in found for name in getattr(one, families)})
+    name = next((one for one in names if one not in known), "")
+    for one in found:
+        if f"{family}.{name}" in one.configuration.broken:
+            why = next(str(p) for p in one.problems if p.severity == "error")
+            own = [p for p in one.problems if p.key == f"{family}.{name}"]
+            return ConfigError(f"using {family} {name!r}: it is disabled: {own[0] if own else why}")
+    meant = near(name, known) or f" (there is {', '.join(known) or 'none'})"
+    return ConfigError(f"using {family} {name!r}: there is none of that name{meant}")
