@@ -18,6 +18,7 @@ from aiohttp import web
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from github_hooks import GithubHooks, Refused
 
 _KEY = rsa.generate_private_key(65537, 2048)
 PRIVATE_KEY = _KEY.private_bytes(
@@ -82,6 +83,7 @@ class GithubServer:
         self.given = 0
         """How many tokens were given."""
         self.lifetime = 3600.0
+        self.hooks = GithubHooks()
         self._ids = itertools.count(1)
 
     # ------------------------------------------------------------------ who asks
@@ -136,6 +138,8 @@ class GithubServer:
     # ------------------------------------------------------------------ what is asked
 
     def _dispatch(self, request: web.BaseRequest, path: str, body: Any) -> web.StreamResponse:
+        if "/hooks" in path:
+            return self._hooks(request, path, body)
         match path.strip("/").split("/"):
             case ["repos", owner, name, *rest] if f"{owner}/{name}" in self.repositories:
                 repo = self.repositories[f"{owner}/{name}"]
@@ -144,6 +148,15 @@ class GithubServer:
         if request.method == "GET":
             return self._list(request, self._found(repo, rest, request.query))
         return self._act(repo, request.method, rest, body)
+
+    def _hooks(self, request: web.BaseRequest, path: str, body: Any) -> web.StreamResponse:
+        try:
+            status, answer = self.hooks.act(request.method, path, body)
+        except Refused as exc:
+            raise Refusal(exc.status, exc.message, *exc.errors) from exc
+        if isinstance(answer, list):
+            return self._list(request, answer)
+        return web.json_response(answer, status=status) if answer else web.Response(status=status)
 
     def _found(self, repo: Repository, rest: list[str], query: Mapping[str, str]) -> list[Any]:
         match rest:

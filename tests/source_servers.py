@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from github_kit import github_server
+from gitlab_kit import gitlab_server
 from minio_kit import minio as minio_server
 from mosquitto_kit import mosquitto
 from nats_server import nats_server
@@ -89,8 +91,33 @@ async def sftp(folder: Path) -> AsyncIterator[Lead]:
         yield lead
 
 
+@asynccontextmanager
+async def github(folder: Path) -> AsyncIterator[Lead]:
+    async with github_server() as server:
+        server.hooks.of = {"repos/shop/web": [], "repos/shop/api": []}
+        server.tokens.add("change-me")
+
+        def lead(event: dict[str, Any]) -> None:
+            event["githubBaseURL"] = server.url
+
+        yield lead
+
+
+@asynccontextmanager
+async def gitlab(folder: Path) -> AsyncIterator[Lead]:
+    async with gitlab_server() as server:
+        server.tokens.add("change-me")
+
+        def lead(event: dict[str, Any]) -> None:
+            event["gitlabBaseURL"] = server.url
+
+        yield lead
+
+
 SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Lead]]] = {
     "minio": minio,
+    "github": github,
+    "gitlab": gitlab,
     "mqtt": mqtt,
     "nats": nats,
     "redis": redis,
