@@ -5,6 +5,7 @@ what a process holds then dies with it. So that answer, as the one of QoS 1, wai
 given; the broker sends the message again where it never is.
 """
 
+import socket
 import ssl
 from functools import cache
 from typing import Any, NamedTuple
@@ -76,6 +77,20 @@ def _kind() -> Any:
         @override
         def _handle_pubrel(self) -> MQTTErrorCode:
             return self._send_pubcomp(int.from_bytes(self._in_packet["packet"][:2]))
+
+        @override
+        def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+            assert self._ssl_context is not None
+            sock = self._ssl_context.wrap_socket(
+                tcp_sock, server_hostname=self._host, do_handshake_on_connect=False
+            )
+            try:
+                sock.settimeout(ANSWER_SECONDS)
+                sock.do_handshake()
+            except BaseException:
+                sock.close()  # paho leaves it open
+                raise
+            return sock
 
         def arrived(self, message: MQTTMessage) -> MQTTErrorCode:
             """Say that a message of QoS 1 or 2 has arrived."""
