@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from spine.kube.discovery import Discovery, Resource
-from spine.kube.session import Session, open_session
+from spine.kube.session import JSON, Session, open_session
 
 PatchType = Literal[
     "application/merge-patch+json",
@@ -61,12 +61,18 @@ class Kube:
         return await self.session.request("GET", resource.path(namespace, name, subresource))
 
     async def page(
-        self, resource: Resource, namespace: str = "", *, query: Mapping[str, str] | None = None
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str = JSON,
     ) -> Listed:
         """Return one page of a list."""
         path = resource.path(namespace)
         given = {"limit": str(PAGE), **(query or {})}
-        return _decode_list(await self.session.request("GET", path, query=given))
+        accept = accept.format("List")
+        return _decode_list(await self.session.request("GET", path, query=given, accept=accept))
 
     async def create(
         self, resource: Resource, body: bytes, namespace: str = "", *, dry_run: bool = False
@@ -105,12 +111,20 @@ class Kube:
             "PATCH", path, body=body, content_type=patch_type, query=_query()
         )
 
-    async def apply(
-        self, resource: Resource, name: str, body: bytes, namespace: str = "", *, force: bool = True
+    async def apply(  # noqa: PLR0913 -- what to apply, and how
+        self,
+        resource: Resource,
+        name: str,
+        body: bytes,
+        namespace: str = "",
+        *,
+        force: bool = True,
+        subresource: str = "",
+        manager: str = FIELD_MANAGER,
     ) -> bytes:
         """Apply an object on the server's side and return it."""
-        query = {**_query(), "force": str(force).lower()}
-        path = resource.path(namespace, name)
+        query = {"fieldManager": manager, "force": str(force).lower()}
+        path = resource.path(namespace, name, subresource)
         return await self.session.request("PATCH", path, body=body, content_type=APPLY, query=query)
 
     async def delete(

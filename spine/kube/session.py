@@ -27,6 +27,10 @@ CONNECTIONS = 64
 CHUNK = 2**21
 """Bytes read at once from a watch."""
 
+JSON = "application/json"
+METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+"""Asks for the metadata of objects alone; a list is asked for with `List` put in."""
+
 Headers = Mapping[str, str]
 
 
@@ -54,7 +58,7 @@ class Session:
     _tls: ssl.SSLContext | bool
     _configuration: Any
 
-    async def request(
+    async def request(  # noqa: PLR0913 -- the parts of a request
         self,
         method: str,
         path: str,
@@ -63,9 +67,10 @@ class Session:
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
         seconds: float = SECONDS,
+        accept: str = JSON,
     ) -> bytes:
         """Return the body of the answer. Raises KubeError for all but success."""
-        headers = await self._headers()
+        headers = await self._headers(accept)
         if body is not None:
             headers["Content-Type"] = content_type
         try:
@@ -93,7 +98,7 @@ class Session:
         return await self.request("GET", path)
 
     async def lines(
-        self, path: str, query: Mapping[str, str], *, idle: float
+        self, path: str, query: Mapping[str, str], *, idle: float, accept: str = JSON
     ) -> AsyncIterator[bytes]:
         """Yield the lines of an answer as they come; end when the server ends it.
 
@@ -105,7 +110,7 @@ class Session:
             async with self._client.get(
                 self.server + path,
                 params=query,
-                headers=await self._headers(),
+                headers=await self._headers(accept),
                 ssl=self._tls,
                 timeout=timeout,
                 allow_redirects=False,
@@ -124,8 +129,8 @@ class Session:
         except aiohttp.ClientError as exc:
             raise self._unreachable("watch", path, exc) from exc
 
-    async def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json"}
+    async def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept}
         try:
             token = await self._configuration.get_api_key_with_prefix(
                 "BearerToken", "authorization"

@@ -16,7 +16,7 @@ import msgspec
 from spine.errors import KubeError
 from spine.kube.client import Kube
 from spine.kube.discovery import Resource
-from spine.kube.session import Status
+from spine.kube.session import JSON, Status
 from spine.runtime import RECONNECT
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class _Gone(Exception):
     """The place to go on from is no longer known."""
 
 
-async def follow(
+async def follow(  # noqa: PLR0913 -- what to follow, and how
     kube: Kube,
     resource: Resource,
     namespace: str = "",
@@ -99,10 +99,12 @@ async def follow(
     labels: str = "",
     fields: str = "",
     version: str = "",
+    accept: str = JSON,
 ) -> AsyncIterator[Page | Change]:
     """Yield what there is and then what changes, for ever.
 
     `labels` and `fields` are selectors, such as `app=web` and `metadata.name=web`.
+    With METADATA to accept, the server sends no more of an object, so no Secret is told.
     `version` is where an earlier follower stopped; without it, or where it is too old, the pages
     of a list come first. Raises KubeError where the API refuses for good (such as 403), and
     ConfigError; all else is tried again.
@@ -113,11 +115,12 @@ async def follow(
     while True:
         try:
             if not version:
-                async for page in _list(kube, resource, namespace, selector):
+                async for page in _list(kube, resource, namespace, selector, accept):
                     version = page.version
                     yield page
             attempt_at = version
-            async for change in _watch(kube, resource, namespace, selector, version):
+            watching = _watch(kube, resource, namespace, {**selector, **_from(version)}, accept)
+            async for change in watching:
                 attempt, version = 0, change.version or version
                 yield change
             if version == attempt_at:
@@ -140,14 +143,18 @@ async def state(
     if labels:
         query["labelSelector"] = labels
     try:
-        async for page in _list(kube, resource, namespace, query):
+        async for page in _list(kube, resource, namespace, query, JSON):
             yield page
     except _Gone:
         return
 
 
 async def _list(
-    kube: Kube, resource: Resource, namespace: str, selector: dict[str, str]
+    kube: Kube,
+    resource: Resource,
+    namespace: str,
+    selector: dict[str, str],
+    accept: str,
 ) -> AsyncIterator[Page]:
     first, token = True, ""
     head = f'{{"apiVersion":"{resource.api_version}","kind":"{resource.kind}",'.encode()
@@ -157,7 +164,7 @@ async def _list(
             query = {k: v for k, v in selector.items() if not k.startswith("resourceVersion")}
             query["continue"] = token
         try:
-            listed = await kube.page(resource, namespace, query=query)
+            listed = await kube.page(resource, namespace, query=query, accept=accept)
         except KubeError as exc:
             if exc.status == GONE:  # the list took too long: once more from the start
                 raise _Gone from exc
@@ -177,19 +184,23 @@ def _item(raw: bytes, head: bytes = b"") -> Item:
     return Item(meta, raw)
 
 
-async def _watch(
-    kube: Kube, resource: Resource, namespace: str, selector: dict[str, str], version: str
-) -> AsyncIterator[Change]:
+def _from(version: str) -> dict[str, str]:
+    """Return the query of a watch that goes on at a version."""
     seconds = WATCH + random.randrange(WATCH // 2)  # noqa: S311 -- no secret
-    query = {
-        **selector,
+    return {
         "watch": "true",
         "allowWatchBookmarks": "true",
         "resourceVersion": version,
         "timeoutSeconds": str(seconds),
     }
+
+
+async def _watch(
+    kube: Kube, resource: Resource, namespace: str, query: dict[str, str], accept: str
+) -> AsyncIterator[Change]:
+    lines = kube.session.lines(resource.path(namespace), query, idle=IDLE, accept=accept.format(""))
     try:
-        async for line in kube.session.lines(resource.path(namespace), query, idle=IDLE):
+        async for line in lines:
             told = _decode_line(line)
             if told.type == "ERROR":
                 raise _error(resource, bytes(told.object))
