@@ -45,7 +45,10 @@ NOTIFIER = "notifier"
 
 
 def notifier_owner(name: str) -> str:
-    """Return the name under which a Notifier sets things aside; no Sensor can have it."""
+    """Return the name under which a Notifier sets things aside; no Sensor can have it.
+
+    `name` is `NAMESPACE/NAME`: one bus may serve Notifiers of several namespaces.
+    """
     return f"{NOTIFIER}/{name}"
 
 

@@ -14,10 +14,13 @@ from notifier.reading import EVERY, Source, Texts
 from notifier.repo import OFFLINE, Repo
 from notifier.sending import Clients
 from notifier.spec import NotifierSpec
-from spine.errors import ConfigError, Fault, KubeError
+from spine.errors import ConfigError, Fault, KubeError, TriggerError
 from spine.runtime import RECONNECT, Env
 
 log = logging.getLogger(__name__)
+
+LEFT = 600.0
+"""Seconds after which nobody uses the services of an earlier configuration any more."""
 
 EnvOf = Callable[[str, str], Env]
 """Makes the surroundings of a service of a configuration: place, name."""
@@ -40,7 +43,10 @@ class Configurations:
     _main: Current | None = field(init=False, default=None)
     _own: dict[str, Current | None] = field(init=False, default_factory=dict)
     """Namespace -> its configuration; None: it has none."""
-    _left: list[Clients] = field(init=False, default_factory=list)
+    _unread: set[str] = field(init=False, default_factory=set)
+    """Namespaces whose configuration could not be read yet."""
+    _left: list[tuple[float, Clients]] = field(init=False, default_factory=list)
+    """Since when they are not used any more, by the loop's clock, and clients."""
 
     @property
     def main(self) -> Current:
@@ -65,16 +71,36 @@ class Configurations:
         """Read them again, until cancelled."""
         while True:
             await asyncio.sleep(every)
-            try:
-                texts = await self.source.read(self.namespace)
-                if texts.version != self.main.texts.version:
-                    self._take(texts)
+            if await self._read_again(""):
+                self.changed.set()
+            for namespace in list(self._own):
+                if await self._read_again(namespace):
                     self.changed.set()
-                for namespace in list(self._own):
-                    if await self._read_own(namespace):
-                        self.changed.set()
-            except Fault as exc:
-                log.warning("reading the configuration again", extra={"error": str(exc)})
+            await self._close_left()
+
+    async def _read_again(self, place: str) -> bool:
+        """Return whether a configuration is another one now; one that cannot be read is not."""
+        try:
+            if place:
+                return await self._read_own(place)
+            texts = await self.source.read(self.namespace)
+        except Fault as exc:
+            of = f" of namespace {place}" if place else ""
+            log.warning("reading the configuration%s again", of, extra={"error": str(exc)})
+            return False
+        if texts.version == self.main.texts.version:
+            return False
+        self._take(texts)
+        return True
+
+    async def _close_left(self) -> None:
+        """Close the services of configurations that nobody can be using any more."""
+        now = asyncio.get_running_loop().time()
+        while self._left and now - self._left[0][0] > LEFT:
+            await self._left.pop(0)[1].close()
+
+    def _leave(self, before: Current) -> None:
+        self._left.append((asyncio.get_running_loop().time(), before.clients))
 
     def adopted(self) -> None:
         """Count no condition as told any more, only because it holds at first sight."""
@@ -87,7 +113,7 @@ class Configurations:
         before, self._main = self._main, self._compiled(texts, "")
         if before is not None:
             log.info("the configuration was changed")
-            self._left.append(before.clients)
+            self._leave(before)
         for notice in self._main.notices:
             log.warning("%s", notice)
         configuration = self._main.configuration
@@ -121,15 +147,19 @@ class Configurations:
                     extra={"error": str(exc)},
                 )
                 self._own.setdefault(namespace, None)
+                self._unread.add(namespace)
         return self._own[namespace]
 
     async def _read_own(self, namespace: str) -> bool:
         """Read a namespace's configuration; return whether it is another one than before."""
         texts = await self.source.read(namespace, own=True)
+        self._unread.discard(namespace)
         before = self._own.get(namespace)
         version = before.texts.version if before is not None else ""
         if not texts.config:
             self._own[namespace] = None
+            if before is not None:
+                self._leave(before)
             return before is not None
         if texts.version == version:
             return False
@@ -137,21 +167,27 @@ class Configurations:
         for notice in current.notices:
             log.warning("namespace %s: %s", namespace, notice)
         if before is not None:
-            self._left.append(before.clients)
+            self._leave(before)
         return True
 
     # ------------------------------------------------------------------------ clients
 
     async def clients(self, place: str) -> Clients:
-        """Return the services of a configuration. Raises ConfigError where it is gone."""
+        """Return the services of a configuration.
+
+        Raises ConfigError where it is gone, TriggerError where it cannot be read just now.
+        """
         current = await self.own(place) if place else self.main
+        if place in self._unread:
+            raise TriggerError(f"telling by services of namespace {place!r}: it cannot be read")
         if current is None:
             raise ConfigError(f"telling by services of namespace {place!r}: it has none any more")
         return current.clients
 
     async def close(self) -> None:
         """Close all services."""
-        every = [*self._left, *(one.clients for one in self._own.values() if one is not None)]
+        every = [*(clients for _, clients in self._left)]
+        every += [one.clients for one in self._own.values() if one is not None]
         if self._main is not None:
             every.append(self._main.clients)
         await asyncio.gather(*(clients.close() for clients in every))

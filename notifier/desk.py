@@ -43,7 +43,7 @@ class Desk:
         clock: Callable[[], float] = time.time,
         instead: Sender | None = None,
     ) -> None:
-        """`instead` takes messages in place of the services, as in a dry run."""
+        """`name` is the Notifier's on the bus; `instead` takes messages for the services."""
         owner = notifier_owner(name)
         self._metrics = metrics
         self.records = Records(bus, name)
@@ -54,6 +54,7 @@ class Desk:
         post = Post(owner, self._ways.deliver, digests, clock)
         self.outlet = outlet
         self.handler = Handler(self.records, post, metrics, clock)
+        outlet.clock, outlet.settled = clock, lambda: self.handler.settled
 
     async def open(self) -> None:
         """Learn what is remembered. Raises BusError."""
@@ -66,8 +67,12 @@ class Desk:
             group.create_task(self.handler.run(), name="objects")
 
     async def drain(self, seconds: float) -> bool:
-        """Begin nothing new and wait for what is being sent; return whether that ended."""
-        return await self._ways.dispatcher.drain(seconds)
+        """Begin nothing new and wait for what is under way; return whether that ended."""
+        began = time.monotonic()
+        self.handler.close()
+        stored = await self.handler.idle(seconds)
+        left = max(0.0, seconds - (time.monotonic() - began))
+        return await self._ways.dispatcher.drain(left) and stored
 
     def _heard(self, sent: Sent, taken: bool) -> None:
         self._metrics.delivered(sent.trigger, sent.service, taken)

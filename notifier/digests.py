@@ -7,13 +7,15 @@ crash in between tells the sealed list once more, with the same key.
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
 from delivery.action import Action
 from delivery.patience import surely
 from delivery.subjects import token
-from eventbus.bus import STATE, Bus, Store
+from eventbus.bus import STATE, Bus
 from notifier import templates
 from notifier.config import Configuration, Digest
 from notifier.sending import Sent, content
@@ -24,6 +26,8 @@ MOST = 500
 """Messages in one digest; more begin another one."""
 LARGEST = 256 * 1024
 """Bytes of the texts in one digest."""
+SPARE = 1024
+"""Bytes of what the bus takes left for what travels beside a digest."""
 
 
 class Gathered(msgspec.Struct, omit_defaults=True):
@@ -32,12 +36,23 @@ class Gathered(msgspec.Struct, omit_defaults=True):
     opened: float = 0.0
     """Unix seconds of the first; names the window."""
     actions: list[Action] = []
+    posted: bool = False
+    """Whether the message that tells it lies with the pending ones."""
 
     @property
     def full(self) -> bool:
         """Whether no more messages fit."""
         size = sum(len(str(action.content)) for action in self.actions)
         return len(self.actions) >= MOST or size >= LARGEST
+
+
+class Held(NamedTuple):
+    """A message that was gathered."""
+
+    action: Action
+    """What tells it with others, at the end of the window."""
+    posted: bool
+    """Whether that lies with the pending ones already."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -48,14 +63,14 @@ class Digests:
     """What is gathered for one Notifier."""
 
     def __init__(self, bus: Bus, owner: str, clock: Callable[[], float]) -> None:
-        self._store: Store = bus.store(STATE)
-        self._owner, self._clock = owner, clock
+        self._bus, self._store = bus, bus.store(STATE)
+        self._clock = clock
         self._prefix = f"digest/.{token(owner)}."
 
-    async def gather(self, action: Action, configuration: Configuration) -> Action | None:
-        """Keep a message for a digest; return the action that tells it at the end of the window.
+    async def gather(self, action: Action, configuration: Configuration) -> Held | None:
+        """Keep a message for a digest.
 
-        None: no digest is to have it. Waits for the bus.
+        None: no digest is to have it, or none can hold it. Waits for the bus.
         """
         sent = msgspec.convert(action.content, Sent)
         for number, digest in enumerate(configuration.digests):
@@ -63,12 +78,14 @@ class Digests:
                 return await surely(lambda n=number, d=digest: self._add(action, sent, n, d))  # type: ignore[misc]  # bound at once
         return None
 
-    async def _add(self, action: Action, sent: Sent, number: int, digest: Digest) -> Action:
+    async def _add(self, action: Action, sent: Sent, number: int, digest: Digest) -> Held | None:
         place = "\x00".join((sent.place, sent.service, sent.recipient, str(number)))
         key = self._prefix + hashlib.blake2b(place.encode(), digest_size=12).hexdigest()
         while True:
             gathered, revision = await self._read(key)
-            if gathered.full:
+            if gathered.full or not self._fits(gathered, action):
+                if not gathered.actions:
+                    return None
                 await self._keep_sealed(key, gathered)
                 gathered = Gathered()
             if not gathered.actions:
@@ -79,7 +96,27 @@ class Digests:
                 await self._store.put(key, _encode(gathered), revision=revision)
             except ConflictError:
                 continue
-            return self._due(action, sent, key, gathered, digest)
+            return Held(self._due(action, sent, key, gathered, digest), gathered.posted)
+
+    def _fits(self, gathered: Gathered, action: Action) -> bool:
+        size = len(_encode(gathered)) + len(_encode(Gathered(actions=[action])))
+        return size < self._bus.max_payload - SPARE
+
+    async def posted(self, action: Action) -> None:
+        """Note that what tells a digest lies with the pending messages: it needs no other."""
+        sent = msgspec.convert(action.content, Sent)
+
+        async def note() -> None:
+            while True:
+                gathered, revision = await self._read(sent.digest)
+                if revision is None or gathered.opened != sent.opened or gathered.posted:
+                    return
+                gathered.posted = True
+                with suppress(ConflictError):
+                    await self._store.put(sent.digest, _encode(gathered), revision=revision)
+                    return
+
+        await surely(note)
 
     def _due(
         self, action: Action, sent: Sent, key: str, gathered: Gathered, digest: Digest

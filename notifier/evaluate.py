@@ -13,11 +13,12 @@ import msgspec
 
 from notifier.looks import Look, Outcome
 from notifier.plan import Plan
-from notifier.state import ObjectState, Phase, Stage, Told, message_key, short
+from notifier.state import LEFT_FOR, ObjectState, Phase, Stage, Told, message_key, short
 from notifier.subscriptions import Destination, Subscribed
 from notifier.triggers import Condition, Trigger
 from services.service import Message
 from spine.errors import ConfigError
+from spine.kube.versions import older
 from spine.kube.watch import Meta
 from spine.lang import EvaluationError
 
@@ -98,19 +99,32 @@ class _Evaluation:
 
     def run(self, subscribed: Subscribed) -> Decision:
         state, seen = self._state, self._seen
+        triggers = self._plan.configuration.triggers
         for name, destinations in subscribed.by_trigger.items():
-            trigger = self._plan.configuration.triggers.get(name)
-            if trigger is None:
+            if name not in triggers:
                 self._decision.problems.append(f"subscribing to trigger {name!r}: there is none")
                 continue
-            for index, condition in enumerate(trigger.conditions):
-                self._condition(trigger, index, condition, destinations)
+            self._trigger(triggers[name], destinations)
+        for name in self._unsubscribed(subscribed):  # so that what ends is known to have ended
+            self._trigger(triggers[name], ())
         if self._decision.changed:
             state.version = seen.meta.resource_version
             state.namespace, state.name = seen.meta.namespace, seen.meta.name
             for phase in state.phases.values():
                 phase.prune(self._now)
         return self._decision
+
+    def _unsubscribed(self, subscribed: Subscribed) -> list[str]:
+        """Return the triggers that nobody hears of any more, and of which something holds."""
+        holding = {key.partition("/")[0] for key, one in self._state.phases.items() if one.since}
+        known = self._plan.configuration.triggers
+        return sorted(one for one in holding - subscribed.by_trigger.keys() if one in known)
+
+    def _trigger(self, trigger: Trigger, destinations: tuple[Destination, ...]) -> None:
+        for index, condition in enumerate(trigger.conditions):
+            self._inherit(trigger, index, condition)
+            self._condition(trigger, index, condition, destinations)
+        self._expire(trigger)
 
     # ------------------------------------------------------------------------ health
 
@@ -139,7 +153,6 @@ class _Evaluation:
         condition: Condition,
         destinations: tuple[Destination, ...],
     ) -> None:
-        self._inherit(trigger, index, condition)
         phase = self._state.phases.get(f"{trigger.name}/{condition.id}")
         verdict = condition.look(self._variables)
         look = Look(trigger.name, index, condition, verdict, phase.since if phase else 0.0)
@@ -161,12 +174,32 @@ class _Evaluation:
         key = f"{trigger.name}/{condition.id}"
         if not phases or key in phases:
             return
-        current = {f"{trigger.name}/{one.id}" for one in trigger.conditions}
-        orphans = [one for one in phases if one.startswith(f"{trigger.name}/")]
-        orphans = [one for one in orphans if one not in current]
+        orphans = [one for one in self._orphans(trigger) if not self._long_gone(phases[one])]
         if orphans:
             orphans.sort(key=lambda one: (phases[one].index != index, not phases[one].since))
             phases[key] = phases.pop(orphans[0])
+            phases[key].left = 0.0
+            self._decision.changed = True
+
+    def _orphans(self, trigger: Trigger) -> list[str]:
+        """Return what is known of conditions that a trigger has no more."""
+        current = {f"{trigger.name}/{one.id}" for one in trigger.conditions}
+        found = [one for one in self._state.phases if one.startswith(f"{trigger.name}/")]
+        return [one for one in found if one not in current]
+
+    def _long_gone(self, phase: Phase) -> bool:
+        return bool(phase.left) and self._now - phase.left >= LEFT_FOR
+
+    def _expire(self, trigger: Trigger) -> None:
+        """Forget what was edited away for good, so that no later condition takes it over."""
+        phases = self._state.phases
+        for key in self._orphans(trigger):
+            if not phases[key].left:
+                phases[key].left = self._now
+            elif self._long_gone(phases[key]):
+                del phases[key]
+            else:
+                continue
             self._decision.changed = True
 
     def _unknown(
@@ -180,6 +213,11 @@ class _Evaluation:
 
     def _holds(self, at: "_At", destinations: tuple[Destination, ...], look: Look) -> None:
         phase, condition = at.phase, at.condition
+        if phase.doubt:
+            if older(phase.doubt, self._seen.meta.resource_version):
+                phase.since = 0.0
+            phase.doubt = ""
+            self._decision.changed = True
         if not phase.since:
             phase.since, phase.number = self._now, phase.number + 1
             self._decision.changed = True
@@ -202,12 +240,12 @@ class _Evaluation:
     def _over(self, at: "_At", look: Look) -> None:
         """Let a condition end that holds no more, so that the next time is a new one."""
         phase, condition = at.phase, at.condition
-        phase.since, phase.error = 0.0, ""
+        phase.since, phase.error, phase.doubt = 0.0, "", ""
         self._decision.changed = True
         if condition.resolved is None:
             return
         for told in phase.told:
-            if told.number == phase.number and not told.over and told.stage in _TOLD_BEFORE:
+            if told.number == phase.number and not told.over and _was_told(told):
                 told.over = True
                 place = _Place(told.service, told.recipient, told.once)
                 names = condition.resolved or condition.send
@@ -242,15 +280,13 @@ class _Evaluation:
                 return WORDS[stage]
         elif not self._again(at.condition, phase, told):
             return WORDS[told.stage]
-        elif told.stage in _TOLD_BEFORE:
-            told.repeats += 1
         else:
-            told.number, told.stage = phase.number, "claimed"
+            self._begin_anew(phase, told)
         told.at, told.why = self._now, ""
         self._decision.changed = True
         if at.condition.repeat_every:
             self._decision.wake_at(self._now + at.condition.repeat_every)
-        why = self._send(at, place, at.condition.send, f"{told.repeats or ''}")
+        why = self._send(at, place, at.condition.send, _occasion(told))
         if why:
             told.stage, told.why, told.config = "broken", why, self._plan.version
             self._decision.wake_at(self._now + MENDED)
@@ -264,14 +300,25 @@ class _Evaluation:
         if told.stage == "broken":
             self._decision.wake_at(told.at + MENDED)
             return told.config != self._plan.version or self._now >= told.at + MENDED
-        if told.stage == "dead":
-            return told.number != phase.number
-        if condition.repeat_every and told.stage != "claimed":
+        if told.stage == "dead" and told.number != phase.number:
+            return True
+        if condition.repeat_every:
             due = told.at + condition.repeat_every
-            if self._now >= due:
+            if self._now >= due and told.stage != "claimed":
                 return True
-            self._decision.wake_at(due)
+            self._decision.wake_at(due if self._now < due else self._now + CLOCK)
         return False
+
+    @staticmethod
+    def _begin_anew(phase: Phase, told: Told) -> None:
+        """Make what is remembered of a destination ready for another message."""
+        if told.stage == "dead" and told.number != phase.number:
+            told.anew = phase.number  # the bus may still take its key for the one that died
+        elif told.stage in {"sent", "imported", "muted", "dead"}:
+            told.repeats += 1
+        told.stage = "claimed"
+        if told.number != phase.number:
+            told.number, told.over = phase.number, False
 
     def _taken_as_told(self, at: "_At", place: "_Place") -> Stage:
         """Return the stage with which a destination begins: some counts as told at first sight."""
@@ -284,7 +331,7 @@ class _Evaluation:
     def _send(self, at: "_At", place: "_Place", templates: tuple[str, ...], occasion: str) -> str:
         """Add a message; return why its template failed, empty where it did not.
 
-        `occasion` is empty for the first message, `resolved`, or the number of a repetition.
+        `occasion` is empty for the first message, `resolved`, or tells it from earlier ones.
         """
         resolved = occasion == "resolved"
         values = {**self._variables, "resolved": resolved}
@@ -312,6 +359,16 @@ class _Evaluation:
             )
         )
         return ""
+
+
+def _occasion(told: Told) -> str:
+    """Return what tells this message to a destination from others of the same activation."""
+    return f"{told.repeats or ''}" + (f" anew {told.anew}" if told.anew else "")
+
+
+def _was_told(told: Told) -> bool:
+    """Return whether somebody knows of it, or soon will, so that its end is told as well."""
+    return told.stage in _TOLD_BEFORE or bool(told.confirmed)
 
 
 class _At(NamedTuple):

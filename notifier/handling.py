@@ -5,7 +5,9 @@ stored before the next change of the same object is looked at; other objects do 
 """
 
 import asyncio
+import logging
 import time
+import traceback
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import orjson
 
+from delivery.gate import Gate
 from notifier.evaluate import Decision, Seen, evaluate
 from notifier.keeping import Record, Records
 from notifier.metrics import NotifierMetrics
@@ -21,6 +24,8 @@ from notifier.posting import Post
 from notifier.state import decode, encode
 from spine.kube.versions import older
 from spine.kube.watch import Item
+
+log = logging.getLogger(__name__)
 
 IN_FLIGHT = 256
 """Objects that are being stored at a time."""
@@ -63,6 +68,9 @@ class Handler:
         self._later: dict[str, _Later] = {}
         self._group: asyncio.TaskGroup | None = None
         self._running = asyncio.Event()
+        self._gate = Gate()
+        self.settled = False
+        """Whether all that is watched was evaluated once."""
 
     async def run(self) -> None:
         """Do what has to be done beside, until cancelled."""
@@ -71,10 +79,19 @@ class Handler:
             self._running.set()
             await asyncio.Event().wait()
 
-    async def idle(self) -> None:
-        """Wait until all that was taken is stored."""
-        while self._busy:
-            await asyncio.wait(set(self._busy.values()))
+    def close(self) -> None:
+        """Take nothing any more: whoever hands something over waits until cancelled."""
+        self._gate.close()
+
+    async def idle(self, seconds: float | None = None) -> bool:
+        """Wait until all that was taken is stored, at most so long; return whether it is."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._busy:
+                    await asyncio.wait(set(self._busy.values()))
+        except TimeoutError:
+            return False
+        return True
 
     def stop_waiting(self) -> None:
         """Forget when objects are to be evaluated again: they are about to be listed anew."""
@@ -82,18 +99,26 @@ class Handler:
             one.timer.cancel()
         self._later.clear()
 
+    def waiting(self, prefixes: tuple[str, ...]) -> set[str]:
+        """Return the keys of objects that are to be evaluated again, by their beginnings."""
+        return {key for key in self._later if key.startswith(prefixes)}
+
+    def forget(self, key: str) -> None:
+        """Do not evaluate an object again that is gone."""
+        later = self._later.pop(key, None)
+        if later is not None:
+            later.timer.cancel()
+
     async def take(self, plan: Plan, key: str, type: Change, item: Item) -> None:
         """Handle a change; return at once unless too many are being stored.
 
         `key` is where the object is remembered.
         """
-        later = self._later.pop(key, None)
-        if later is not None:
-            later.timer.cancel()
-        busy, first = self._busy.get(key), None
-        if busy is None:
-            if not self._records.has(key) and not plan.subscribed(item.meta).by_trigger:
-                self._complain(plan, item, type)
+        await self._gate.hold()
+        self.forget(key)
+        first = None
+        if key not in self._busy:
+            if not self._concerns(plan, key, type, item):
                 return
             first = None if plan.asks else self._at_once(plan, key, type, item)
             if first is not None and not _matters(type, first.decision):
@@ -102,14 +127,25 @@ class Handler:
         await self._running.wait()
         await self._slots.acquire()
         assert self._group is not None
+        before = self._busy.get(key)  # another change may have been waiting for a slot
         self._busy[key] = self._group.create_task(
-            self._store(busy, plan, key, type, item, first), name=f"object {key}"
+            self._store(before, plan, key, type, item, None if before else first),
+            name=f"object {key}",
         )
 
-    def _complain(self, plan: Plan, item: Item, type: Change) -> None:
-        problems = plan.subscribed(item.meta).problems
+    def _concerns(self, plan: Plan, key: str, type: Change, item: Item) -> bool:
+        """Return whether anybody may have to be told; say what is wrong with its annotations."""
+        try:
+            subscribed = plan.subscribed(item.meta)
+        except Exception as exc:  # noqa: BLE001 -- a bug that one object meets stops no other
+            problems = [_bug(plan, exc)]
+        else:
+            if subscribed.by_trigger or self._records.has(key):
+                return True
+            problems = list(map(str, subscribed.problems))
         if problems:
-            self.journal(plan, Seen(type, item.meta, {}), map(str, problems))
+            self.journal(plan, Seen(type, item.meta, {}), problems)
+        return False
 
     def _at_once(self, plan: Plan, key: str, type: Change, item: Item) -> "_Evaluated | None":
         """Evaluate an object whose record is at hand; None where the store has to be asked."""
@@ -120,8 +156,13 @@ class Handler:
         began, state = time.perf_counter(), record.state
         if type != "DELETED" and older(item.meta.resource_version, state.version):
             return _Evaluated(record, Seen(type, item.meta, {}), Decision(), began)
-        seen = Seen(type, item.meta, orjson.loads(item.raw))
-        return _Evaluated(record, seen, evaluate(plan, seen, state, self._clock()), began)
+        seen = Seen(type, item.meta, {})
+        try:
+            seen = seen._replace(body=orjson.loads(item.raw))
+            decision = evaluate(plan, seen, state, self._clock())
+        except Exception as exc:  # noqa: BLE001 -- a bug that one object meets stops no other
+            decision = Decision(problems=[_bug(plan, exc)])
+        return _Evaluated(record, seen, decision, began)
 
     async def _ask(self, plan: Plan, record: Record, type: Change, item: Item) -> None:
         """Get the answers of a repo-server that an evaluation needs."""
@@ -151,18 +192,31 @@ class Handler:
                     if found is None or record.revision != found.record.revision:
                         await self._ask(plan, record, type, item)
                         found = self._evaluate(plan, record, type, item)
-                await self._tell(plan, key, found)
-                if type == "DELETED":
-                    await self._records.forget(key)
-                    break
-                if not found.decision.changed or await self._records.put(key, found.record):
+                if await self._stored(plan, key, type, found):
                     break
                 found = None  # a replica, or a confirmation, was faster
             self._after(plan, key, item, found)
+        except Exception as exc:  # noqa: BLE001 -- as above
+            self.journal(plan, Seen(type, item.meta, {}), [_bug(plan, exc)])
         finally:
             self._slots.release()
             if self._busy.get(key) is asyncio.current_task():
                 del self._busy[key]
+
+    async def _stored(self, plan: Plan, key: str, type: Change, found: "_Evaluated") -> bool:
+        """Tell and remember what follows; return False where somebody else was faster."""
+        decision, record = found.decision, found.record
+        if type == "DELETED":
+            await self._tell(plan, key, found)
+            await self._records.forget(key)
+            return True
+        if not decision.changed:
+            return True
+        if why := self._records.too_large(record.state):  # then nobody is told, not everybody twice
+            decision.problems.append(why)
+            return True
+        await self._tell(plan, key, found)
+        return await self._records.put(key, record)
 
     async def _tell(self, plan: Plan, key: str, found: "_Evaluated") -> None:
         for sent in found.decision.notifications:
@@ -195,11 +249,14 @@ class Handler:
         self._later[key] = _Later(timer, plan, packed)
 
     def _woken(self, key: str) -> None:
-        later = self._later.pop(key, None)
-        if later is None or self._group is None:
-            return
-        item = Item(later.item.meta, zlib.decompress(later.item.raw))
-        self._group.create_task(self.take(later.plan, key, "MODIFIED", item))
+        if self._group is not None:
+            self._group.create_task(self._take_woken(key))
+
+    async def _take_woken(self, key: str) -> None:
+        later = self._later.get(key)
+        if later is not None:  # else it has changed meanwhile
+            item = Item(later.item.meta, zlib.decompress(later.item.raw))
+            await self.take(later.plan, key, "MODIFIED", item)
 
 
 class _Evaluated(NamedTuple):
@@ -214,3 +271,10 @@ class _Evaluated(NamedTuple):
 def _matters(type: Change, decision: Decision) -> bool:
     """Return whether something has to be stored."""
     return type == "DELETED" or decision.changed or bool(decision.notifications)
+
+
+def _bug(plan: Plan, exc: Exception) -> str:
+    """Log a bug, without secrets, and return what is said of it."""
+    redact = plan.configuration.redact
+    log.error("%s", redact("".join(traceback.format_exception(exc))))
+    return redact(f"a bug: {type(exc).__name__}: {exc}")

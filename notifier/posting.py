@@ -10,6 +10,7 @@ from typing import Protocol
 
 from delivery.action import Action
 from notifier.config import Configuration
+from notifier.digests import Held
 from notifier.evaluate import Notification, Seen
 from notifier.plan import Plan
 from notifier.sending import Sent, Target, content
@@ -26,8 +27,12 @@ class Deliver(Protocol):
 class Gathering(Protocol):
     """Keeps messages for digests."""
 
-    async def gather(self, action: Action, configuration: Configuration) -> Action | None:
+    async def gather(self, action: Action, configuration: Configuration) -> Held | None:
         """Return what tells it with others, None where it stands alone. Waits for the bus."""
+        ...
+
+    async def posted(self, action: Action) -> None:
+        """Note that what tells others lies on the bus. Waits for it."""
         ...
 
 
@@ -46,9 +51,14 @@ class Post:
         if quiet == 0:
             return False
         action = self._action(plan, seen, record, sent, quiet or 0.0)
+        held = None
         if not sent.resolved:
-            action = await self._gathering.gather(action, plan.configuration) or action
-        await self._deliver(action)
+            held = await self._gathering.gather(action, plan.configuration)
+        if held is None:
+            await self._deliver(action)
+        elif not held.posted:
+            await self._deliver(held.action)
+            await self._gathering.posted(held.action)
         return True
 
     def _action(
@@ -67,6 +77,7 @@ class Post:
             number=sent.number,
             object=f"{plan.watch.kind} {where}",
             record=record,
+            version=meta.resource_version,
             once=sent.once,
             resolved=sent.resolved,
             place=plan.place,

@@ -67,6 +67,11 @@ class Runner:
         """Why nobody is told just now; empty when people are. For readiness."""
         return self._problem or ("" if self._watching is None else self._watching.problem)
 
+    @property
+    def on_bus(self) -> str:
+        """Return what it is called on the bus, which Notifiers of other namespaces may share."""
+        return f"{self.namespace}/{self.name}"
+
     async def run(self) -> None:
         """Run until cancelled; then finish what is being sent."""
         async with Shared() as shared:
@@ -77,7 +82,7 @@ class Runner:
                 server = await shared.get("repo-server", lambda: open_repo_server(address))
                 configurations.repo = Repo(server)
             desk = Desk(
-                self.name,
+                self.on_bus,
                 self.bus,
                 configurations,
                 self.metrics,
@@ -90,6 +95,8 @@ class Runner:
                 desk.outlet.mark = marks.write
             desk.handler.journal = self._journal
             configurations.adopting = desk.records.fresh and self.spec.on_start == "adopt"
+            if configurations.adopting:
+                await surely(desk.records.adopt)
             await configurations.read()
             self._watching = Watching(kube, self.spec, configurations, desk.records, desk.handler)
             working = asyncio.create_task(self._work(configurations, desk), name="notifier")
@@ -115,7 +122,7 @@ class Runner:
         )
 
     def _env(self, shared: Shared, place: str, name: str) -> Env:
-        kept = f"service.{key_token(self.name)}.{key_token(place)}.{key_token(name)}"
+        kept = f"service.{key_token(self.on_bus)}.{key_token(place)}.{key_token(name)}"
         return Env(
             object=self.name,
             name=name,

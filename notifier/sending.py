@@ -5,10 +5,13 @@ comes again after a crash is sent once more only if the crash fell between sendi
 it bears the same key then. What a service says is cleared of secrets before anybody sees it.
 """
 
+import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -19,7 +22,7 @@ from delivery.policy import Bucket, RateLimit
 from notifier import templates
 from notifier.config import Configuration
 from notifier.keeping import Records
-from notifier.state import ObjectState, Told
+from notifier.state import ObjectState, Stage, Told
 from services.service import Client, Message, Receipt
 from spine.errors import ConfigError, TriggerError
 from spine.lang import EvaluationError
@@ -30,6 +33,14 @@ log = logging.getLogger(__name__)
 BUCKETS = 10_000
 """Recipients whose rate is kept in mind."""
 TOLD_BEFORE = "told before"
+PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 0.0)
+"""Seconds between looks whether a message that was sent is remembered as claimed."""
+FRESH = 30.0
+"""Seconds after which a message that is not remembered will not be any more."""
+LONGEST = 60.0
+"""Seconds between looks whether it was told that something began which is over."""
+PATIENCE = 1_500
+"""Looks, which is a day and a bit."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -54,6 +65,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Kind, namespace and name, for people."""
     record: str
     """Key of what is remembered of the object."""
+    version: str = ""
+    """Version of the object that led to it."""
     once: str = ""
     resolved: bool = False
     place: str = ""
@@ -166,6 +179,10 @@ class Outlet(Sender):
     together: Together
     told: Callable[[Sent, bool], None]
     """Hears of each attempt, and whether the message was taken."""
+    clock: Callable[[], float] = time.time
+    """Unix seconds."""
+    settled: Callable[[], bool] = lambda: False
+    """Whether all that is watched was evaluated by this process."""
     mark: Callable[[Sent], Awaitable[None]] | None = None
     """Writes to the object what was told."""
 
@@ -173,7 +190,7 @@ class Outlet(Sender):
     async def send(self, action: Action, attempt: int) -> Outcome:
         sent = msgspec.convert(action.content, Sent)
         parts = await self.digests.seal(sent) if sent.digest else [action]
-        if not parts or (not sent.digest and await self._before(sent, action.key)):
+        if not parts:
             return Outcome(TOLD_BEFORE, effect=False)
         clients = await self.places.clients(sent.place)
         configuration = clients.configuration
@@ -181,8 +198,18 @@ class Outlet(Sender):
             pause = self.limiter.wait(configuration, sent.place, sent.service, sent.recipient)
             if pause > 0:
                 raise Postponed(pause)
+        if not sent.digest and (word := await self._before(sent, action)):
+            return Outcome(word, effect=False)
         message = self._digest(parts, configuration, sent) if sent.digest else sent.message
         receipt = await self._send(clients, sent, message, action.key)
+        try:
+            await self._after(sent, parts)
+        except Exception:  # it was sent: another attempt would tell it twice
+            log.exception("noting that %s was told", sent.object)
+        return Outcome(configuration.redact(receipt.summary), effect=False)
+
+    async def _after(self, sent: Sent, parts: list[Action]) -> None:
+        """Remember that a message was taken."""
         for part in parts:
             told = msgspec.convert(part.content, Sent)
             await self._confirm(told, part)
@@ -190,7 +217,6 @@ class Outlet(Sender):
                 await self.mark(told)
         if sent.digest:
             await self.digests.told(sent)
-        return Outcome(configuration.redact(receipt.summary), effect=False)
 
     def _digest(self, parts: list[Action], configuration: Configuration, sent: Sent) -> Message:
         try:
@@ -210,6 +236,10 @@ class Outlet(Sender):
         except TriggerError as exc:
             self.told(sent, False)
             raise _hidden(exc, configuration) from None
+        except Exception as exc:
+            self.told(sent, False)
+            _without_secrets(exc, configuration)
+            raise
         self.told(sent, True)
         for problem in receipt.problems:
             log.warning("%s", configuration.redact(problem), extra={"service": sent.service})
@@ -221,50 +251,75 @@ class Outlet(Sender):
         )
         return receipt
 
-    async def _before(self, sent: Sent, key: str) -> bool:
-        """Return whether its service took this very message already."""
+    async def _before(self, sent: Sent, action: Action) -> str:
+        """Return why a message need not be sent; empty where it has to be.
+
+        That something is over waits for the message that it began. Raises Postponed.
+        """
         record = await self.records.again(sent.record)
         told = _of(record.state, sent)
-        return told is not None and told.confirmed == key
+        if told is None:
+            return ""
+        if told.confirmed == action.key:
+            return TOLD_BEFORE
+        if sent.resolved and told.stage == "claimed" and action.postponed < PATIENCE:
+            raise Postponed(min(2.0 ** min(action.postponed, 10), LONGEST))
+        if sent.resolved and not told.confirmed and told.stage == "dead":
+            return "nobody was told that it began"
+        return ""
 
     async def _confirm(self, sent: Sent, action: Action) -> None:
         """Remember that a message was taken."""
+        known = False
 
-        def change(state: ObjectState) -> bool:
+        def note(state: ObjectState) -> bool:
+            nonlocal known
             told = _of(state, sent)
+            known = told is not None
             if told is None:
-                if sent.gone or sent.resolved:
-                    return False
-                phase = state.phase(sent.trigger, sent.condition)
-                told = Told(
-                    *(sent.service, sent.recipient, "sent", action.event_time, sent.number),
-                    once=sent.once,
-                )
-                phase.told.append(told)
-                if phase.number < sent.number:  # stored by a process that died before it said so
-                    phase.number, phase.since = sent.number, action.event_time
+                return False
             told.confirmed = action.key
             if not sent.resolved:
                 told.stage = "sent"
             return True
 
-        await self.records.edit(sent.record, change)
+        fresh = self.clock() - action.event_time < FRESH
+        for pause in PAUSES if fresh else (0.0,):  # it may be about to be stored
+            await self.records.edit(sent.record, note)
+            if known or sent.gone or sent.resolved or self.records.is_gone(sent.record):
+                return
+            await asyncio.sleep(pause)
+        await self.records.edit(sent.record, partial(self._noted, sent, action, "sent"))
+
+    def _noted(self, sent: Sent, action: Action, stage: Stage, state: ObjectState) -> bool:
+        """Note a message of which nothing is remembered: whoever met its reason died before."""
+        told = _of(state, sent)
+        if told is None:
+            phase = state.phase(sent.trigger, sent.condition)
+            told = Told(
+                *(sent.service, sent.recipient, stage, action.event_time, sent.number),
+                once=sent.once,
+            )
+            phase.told.append(told)
+            if phase.number < sent.number:
+                phase.number, phase.since = sent.number, action.event_time
+                phase.doubt = sent.version if self.settled() else ""
+        told.stage = stage
+        if stage == "sent":
+            told.confirmed = action.key
+        return True
 
     async def buried(self, action: Action) -> None:
         """Remember that a message will not arrive, unless somebody retries it."""
         sent = msgspec.convert(action.content, Sent)
         for part in await self.digests.seal(sent) if sent.digest else [action]:
-            await self._given_up(msgspec.convert(part.content, Sent))
+            await self._given_up(msgspec.convert(part.content, Sent), part)
 
-    async def _given_up(self, sent: Sent) -> None:
-        def change(state: ObjectState) -> bool:
-            told = _of(state, sent)
-            if told is None or told.stage == "dead":
-                return False
-            told.stage = "dead"
-            return True
+    async def _given_up(self, sent: Sent, action: Action) -> None:
+        if sent.gone or sent.resolved or self.records.is_gone(sent.record):
+            return
 
-        await self.records.edit(sent.record, change)
+        await self.records.edit(sent.record, partial(self._noted, sent, action, "dead"))
 
 
 def _of(state: ObjectState, sent: Sent) -> Told | None:
@@ -287,3 +342,13 @@ def _hidden(exc: TriggerError, configuration: Configuration) -> TriggerError:
         retry_after=exc.retry_after,
         permanent=exc.permanent,
     )
+
+
+def _without_secrets(exc: Exception, configuration: Configuration) -> None:
+    """Raise something else in place of a bug whose words hold a secret."""
+    text = "".join(traceback.format_exception(exc))
+    hidden = configuration.redact(text)
+    if hidden != text:
+        log.error("%s", hidden)
+        said = configuration.redact(f"{type(exc).__name__}: {exc}")
+        raise TriggerError(f"telling failed: {said}", permanent=True) from None

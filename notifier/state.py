@@ -20,7 +20,9 @@ LATEST = 3
 KEPT = 20
 """Values of `oncePer` that are remembered for each condition and destination."""
 KEPT_FOR = 30 * 24 * 3600.0
-"""Seconds for which a value of `oncePer` is remembered that is not met any more."""
+"""Seconds for which it is remembered who was told of what holds no more."""
+LEFT_FOR = 300.0
+"""Seconds for which a condition that was edited away can be taken for the one it became."""
 
 Stage = Literal["claimed", "sent", "dead", "adopted", "imported", "broken", "muted"]
 """How far a message is. `claimed`: stored on the bus, on its way. `adopted` and `imported`: taken
@@ -42,6 +44,8 @@ class Told(msgspec.Struct, omit_defaults=True):
     """Value of `oncePer`, hashed where it is long; empty where there is none."""
     repeats: int = 0
     """How often it was told again, by `repeatEvery`."""
+    anew: int = 0
+    """Activation in which it was told of a value again whose message nobody got."""
     confirmed: str = ""
     """Key of the latest message that its service took."""
     over: bool = False
@@ -68,6 +72,11 @@ class Phase(msgspec.Struct, omit_defaults=True):
     told: list[Told] = []
     error: str = ""
     """Why it could not be evaluated the last time."""
+    left: float = 0.0
+    """When it was first seen that its trigger has it no more; 0 while it has."""
+    doubt: str = ""
+    """Version of the object at an activation that only its message tells of, as whoever met it
+    died before he stored it; what holds at a later version is another activation."""
 
     def found(self, service: str, recipient: str, once: str) -> Told | None:
         """Return who was told already: of this value, or where there is none of this activation."""
@@ -85,11 +94,8 @@ class Phase(msgspec.Struct, omit_defaults=True):
             place = one.service, one.recipient
             kept[place] = kept.get(place, 0) + 1
             current = one.number == self.number
-            if one.once:
-                fresh = kept[place] <= KEPT and now - one.at < KEPT_FOR
-                if current or fresh:
-                    left.append(one)
-            elif current or kept[place] <= LATEST:
+            most = KEPT if one.once else LATEST
+            if current or (kept[place] <= most and now - one.at < KEPT_FOR):
                 left.append(one)
         self.told = left[::-1]
 

@@ -6,7 +6,6 @@ on. When the configuration changes, everything is listed and evaluated anew.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -34,6 +33,8 @@ class Watching:
     configurations: Configurations
     records: Records
     handler: Handler
+    _missing: dict[str, dict[tuple[int, str], set[str]]] = field(init=False, default_factory=dict)
+    """Kind -> watch and namespace -> what is remembered and was not in their latest list."""
     _waiting: dict[tuple[int, str], str] = field(init=False, default_factory=dict)
     """Watch and namespace whose first list is not told yet -> what it waits for."""
 
@@ -46,6 +47,7 @@ class Watching:
         """Watch until cancelled."""
         while True:
             self.configurations.changed.clear()
+            self.handler.settled = False
             watching = [
                 asyncio.create_task(self._watch(number, watch, space), name=f"watch {watch}")
                 for number, watch in enumerate(self.spec.watches)
@@ -57,8 +59,8 @@ class Watching:
                 for task in watching:
                     task.cancel()
                 await asyncio.gather(*watching, return_exceptions=True)
-            self.handler.stop_waiting()
             await self.handler.idle()
+            self.handler.stop_waiting()
 
     async def _until_changed(self, watching: list[asyncio.Task[None]]) -> None:
         changed = asyncio.create_task(self.configurations.changed.wait(), name="changes")
@@ -85,41 +87,69 @@ class Watching:
     async def _follow(self, number: int, watch: Watch, space: str) -> None:
         kind = await self.kube.discovery.kind(watch.api_version, watch.kind)
         token_of_kind = kind_token(watch.api_version, watch.kind)
-        present: set[str] = set()
+        missing: set[str] = set()
         async for one in follow(self.kube, kind, space, labels=watch.label_selector):
             if isinstance(one, Page):
                 if one.first:
-                    present = set()
+                    await self.records.refresh(token_of_kind)
+                    missing = self._remembered(token_of_kind)
                 for item in one.items:
                     if _chosen(watch, item):
-                        async for key in self._take(number, token_of_kind, "ADDED", item):
-                            present.add(key)
+                        await self._take(number, token_of_kind, "ADDED", item)
+                    missing.difference_update(self._keys(token_of_kind, item))
                 if one.last:
-                    await self._listed(number, space, token_of_kind, present, watch)
+                    await self._listed((number, space), token_of_kind, missing)
+                    missing = set()
             elif one.type != "BOOKMARK" and _chosen(watch, one.item):
-                async for _ in self._take(number, token_of_kind, one.type, one.item):
-                    pass
+                await self._take(number, token_of_kind, one.type, one.item)
 
-    async def _listed(
-        self, number: int, space: str, kind: str, present: set[str], watch: Watch
-    ) -> None:
-        self._waiting.pop((number, space), None)
-        same = [one for one in self.spec.watches if one.kind == watch.kind]
-        if len(same) == 1 and not space and not watch.label_selector:
-            await self.records.forget_others(kind, present)
+    def _remembered(self, kind: str) -> set[str]:
+        """Return the keys of all objects of a kind that something is known of."""
+        prefixes = self.records.of(kind)
+        return self.records.known(kind) | self.handler.waiting(prefixes)
+
+    async def _listed(self, place: tuple[int, str], kind: str, missing: set[str]) -> None:
+        """Forget what no watch of a kind has in its list; the first lists may be over."""
+        self._waiting.pop(place, None)
+        found = self._missing.setdefault(kind, {})
+        found[place] = missing
+        same = {
+            (number, space)
+            for number, watch in enumerate(self.spec.watches)
+            for space in _spaces(watch)
+            if kind_token(watch.api_version, watch.kind) == kind
+        }
+        if same <= found.keys():
+            gone = set.intersection(*found.values())
+            for key in gone:
+                self.handler.forget(key)
+            for some in found.values():
+                some.difference_update(gone)
+            await self.records.forget_all(gone)
         if not self._waiting:
-            self.configurations.adopted()
+            await self._all_listed()
 
-    async def _take(self, number: int, kind: str, type: Change, item: Item) -> AsyncIterator[str]:
-        """Hand an object to the handler, for each configuration that holds; yield the keys."""
-        key = self.records.key(kind, item.meta.uid)
+    async def _all_listed(self) -> None:
+        if self.configurations.adopting:
+            await self.handler.idle()
+            self.configurations.adopted()
+            await self.records.adopted()
+        self.handler.settled = True
+
+    def _keys(self, kind: str, item: Item) -> tuple[str, str]:
+        """Return where an object may be remembered: for everybody, and for its namespace."""
+        own = f"{kind}/{token(item.meta.namespace)}"
+        return self.records.key(kind, item.meta.uid), self.records.key(own, item.meta.uid)
+
+    async def _take(self, number: int, kind: str, type: Change, item: Item) -> None:
+        """Hand an object to the handler, for each configuration that holds."""
+        key, own_key = self._keys(kind, item)
+        for missing in self._missing.get(kind, {}).values():
+            missing.difference_update((key, own_key))
         await self.handler.take(self.configurations.main.plans[number], key, type, item)
-        yield key
         own = await self.configurations.own(item.meta.namespace)
         if own is not None:
-            key = self.records.key(f"{kind}/{token(item.meta.namespace)}", item.meta.uid)
-            await self.handler.take(own.plans[number], key, type, item)
-            yield key
+            await self.handler.take(own.plans[number], own_key, type, item)
 
 
 def _spaces(watch: Watch) -> list[str]:

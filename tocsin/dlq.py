@@ -45,7 +45,12 @@ def _with_bus(folder: Path, bus: str, bus_name: str, work: Callable[[Bus], Await
 @command.command("list")
 @click.option("--sensor", default=None, metavar="NAME", help="Only those of this Sensor.")
 @click.option("--source", default=None, metavar="NAME", help="Only those of this EventSource.")
-@click.option("--notifier", default=None, metavar="NAME", help="Only those of this Notifier.")
+@click.option(
+    "--notifier",
+    default=None,
+    metavar="NAME",
+    help="Only those of this Notifier, [NAMESPACE/]NAME.",
+)
 @click.option(
     "-o",
     "--output",
@@ -76,8 +81,10 @@ def list_(  # noqa: PLR0913, PLR0917 -- one for each option
             "sensor": sensor, "eventsource": source, "notifier": notifier
         }  # fmt: skip
         component = next((kind for kind, name in chosen.items() if name), None)
-        name = sensor or source or notifier
+        name = sensor or source or (notifier if notifier and "/" in notifier else None)
         async for entry in list_dead(found, component=component, object=name):
+            if notifier and entry.letter.object.rpartition("/")[2] != notifier.rpartition("/")[2]:
+                continue
             number += 1
             shown = _json(entry) if output == "json" else _line(entry)
             click.echo(shown)
