@@ -7,8 +7,8 @@ sources are not started: what they published would reach Sensors that act on it.
 from dataclasses import dataclass
 from typing import Any
 
+from controller.objects import Checked
 from sensor.dry import SUFFIX
-from tocsin.objects import Checked
 from tocsin.wanted import BusKey, Wanted
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from controller.objects import Checked, check_object, walk
 from spine.compat import FILE
 from spine.manifest import CHECKED_KINDS, Finding, Object, Reading, Severity
 from spine.model import Model, Path
 from spine.secrets import KeyRef, SecretRef
-from tocsin.objects import Checked, check_object, walk
 from tocsin.pitfalls import pitfalls
 from tocsin.values import Values, read_values
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
+from controller.objects import Checked
 from eventbus.bus import Bus
 from eventsource.runner import Runner
 from spine.telemetry import SourceMetrics
-from tocsin.objects import Checked
 from tocsin.pod_options import pod_options, run_pod
 from tocsin.process import Job
 

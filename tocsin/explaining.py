@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from controller.objects import Checked
 from eventbus.bus import EVENTS, Bus, Message
 from sensor.globs import fits
 from sensor.plan import Plan
@@ -19,7 +20,6 @@ from spine.errors import ConfigError, EventError
 from spine.event import Event, decode
 from spine.manifest import Finding, read
 from tocsin.checks import Setting, check
-from tocsin.objects import Checked
 
 STDIN = "-"
 _WINDOWS = (600.0, 6 * 3600.0)

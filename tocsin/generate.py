@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 
+from controller.objects import model_of
 from services.catalogue import SERVICES
 from spine.compat import TABLE
 from spine.manifest import ARGO, CHECKED_KINDS, OUR_KINDS, OURS
 from spine.model import Model, OneOf
 from spine.schema import OPEN, Schema, editor, one_of_rule, structural
-from tocsin.objects import model_of
 from tocsin.reference import page
 from tocsin.service_pages import service_index, service_page
 

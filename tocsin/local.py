@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.objects import Checked
 from eventbus.bus import Bus
 from eventbus.config import BusConfig, shown
 from eventbus.embedded import Server, serve
@@ -29,7 +30,6 @@ from tocsin.banner import show
 from tocsin.beside import Beside
 from tocsin.checks import Result, Setting, check
 from tocsin.console import Console
-from tocsin.objects import Checked
 from tocsin.supervisor import Child, Fleet
 from tocsin.wanted import LOOPBACK, VERBS, BusKey, Setup, Wanted, port_problems, wanted
 from tocsin.watching import Seen, look, watch

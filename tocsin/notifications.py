@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from controller.objects import Checked, check_object
 from notifier.config import Configuration, Problem, load
 from notifier.config.shaping import near
 from notifier.current import aliases
@@ -21,7 +22,6 @@ from notifier.subscriptions import problems_of
 from spine.errors import ConfigError
 from spine.manifest import OURS, SUBSCRIBES, Finding, Object, Reading, Severity, metadata_of
 from spine.model import Path
-from tocsin.objects import Checked, check_object
 from tocsin.values import Key, Values
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
+from controller.objects import Checked
 from eventbus.bus import Bus
 from notifier.metrics import NotifierMetrics
 from notifier.reading import Given
 from notifier.runner import Runner
-from tocsin.objects import Checked
 from tocsin.pod_options import pod_options, run_pod
 from tocsin.process import Job
 

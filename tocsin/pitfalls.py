@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from controller.objects import Checked
 from spine.manifest import Finding
 from spine.marked import Malformed, documents
 from spine.model import Path
-from tocsin.objects import Checked
 from tocsin.placeholders import complaints
 
 _DOT = re.compile(r"(?<=[\w*+?)}\0])\.(\w+)(?![\w*+?{])")

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from controller.objects import Checked, check_object
 from eventbus.bus import Bus
 from eventbus.config import BusConfig
 from eventbus.opening import open_bus
@@ -27,7 +28,6 @@ from spine.model import load
 from spine.runtime import cancelled_at_exit
 from spine.secrets import GivenSecrets, LayeredSecrets, MountedSecrets, Secrets
 from spine.telemetry import StatusServer, configure_logging
-from tocsin.objects import Checked, check_object
 from tocsin.parent import Parent
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from typing import Any
 import click
 import yaml
 
+from controller.rights import Rights, rights_of
+from controller.roles import Named, documents, named
 from spine.errors import ConfigError, KubeError
 from spine.manifest import read
 from tocsin import report
 from tocsin.checks import Setting, check
-from tocsin.rights import Rights, rights_of
-from tocsin.roles import Named, documents, named
 
 Plurals = dict[tuple[str, str], tuple[str, bool]]
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
+from controller.objects import Checked
 from eventbus.bus import Bus
 from sensor.runner import Runner
 from spine.telemetry import SensorMetrics
-from tocsin.objects import Checked
 from tocsin.pod_options import pod_options, run_pod
 from tocsin.process import Job
 

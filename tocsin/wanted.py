@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.objects import Checked, walk
 from eventbus.config import BusConfig
 from spine.manifest import Finding
 from spine.model import Model
 from spine.secrets import KeyRef, SecretRef
 from tocsin.checks import Result
-from tocsin.objects import Checked, walk
 from tocsin.values import Values
 
 LOOPBACK = "127.0.0.1"

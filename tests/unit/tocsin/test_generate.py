@@ -10,9 +10,9 @@ import yaml
 from crd_kit import accepts
 from old_shapes import CASES, Case
 
+from controller.objects import check_object
 from spine.manifest import read, read_text
 from tocsin import generate
-from tocsin.objects import check_object
 
 
 def test_what_is_committed_is_what_would_be_written(capsys):

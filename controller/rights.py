@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.objects import Checked
 from eventsource.spec import EventSourceSpec
 from notifier.spec import NotifierSpec
 from sensor.spec import SensorSpec, SensorTrigger
 from sensor.triggers.argo_workflow import ArgoWorkflow
 from sensor.triggers.k8s import K8s
-from tocsin.objects import Checked
 
 VERBS = {
     "create": ("create", "get", "update"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from tocsin.rights import Right, Rights
+from controller.rights import Right, Rights
 
 API = "rbac.authorization.k8s.io"
 
