@@ -113,12 +113,10 @@ class _Tracing:
 
     def _logical(self, node: nodes.Binary, depth: int) -> None:
         value = self.show(node.left, depth)
-        decided = {"and": value is False, "or": value is True, "??": value is not None}
+        goes_on = {"and": value is True, "or": value is False, "??": value is None}
         failed = bool(self.value(node.left)[1])
-        if decided[node.operator] or failed:
-            self.skip(node.right, depth)
-        else:
-            self.show(node.right, depth)
+        look = self.show if goes_on[node.operator] and not failed else self.skip
+        look(node.right, depth)
 
     def _conditional(self, node: nodes.Conditional, depth: int) -> None:
         value = self.show(node.test, depth)

@@ -88,8 +88,14 @@ def _unnamed(reading: Reading, notifiers: list[Checked]) -> Iterator[Object]:
         for checked in notifiers
         if checked.spec is not None
     }
+    everywhere = {
+        checked.spec.config_map
+        for checked in notifiers
+        if checked.spec is not None and checked.spec.self_service
+    }
     for obj in reading.of("ConfigMap"):
-        if (obj.namespace, obj.name) not in named and is_configuration(obj.name, _data(obj)):
+        known = (obj.namespace, obj.name) in named or obj.name in everywhere
+        if not known and is_configuration(obj.name, _data(obj)):
             yield obj
 
 

@@ -163,6 +163,11 @@ class Inputs:
 async def inputs(choice: Choice, target: str = "") -> AsyncIterator[Inputs]:
     """Yield configurations and the object; raise ConfigError where there are none, KubeError."""
     _require_one(choice)
+    if target and not is_file(target) and "/" not in target:
+        raise ConfigError(
+            f"reading object {target!r}: there is no such file",
+            hint="give a file, - for standard input, or KIND/NAME of the cluster",
+        )
     async with AsyncExitStack() as stack:
         kube = None
         if not choice.offline or (target and not is_file(target)) or _names(choice.secret):
@@ -200,11 +205,6 @@ async def _opened(choice: Choice, stack: AsyncExitStack) -> Kube:
 async def _subject(choice: Choice, target: str, kube: Kube | None) -> Subject:
     if is_file(target):
         return in_file(target, choice.namespace, choice.change)
-    if "/" not in target:
-        raise ConfigError(
-            f"reading object {target!r}: there is no such file",
-            hint="give a file, - for standard input, or KIND/NAME of the cluster",
-        )
     assert kube is not None, "opened for names"
     return await in_cluster(kube, target, choice.namespace, choice.change)
 
@@ -253,9 +253,9 @@ class _Finding:
             data = await files.data("ConfigMap", one.namespace, one.name) or {}
             known = {(entry.spec.config_map, entry.namespace) for entry in found}
             alone = bool(choice.config_map) and len(files.reading.of("ConfigMap")) == 1
-            if (one.name, one.namespace) not in known and (
-                alone or is_configuration(one.name, data)
-            ):
+            shared = {entry.spec.config_map for entry in found if entry.spec.self_service}
+            new = (one.name, one.namespace) not in known and one.name not in shared
+            if new and (alone or is_configuration(one.name, data)):
                 secret = secret_of(one.name, files.names("Secret", one.namespace))
                 spec = self._guessed(one.name, secret)
                 found += await self._made(one.name, spec, one.namespace, source, guessed=True)

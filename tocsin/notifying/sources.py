@@ -37,9 +37,9 @@ class Files(Source):
 
     @classmethod
     def of(cls, paths: list[str]) -> "Files":
-        """Read manifests. Raises ConfigError for what is no YAML."""
+        """Read manifests. Raises ConfigError for what cannot be read: it may be what is meant."""
         reading = read(paths)
-        errors = [one for one in reading.findings if one.severity == "error" and not one.path]
+        errors = [one for one in reading.findings if one.severity == "error"]
         if errors:
             raise ConfigError("; ".join(map(str, errors)))
         return cls(reading, check(reading, Setting()))
