@@ -25,7 +25,9 @@ from eventsource.sources.redis_stream import RedisStream
 from eventsource.sources.resource import Resource
 from eventsource.sources.sftp import Sftp
 from eventsource.sources.slack import Slack
+from eventsource.sources.sqs import Sqs
 from eventsource.sources.webhook import Webhook
+from spine.fields import Flag
 from spine.model import Model, warn
 from spine.pod import PodTemplate, Service
 
@@ -49,6 +51,8 @@ class EventSourceSpec(Model):
     """The EventBus that the events are published to."""
     replicas: int = 1
     """Pods that run this event source; below 1 it is 1."""
+    suspend: Flag = False
+    """Whether it runs nowhere for now; its place on the bus is kept (ours)."""
     template: PodTemplate | None = None
     """How the pods look."""
     service: Service | None = None
@@ -80,6 +84,8 @@ class EventSourceSpec(Model):
     """Changes on an SFTP server."""
     slack: Named[Slack] = {}
     """Events and commands of Slack."""
+    sqs: Named[Sqs] = {}
+    """Messages of an AWS SQS queue."""
     webhook: Named[Webhook] = {}
     """HTTP requests."""
 
@@ -113,8 +119,6 @@ class EventSourceSpec(Model):
     """Messages of a Pulsar topic."""
     sns: Unbuilt = {}
     """Notifications of AWS SNS."""
-    sqs: Unbuilt = {}
-    """Messages of an AWS SQS queue."""
     storage_grid: Unbuilt = {}
     """Notifications of NetApp StorageGRID."""
     stripe: Unbuilt = {}

@@ -34,6 +34,10 @@ class Access:
     """URL in place of the one of AWS."""
     key: str = ""
     secret: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    """Of keys that last for a session."""
+    role: str = ""
+    """ARN of a role that is assumed by whom the SDK finds; key and secret do not count then."""
 
 
 class Refusal(NamedTuple):
@@ -48,33 +52,27 @@ class Refusal(NamedTuple):
 
 
 @asynccontextmanager
-async def open_client(service: str, access: Access, doing: str) -> AsyncIterator[Any]:
+async def open_client(
+    service: str, access: Access, doing: str, *, read_timeout: float = READ_TIMEOUT
+) -> AsyncIterator[Any]:
     """Yield the SDK's client of a service, such as `sqs`.
 
-    `doing` is what it is for, for errors. Raises ConfigError where the library or the region is
-    missing, and for an endpoint that cannot be used.
+    `doing` is what it is for, for errors; `read_timeout` is in seconds. Raises ConfigError where
+    the library or the region is missing, and for an endpoint that cannot be used.
     """
     await asyncio.to_thread(_library, doing)  # the import takes a while
-    from aiobotocore.config import AioConfig
-    from aiobotocore.session import get_session
     from botocore.exceptions import BotoCoreError
 
-    config = AioConfig(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
-        max_pool_connections=CONNECTIONS,
-        retries={"total_max_attempts": 1},
-        user_agent_extra="tocsin",
-    )
     region = access.region or os.environ.get("AWS_REGION", "")  # the SDK of Python looks not there
     try:
-        opening = get_session().create_client(
+        opening = _session(access, region, doing).create_client(
             service,
             region_name=region or None,
             endpoint_url=access.endpoint or None,
             aws_access_key_id=access.key or None,
             aws_secret_access_key=access.secret or None,
-            config=config,
+            aws_session_token=access.token or None,
+            config=_config(read_timeout),
         )
         client = await opening.__aenter__()
     except (BotoCoreError, ValueError) as exc:
@@ -96,13 +94,71 @@ def _library(doing: str) -> None:
         raise ConfigError(f"{doing}: {exc}", hint="pip install 'tocsin[aws]'") from exc
 
 
+def _config(read_timeout: float) -> Any:
+    from aiobotocore.config import AioConfig
+
+    return AioConfig(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=read_timeout,
+        max_pool_connections=CONNECTIONS,
+        retries={"total_max_attempts": 1},
+        user_agent_extra="tocsin",
+    )
+
+
+def _session(access: Access, region: str, doing: str) -> Any:
+    """Return a session of the SDK as who we are: the role where one is named."""
+    from aiobotocore.session import get_session
+
+    session = get_session()
+    if access.role:
+        from aiobotocore.credentials import (
+            AioCredentialResolver,
+        )
+
+        provider = _Role(access.role, region, doing)
+        session.register_component("credential_provider", AioCredentialResolver([provider]))
+    return session
+
+
+class _Role:
+    """The credentials of a role, assumed when they are needed and again before they end."""
+
+    METHOD = "assume-role"
+    CANONICAL_NAME = None
+
+    def __init__(self, role: str, region: str, doing: str) -> None:
+        self._role, self._region, self._doing = role, region, doing
+
+    async def load(self) -> Any:
+        """Return credentials that fetch themselves."""
+        from aiobotocore.credentials import AioDeferredRefreshableCredentials
+
+        return AioDeferredRefreshableCredentials(self._assume, self.METHOD)
+
+    async def _assume(self) -> dict[str, str]:
+        access = Access(self._region)
+        async with open_client("sts", access, f"{self._doing} as {self._role}") as sts:
+            answer = await sts.assume_role(RoleArn=self._role, RoleSessionName="tocsin")
+        made = answer["Credentials"]
+        return {
+            "access_key": made["AccessKeyId"],
+            "secret_key": made["SecretAccessKey"],
+            "token": made["SessionToken"],
+            "expiry_time": made["Expiration"].isoformat(),
+        }
+
+
 def refusal(exc: Exception) -> Refusal | None:
     """Return why a call failed, None for an exception that is not of the SDK."""
+    import aiohttp
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     if isinstance(exc, ClientError):
         return _of_aws(exc)
-    if isinstance(exc, BotoCoreError | OSError | TimeoutError):
+    broken = (aiohttp.ClientError, ResponseParserError)  # what the SDK lets through of an answer
+    if isinstance(exc, (BotoCoreError, OSError, TimeoutError, *broken)):
         return _of_sdk(exc)
     return None
 
@@ -136,7 +192,7 @@ def _hint(code: str, message: str) -> str:
         return f"grant {denied['action']}" + (f" on {resource['arn']}" if resource else "")
     if code in _DENIED:
         return "see to the policies of this identity and of what it asks for"
-    if code.startswith(_UNKNOWN):
+    if code.startswith(_UNKNOWN) or "security token included" in message:
         return "check key and secret, or the role of this process"
     return ""
 

@@ -14,6 +14,7 @@ from github_kit import github_server
 from gitlab_kit import gitlab_server
 from minio_kit import minio as minio_server
 from mosquitto_kit import mosquitto
+from moto_kit import moto_server
 from nats_server import nats_server
 from redis_kit import redis_server
 from sftp_kit import sftp_server
@@ -77,6 +78,18 @@ async def mqtt(folder: Path) -> AsyncIterator[Lead]:
 
 
 @asynccontextmanager
+async def sqs(folder: Path) -> AsyncIterator[Lead]:
+    async with moto_server(folder) as server:
+        async with server.client("sqs") as client:
+            await client.create_queue(QueueName="orders")
+
+        def lead(event: dict[str, Any]) -> None:
+            event["endpoint"] = server.url
+
+        yield lead
+
+
+@asynccontextmanager
 async def sftp(folder: Path) -> AsyncIterator[Lead]:
     async with sftp_server(folder) as server:
         (server.root / "outgoing").mkdir()
@@ -123,4 +136,5 @@ SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Lead]]] = {
     "redis": redis,
     "redis_stream": redis,
     "sftp": sftp,
+    "sqs": sqs,
 }

@@ -12,7 +12,7 @@ from spine.model import InvalidModel, load
 HOOK = {"endpoint": "/a", "port": "12000", "method": "POST"}
 # fmt: off
 UNBUILT = [
-    "minio", "amqp", "kafka", "sns", "sqs",
+    "minio", "amqp", "kafka", "sns",
     "github", "gitlab", "hdfs", "slack", "storageGrid", "azureEventsHub", "stripe", "emitter",
     "nsq", "pulsar", "generic", "bitbucketserver", "bitbucket",
     "azureServiceBus", "azureQueueStorage", "gerrit", "mns",

@@ -1,0 +1,1 @@
+"""Parts of the event sources that are services of AWS."""
