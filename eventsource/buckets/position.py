@@ -35,9 +35,9 @@ class Position:
         self._reached = 0
         self._doubt: int | None = None
         self.told: dict[str, int] = {}
-        """Ids of the last events, with their times."""
+        """Ids of the last events, with their times; those on their way are among them."""
         self._newest = self._count = 0
-        self._waiting: dict[int, int] = {}
+        self._waiting: dict[int, tuple[int, str]] = {}
         self._changed = False
 
     async def load(self) -> None:
@@ -81,15 +81,15 @@ class Position:
         """
         number, self._count = self._count, self._count + 1
         self._newest = max(self._newest, moment)
-        self._waiting[number] = moment or self._newest
+        self._waiting[number] = (moment or self._newest, id)
+        if moment:
+            self.told[id] = moment
+        if len(self.told) > MOST:
+            del self.told[next(iter(self.told))]
 
         def done() -> None:
             del self._waiting[number]
-            if moment:
-                self.told[id] = moment
-            if len(self.told) > MOST:
-                del self.told[next(iter(self.told))]
-            oldest = min(self._waiting.values(), default=self._newest)
+            oldest = min((at for at, _ in self._waiting.values()), default=self._newest)
             self._reached = max(self._reached, oldest)
             self._changed = True
 
@@ -110,7 +110,9 @@ class Position:
         self._changed = False
         edge = self.until - OVERLAP
         self.told = {one: moment for one, moment in self.told.items() if moment >= edge}
-        last = dict(list(self.told.items())[-_KEPT:])
+        under_way = {one for _, one in self._waiting.values()}
+        told = [(one, moment) for one, moment in self.told.items() if one not in under_way]
+        last = dict(told[-_KEPT:])
         try:
             async with asyncio.timeout(EVERY):
                 await self._memory.put(msgspec.json.encode(_Kept(self._bucket, self.until, last)))

@@ -16,7 +16,6 @@ from eventsource.files.folder import ITSELF, Mark
 from eventsource.files.happening import FileEvent, WatchPathConfig, check_type
 from eventsource.files.known import Known, ran_before
 from eventsource.source import Emit, EventSourceFilter, Payload, Source
-from spine.model import warn
 from spine.runtime import Env, cancelled_at_exit
 
 ALL = sum(happening.OPS.values())
@@ -54,8 +53,6 @@ class File(Source):
     def _slash(self) -> Self:
         if not self.polling:
             self.watch_path_config.warn_of_slash()
-        elif "|" not in self.event_type and self.watch_path_config.path == ".":
-            warn("path: the directory itself has its own name here")
         return self
 
     @override

@@ -12,9 +12,11 @@ import pytest
 from hooks import running
 
 from eventbus.memory import MemoryBus
+from eventsource import runner
 from eventsource.files import watching
 from spine.errors import BusError, SourceError
 from spine.event import Event
+from spine.runtime import Backoff
 
 C, W, R, N, M = 1, 2, 4, 8, 16
 ALL = "CREATE|WRITE|REMOVE|RENAME|CHMOD"
@@ -232,7 +234,8 @@ async def expect_names(it: Any, folder: Path, op: int, count: int) -> None:
     assert Counter(name for name, one in await told(it, folder) if one == op) == wanted
 
 
-async def test_a_bus_that_refuses(folder):
+async def test_a_bus_that_refuses(folder, monkeypatch):
+    monkeypatch.setattr(runner, "PATIENCE", Backoff(steps=1))
     bus = Slow()
     async with running(spec(folder, "CREATE"), bus=bus) as it:
         for number in range(100):

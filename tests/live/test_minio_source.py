@@ -7,7 +7,7 @@ is as strict about signatures.
 import asyncio
 import json
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -251,8 +251,20 @@ async def test_a_server_that_is_killed_again_and_again(store):
         assert {name for _, name in await told(it)} == {PUT}
 
 
+class Counting(MemoryBus):
+    """A bus that counts what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: Counter[str] = Counter()
+
+    async def publish(self, event: Event) -> None:
+        self.given[event.id] += 1
+        await super().publish(event)
+
+
 async def test_what_was_made_while_nobody_listened(store):
-    bus = MemoryBus()
+    bus = Counting()
     await store.put("/reports/before.json")
     await asyncio.sleep(1.1)  # the server says when we began to the second
     more = {"filter": {"suffix": ".json"}}
@@ -284,6 +296,7 @@ async def test_what_was_made_while_nobody_listened(store):
 
         await until(new)
         assert len(await told(it)) == 1_013
+    assert set(bus.given.values()) == {1}
 
 
 @pytest.mark.parametrize(
@@ -348,7 +361,7 @@ class Odd:
         self.endpoint, self.scripts = "", scripts
         self.asked: list[dict[str, list[str]]] = []
         self.listing = b"<ListBucketResult></ListBucketResult>"
-        self.status = 200
+        self.status, self.refused, self.silent = 200, 0, False
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         wanted = signed_headers(
@@ -360,6 +373,7 @@ class Odd:
             query=list(request.query.items()),
         )
         if wanted["authorization"] != request.headers["Authorization"]:
+            self.refused += 1
             return web.Response(status=403, body=b"<Error><Code>SignatureDoesNotMatch</Code>")
         if "list-type" in request.query:
             return web.Response(status=self.status, body=self.listing)
@@ -369,8 +383,11 @@ class Odd:
         await answer.prepare(request)
         for text in self.scripts[min(len(self.asked), len(self.scripts)) - 1]:
             await answer.write(text)
-        await asyncio.Event().wait()
-        return answer
+        while True:
+            await asyncio.sleep(0.1)
+            if not self.silent:
+                with suppress(ConnectionError):
+                    await answer.write(b" ")  # a sign of life
 
 
 def _moment(stamp: str) -> Any:
@@ -440,7 +457,20 @@ async def test_a_server_that_falls_silent(monkeypatch):
         odd_server((b" ",), (line("a"),)) as one,
         running(spec(one), secrets=Changing()) as it,
     ):
+        one.silent = True
         await expect(it, ("a", PUT))
+
+
+async def test_keys_that_change_count_at_once():
+    secrets = Changing()
+    async with odd_server((line("a"),)) as one, running(spec(one), secrets=secrets) as it:
+        await expect(it, ("a", PUT))
+        secrets.values["secret"] = "wrong"
+
+        async def refused() -> bool:
+            return one.refused > 0
+
+        await until(refused)
 
 
 async def test_a_listing_that_is_not_allowed(caplog):

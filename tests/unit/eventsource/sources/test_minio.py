@@ -201,6 +201,8 @@ async def test_it_moves_when_all_before_is_on_the_bus(kept):
     one = await reopened(kept)
     one.listens_since(100)
     first, second, third = one.begin("1", 200), one.begin("2", 300), one.begin("3", 0)
+    await one._write()
+    assert (await reopened(kept)).told == {}
     third()
     second()
     assert one.until == 200
