@@ -14,6 +14,7 @@ from eventsource.endpoint import Endpoint
 from eventsource.source import Source
 from eventsource.sources.calendar import Calendar
 from eventsource.sources.file import File
+from eventsource.sources.generic import Generic
 from eventsource.sources.github import Github
 from eventsource.sources.gitlab import Gitlab
 from eventsource.sources.minio import Minio
@@ -62,6 +63,8 @@ class EventSourceSpec(Model):
     """Ticks of a schedule."""
     file: Named[File] = {}
     """Changes in a folder."""
+    generic: Named[Generic] = {}
+    """Events of a gRPC service of one's own."""
     github: Named[Github] = {}
     """Hooks of GitHub."""
     gitlab: Named[Gitlab] = {}
@@ -103,8 +106,6 @@ class EventSourceSpec(Model):
     """Hooks of Bitbucket Server."""
     emitter: Unbuilt = {}
     """Messages of an Emitter channel."""
-    generic: Unbuilt = {}
-    """Events of a gRPC service of one's own."""
     gerrit: Unbuilt = {}
     """Hooks of Gerrit."""
     hdfs: Unbuilt = {}

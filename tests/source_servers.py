@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from eventing_kit import eventing_server
 from github_kit import github_server
 from gitlab_kit import gitlab_server
 from minio_kit import minio as minio_server
@@ -78,6 +79,18 @@ async def mqtt(folder: Path) -> AsyncIterator[Lead]:
 
 
 @asynccontextmanager
+async def generic(_: Path) -> AsyncIterator[Lead]:
+    async with eventing_server() as server:
+
+        def lead(event: dict[str, Any]) -> None:
+            without_login(event)
+            event["url"], event["insecure"] = server.address, True
+            del event["authSecret"]
+
+        yield lead
+
+
+@asynccontextmanager
 async def sqs(folder: Path) -> AsyncIterator[Lead]:
     async with moto_server(folder) as server:
         async with server.client("sqs") as client:
@@ -128,6 +141,7 @@ async def gitlab(folder: Path) -> AsyncIterator[Lead]:
 
 
 SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Lead]]] = {
+    "generic": generic,
     "minio": minio,
     "github": github,
     "gitlab": gitlab,

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from cut_kit import Line, line
+from cut_kit import line
 from hooks import running
 from moto_kit import ACCOUNT, REGION, Moto, moto_server
 from stream_kit import Fickle, bodies, failure, until
@@ -417,8 +417,8 @@ async def test_new_keys_are_taken_while_it_runs(aws, monkeypatch, caplog):
             secrets.values = {"key": made["AccessKeyId"], "secret": made["SecretAccessKey"]}
             await until(lambda: _in(caplog, "taking the new keys of queue orders"))
             await iam.delete_access_key(UserName="tocsin", AccessKeyId=user["key"])
-            async with client_of(aws, "sqs", dict(secrets.values)) as q.sqs:
-                await q.send(*texts(2))
+            async with client_of(aws, "sqs", dict(secrets.values)) as sqs:
+                await Orders(sqs, q.url).send(*texts(2))
                 assert numbers(await bodies(it, 2)) == [1, 2]
 
 

@@ -14,7 +14,7 @@ HOOK = {"endpoint": "/a", "port": "12000", "method": "POST"}
 UNBUILT = [
     "minio", "amqp", "kafka", "sns",
     "github", "gitlab", "hdfs", "slack", "storageGrid", "azureEventsHub", "stripe", "emitter",
-    "nsq", "pulsar", "generic", "bitbucketserver", "bitbucket",
+    "nsq", "pulsar", "bitbucketserver", "bitbucket",
     "azureServiceBus", "azureQueueStorage", "gerrit", "mns",
 ]
 # fmt: on
