@@ -24,6 +24,11 @@ SPARE = 1024
 """Bytes of what the bus takes left for what travels beside a record."""
 
 
+def name_on_bus(namespace: str, name: str) -> str:
+    """Return how a Notifier is called on a bus, which namespaces may share."""
+    return f"{namespace}/{name}"
+
+
 def kind_token(api_version: str, kind: str, place: str = "") -> str:
     """Return what stands for a kind in the keys of records, by its group.
 

@@ -19,6 +19,7 @@ from eventbus.kept import Kept, key_token
 from notifier.configurations import Configurations
 from notifier.desk import Desk
 from notifier.evaluate import Seen
+from notifier.keeping import name_on_bus
 from notifier.marks import Marks
 from notifier.metrics import NotifierMetrics
 from notifier.plan import Plan
@@ -70,7 +71,7 @@ class Runner:
     @property
     def on_bus(self) -> str:
         """Return what it is called on the bus, which Notifiers of other namespaces may share."""
-        return f"{self.namespace}/{self.name}"
+        return name_on_bus(self.namespace, self.name)
 
     async def run(self) -> None:
         """Run until cancelled; then finish what is being sent."""

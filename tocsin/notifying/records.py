@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eventbus.bus import STATE, Bus
-from notifier.keeping import Records, kind_token
+from notifier.keeping import Records, kind_token, name_on_bus
 from notifier.spec import Watch
 from notifier.state import ObjectState, decode
 from spine.errors import BusError, ConfigError
@@ -43,7 +43,7 @@ class Memory:
             why = "the object has no uid, by which it would be found (take it from the cluster)"
             return Remembered(ObjectState(), f"none: {why}")
         kind = kind_token(watch.api_version, watch.kind, found.place)
-        key = Records(self.bus, found.name).key(kind, uid)
+        key = Records(self.bus, name_on_bus(found.namespace, found.name)).key(kind, uid)
         stored = await self.bus.store(STATE).get(key)
         if stored is None:
             return Remembered(ObjectState(), f"none: Notifier {found.name} never stored one of it")
