@@ -44,7 +44,6 @@ class Rotating:
         """
         now = self._clock()
         if now >= self._looked + AGE:
-            self._looked = now
             self._look(now)
         if self._former is None or now >= self._former.until:
             return (self._value,)
@@ -52,10 +51,12 @@ class Rotating:
 
     @property
     def value(self) -> str:
-        """The value that is good from now on."""
-        return self.values()[0]
+        """The value that is good from now on, read at this moment."""
+        self._look(self._clock())
+        return self._value
 
     def _look(self, now: float) -> None:
+        self._looked = now
         try:
             found = self._read()
         except ConfigError as exc:
