@@ -24,7 +24,7 @@ from tocsin.notifying.options import (
 )
 
 if TYPE_CHECKING:
-    from tocsin.notifying.found import Inputs
+    from tocsin.notifying.finding import Inputs
 
 
 @click.group("notify")
@@ -34,7 +34,8 @@ def command() -> None:
     OBJECT is a file with a Kubernetes object (FILE#KIND/NAME where it has several), - for standard
     input, or KIND/NAME of the cluster. The configuration comes from manifests (-f PATH), from
     --config-map and --secret, or else from the Notifiers of the cluster; with files for both
-    nothing is asked of a cluster. Nothing is sent but by `template send`.
+    nothing is asked of a cluster. Nothing is sent but by `template send`; a repo-server is not
+    asked, so that functions of `repo` which need one give empty values.
 
     \b
     Examples:

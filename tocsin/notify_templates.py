@@ -21,7 +21,7 @@ from tocsin.notifying.options import (
 )
 
 if TYPE_CHECKING:
-    from tocsin.notifying.found import Inputs
+    from tocsin.notifying.finding import Inputs
     from tocsin.notifying.messages import Preview, Rendering
 
 

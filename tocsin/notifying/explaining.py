@@ -6,7 +6,8 @@ from typing import Any
 
 from notifier.plan import Plan
 from notifier.state import HealthSeen
-from tocsin.notifying.found import Found, Inputs, against
+from tocsin.notifying.finding import Inputs
+from tocsin.notifying.found import Found, against
 from tocsin.notifying.looking import Evaluated, Shown
 from tocsin.notifying.records import Memory, Remembered
 from tocsin.notifying.running import message_lines, messages_json

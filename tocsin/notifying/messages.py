@@ -19,7 +19,8 @@ from services.email import Email
 from services.service import Message, Service
 from spine.errors import ConfigError, TriggerError
 from spine.lang import EvaluationError
-from tocsin.notifying.found import Found, Inputs, having
+from tocsin.notifying.finding import Inputs
+from tocsin.notifying.found import Found, having
 from tocsin.notifying.looking import redacted, shown
 from tocsin.notifying.subject import Subject
 from tocsin.notifying.words import block, row, warned, whom

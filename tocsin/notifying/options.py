@@ -10,7 +10,7 @@ import click
 from tocsin.cluster import cluster_options
 
 if TYPE_CHECKING:
-    from tocsin.notifying.found import Choice
+    from tocsin.notifying.finding import Choice
 
 DONE, NOTHING, WRONG = 0, 1, 2
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,14 +55,14 @@ def input_options(function: F) -> F:
 
 def choice_of(options: dict[str, Any]) -> "Choice":
     """Return what the options of `input_options` and `event_option` say."""
-    from tocsin.notifying.found import Choice
+    from tocsin.notifying.finding import Choice
 
     return Choice(**options)
 
 
 def with_inputs(choice: "Choice", target: str, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
     """Do something with configurations and an object."""
-    from tocsin.notifying.found import inputs
+    from tocsin.notifying.finding import inputs
 
     async def main() -> T:
         async with inputs(choice, target) as given:

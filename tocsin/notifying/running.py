@@ -5,7 +5,8 @@ from typing import Any
 
 from notifier.state import ObjectState
 from spine.errors import ConfigError
-from tocsin.notifying.found import Alone, Inputs, having
+from tocsin.notifying.finding import Inputs
+from tocsin.notifying.found import Alone, having
 from tocsin.notifying.looking import Evaluated, Shown
 from tocsin.notifying.words import block, row, warned, whom
 

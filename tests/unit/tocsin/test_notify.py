@@ -16,7 +16,7 @@ from spine.errors import ConfigError
 from spine.manifest import read_text
 from tocsin.cli import cli
 from tocsin.notifying.explaining import Account
-from tocsin.notifying.found import Choice, inputs
+from tocsin.notifying.finding import Choice, inputs
 from tocsin.notifying.looking import Evaluated
 from tocsin.notifying.records import Remembered
 from tocsin.notifying.subscribed import origins
