@@ -232,6 +232,13 @@ async def of_notifier(_: Options) -> None:
     await notifier.measure(say)
 
 
+async def of_streams(_: Options) -> None:
+    """Receiving from Redis streams and MQTT, on servers of the tests."""
+    from benchmarks import streams
+
+    await streams.measure(say)
+
+
 ALL = {
     "evaluate": evaluating,
     "ingest": ingest,
@@ -241,6 +248,7 @@ ALL = {
     "memory": memory,
     "kubernetes": on_kubernetes,
     "pubsub": of_pubsub,
+    "streams": of_streams,
     "file": of_files,
     "notifier": of_notifier,
 }
