@@ -34,3 +34,19 @@ def cluster(tmp_path_factory):
         yield one
     finally:
         one.stop()
+
+
+@pytest.fixture(scope="module")
+def nodes(cluster, tmp_path_factory):
+    """Where the pods of the cluster run: those that are made while the tests of a module run."""
+    from kube_cluster import missing
+    from kubelet.nodes import Nodes, obstacle
+
+    if why := obstacle():
+        missing(why)
+    one = Nodes(cluster, tmp_path_factory.mktemp("nodes"))
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()

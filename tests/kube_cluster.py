@@ -1,10 +1,12 @@
 """A real Kubernetes API server for tests: etcd, kube-apiserver and kube-controller-manager.
 
-Started once for a test session on free ports, with RBAC and real service accounts. Nothing runs
-Pods. `KUBEBUILDER_ASSETS` is honoured; else the binaries are those of `tests/cluster/build.sh`.
+Started once for a test session on free ports, with RBAC and real service accounts. Pods run where
+a test asks for `nodes`: see `kubelet`. `KUBEBUILDER_ASSETS` is honoured; else the binaries are
+those of `tests/cluster/build.sh`.
 """
 
 import base64
+import fcntl
 import json
 import os
 import re
@@ -13,6 +15,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -58,8 +61,21 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port, self._etcd, self._peer = free_port(), free_port(), free_port()
+        self.pods, self.services = self._ranges()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._binaries: dict[str, str] = {}
+
+    def _ranges(self) -> tuple[str, str]:
+        """Return addresses for pods and for Services that no other cluster of the machine uses."""
+        for n in range(64):
+            self._mark = (Path(tempfile.gettempdir()) / f"tocsin-test-cluster-{n}").open("w")
+            try:
+                fcntl.flock(self._mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._mark.close()
+            else:
+                return f"10.213.{4 * n}.0/22", f"10.214.{4 * n}.0/22"
+        pytest.fail("64 test clusters run on this machine")
 
     @property
     def server(self) -> str:
@@ -116,8 +132,7 @@ class Cluster:
             "--service-account-issuer", "https://kubernetes.default.svc",
             "--token-auth-file", f"{self.folder}/tokens.csv",
             "--authorization-mode", "RBAC",
-            "--service-cluster-ip-range", "10.96.0.0/16",
-            "--disable-admission-plugins", "ServiceAccount",
+            "--service-cluster-ip-range", self.services,
         )  # fmt: skip
         self._until_ready()
 
@@ -125,6 +140,7 @@ class Cluster:
         self._run(
             "kube-controller-manager", "--kubeconfig", self.kubeconfig,
             "--service-account-private-key-file", f"{self.folder}/sa.key",
+            "--root-ca-file", f"{self.folder}/pki/apiserver.crt",
             "--leader-elect=false", "--bind-address", "127.0.0.1",
             "--secure-port", str(free_port()),
             "--controllers", "*,-nodelifecycle,-nodeipam,-cloud-node-lifecycle,"
@@ -159,6 +175,7 @@ class Cluster:
         """End everything."""
         for name in reversed(NAMES):
             self._end(name, signal.SIGKILL)
+        self._mark.close()
 
     def _end(self, name: str, number: int) -> None:
         process = self._processes.pop(name, None)
@@ -207,9 +224,10 @@ class Cluster:
         return json.loads(content) if content.startswith(b"{") else {}
 
     def namespace(self, name: str) -> str:
-        """Make a namespace, called like a test, and return its name."""
+        """Make a namespace, called like a test, in which pods can be made; return its name."""
         name = re.sub(r"[^a-z0-9]+", "-", name.lower())[:60].strip("-")
         self.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        self._until_served(f"/api/v1/namespaces/{name}/serviceaccounts/default")
         return name
 
     def apply(self, file: Path) -> None:
