@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from vectors.families.text import as_json
@@ -55,6 +56,23 @@ def _event_source_spec(given: Vector) -> Outcome:
     derived: dict[str, Any] = {"effective_replicas": max(1, spec.replicas)}
     if spec.webhook:
         derived["webhook_max_payload"] = {n: h.max_payload_size for n, h in spec.webhook.items()}
+    if spec.github:
+        derived["github_repositories"] = {
+            name: [
+                {"owner": owner, "names": [repository for _, repository in of_owner]}
+                for owner, of_owner in groupby(one.repository_names, key=lambda of: of[0])
+            ]
+            for name, one in spec.github.items()
+        }
+    if spec.gitlab:
+        derived["gitlab"] = {
+            name: {
+                "creates_hooks": one.manages,
+                "groups": one.groups,
+                "projects": one.project_names,
+            }
+            for name, one in spec.gitlab.items()
+        }
     return Outcome({"result": written(spec), "derived": derived}, loose=True)
 
 

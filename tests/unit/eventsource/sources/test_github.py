@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from github_kit import GithubServer, Refusal, github_server
+from hooks import Talk, free_port, running
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from eventsource.github import request as github
 from eventsource.github.hooks import GithubPlace, TokenApi, Wanted, organization, repository
 from eventsource.github.logins import api_url
 from eventsource.sources.github import Github
+from eventsource.spec import EventSourceSpec
 from services.web import Web
 from spine.errors import BusError, EventError, TriggerError
 from spine.http.client import open_client
@@ -147,6 +149,31 @@ def test_the_old_form_of_a_repository():
 )
 def test_addresses_of_the_api(base, api):
     assert api_url(base) == api
+
+
+def test_a_path_is_served_once():
+    ours = {"webhook": HOOK, "repositories": REPOSITORIES, "webhookSecret": REF}
+    slack = {"webhook": HOOK, "signingSecret": REF, "token": REF}
+    with pytest.raises(InvalidModel, match=r"github.gh and slack.app have the same port 12000"):
+        load(EventSourceSpec, {"github": {"gh": ours}, "slack": {"app": slack}})
+
+
+async def test_other_kinds_listen_on_the_same_port():
+    port = str(free_port())
+    spec = {
+        "github": {"gh": {"webhook": {**HOOK, "port": port}, "webhookSecret": REF}},
+        "gitlab": {"gl": {"webhook": {"endpoint": "/gl", "port": port}, "secretToken": REF}},
+        "webhook": {"any": {"endpoint": "/any", "port": port, "method": "POST"}},
+    }
+    secrets = GivenSecrets({("s", "k"): "x"})
+    async with running(spec, secrets=secrets) as it, Talk(int(port)) as talk:
+        told = {"Content_Type": "application/json", "X_Hub_Signature_256": signed(b"{}")}
+        assert (await talk.ask("/gh", b"{}", **told))[:2] == (200, "success")
+        assert (await talk.ask("/gl", b"{}", X_Gitlab_Token="x"))[:2] == (200, "success")
+        assert (await talk.ask("/any", b"{}"))[:2] == (200, "success")
+        assert (await talk.ask("/gh", b"{}", method="PUT", **told))[0] == 405
+        assert (await talk.ask("/gh", b"{}"))[:2] == (401, "missing signature\n")
+        assert [event.type for event in await it.events()] == ["github", "gitlab", "webhook"]
 
 
 # ---------------------------------------------------------------------------- deliveries

@@ -293,7 +293,19 @@ async def test_errors_of_the_bus_reach_the_server(error):
         await post(request(outer(event=MENTION)), Emitted(refusal=error))
 
 
-KEYS = ("type event message previous_message files actions view state values token channel").split()
+KEYS = [
+    "type",
+    "event",
+    "message",
+    "previous_message",
+    "files",
+    "actions",
+    "view",
+    "state",
+    "values",
+    "token",
+    "channel",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
     lambda inner: (
