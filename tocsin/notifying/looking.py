@@ -171,7 +171,8 @@ class Shown:
             until = f", so not before {moment(look.held_until)}" if look.held_until else ""
             yield "for", f"it must hold for {lasting(condition.hold)}{until}"
         if condition.once_per:
-            value = f"  = {short(look.once)}" if look.verdict is True and not look.problem else ""
+            known = look.verdict is True and not look.problem and not look.held_until
+            value = f"  = {short(look.once)}" if known else ""
             yield "once per", condition.once_per + value
         if look.problem:
             yield "problem", look.problem
@@ -223,7 +224,7 @@ def _fate(one: Outcome) -> str:
 def _history(told: Told) -> str:
     repeats = f", {told.repeats} times more" if told.repeats else ""
     once = f" for {short(told.once)}" if told.once else ""
-    end = f": {told.why}" if told.why else ""
+    end = f": {told.why}" if told.why else ", and that it is over" if told.over else ""
     where = whom(told.service, told.recipient)
     return f"{where}  {WORDS[told.stage]}, {moment(told.at)}{once}{repeats}{end}"
 
