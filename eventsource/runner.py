@@ -229,15 +229,20 @@ def _emitter(bus: Bus, metrics: SourceMetrics, source: Source, env: Env) -> Emit
 
 async def _publish(bus: Bus, event: Event, source: Source, extra: dict[str, str]) -> None:
     """Publish an event, with patience where nobody waits who could be told to come again."""
-    if source.answers:
+    try:
         return await bus.publish(event)
+    except BusError as exc:
+        if source.answers:
+            raise
+        failure = exc
     for wait in PATIENCE.waits():
+        log.debug("publishing again", extra={**extra, "error": str(failure)})
+        await asyncio.sleep(wait)
         try:
             return await bus.publish(event)
         except BusError as exc:
-            log.debug("publishing again", extra={**extra, "error": str(exc)})
-        await asyncio.sleep(wait)
-    return await bus.publish(event)
+            failure = exc
+    raise failure
 
 
 def _gate(

@@ -89,8 +89,12 @@ class Taker:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _work(self, message: Taken, done: Callable[[], None]) -> None:
+        known = message.id or new_id()  # one id for all attempts
         try:
-            await self._deliver(message)
+            try:
+                await self._emit(message.form(), id=known)
+            except Exception as exc:  # noqa: BLE001 -- the long way has an answer to each
+                await self._insist(message, known, exc)
             done()
         finally:
             self._size -= message.size
@@ -99,28 +103,35 @@ class Taker:
         self._busy.discard(task)
         self._moved.set()
 
-    async def _deliver(self, message: Taken) -> None:
-        known = message.id or new_id()  # one id for all attempts
+    async def _insist(self, message: Taken, known: str, failure: Exception) -> None:
+        """Bring a message to its end after a first failure."""
         unusable: EventError | None = None
         attempt = 0
         while True:
+            if isinstance(failure, BusError):
+                attempt += 1
+                await self._wait(failure, attempt)
+            elif unusable is not None:
+                raise failure
+            else:
+                unusable = self._unusable(message, failure)
             try:
                 if unusable is None:
                     return await self._emit(message.form(), id=known)
                 return await self._emit(message.as_it_is(), id=known, unusable=unusable)
-            except BusError as exc:
-                attempt += 1
-                wait = RECONNECT.wait(attempt) if exc.retry_after is None else exc.retry_after
-                extra = {"eventName": self._event, "error": str(exc), "wait": round(wait, 2)}
-                log.debug("the bus did not take a message, trying again", extra=extra)
-                await asyncio.sleep(wait)
-            except EventError as exc:
-                if unusable is not None:
-                    raise
-                unusable = exc
-            except Exception as exc:
-                if unusable is not None:
-                    raise
-                log.exception("handling a message", extra={"eventName": self._event})
-                why = f"handling {message.what}: {type(exc).__name__}: {exc}"
-                unusable = EventError(why)
+            except Exception as exc:  # noqa: BLE001 -- each has its answer above
+                failure = exc
+
+    async def _wait(self, failure: BusError, attempt: int) -> None:
+        asked = failure.retry_after
+        wait = RECONNECT.wait(attempt) if asked is None else asked
+        extra = {"eventName": self._event, "error": str(failure), "wait": round(wait, 2)}
+        log.debug("the bus did not take a message, trying again", extra=extra)
+        await asyncio.sleep(wait)
+
+    def _unusable(self, message: Taken, failure: Exception) -> EventError:
+        """Return why a message is set aside; a bug is told of with all it says."""
+        if isinstance(failure, EventError):
+            return failure
+        log.error("handling a message", exc_info=failure, extra={"eventName": self._event})
+        return EventError(f"handling {message.what}: {type(failure).__name__}: {failure}")

@@ -27,7 +27,8 @@ class StreamEntry:
 
 def values(fields: Mapping[bytes, bytes]) -> bytes:
     """Return the fields of an entry as a JSON object of texts, sorted as in Go."""
-    if not fields:
-        return b"{}"
+    if len(fields) == 1:
+        ((name, value),) = fields.items()
+        return b"{%b:%b}" % (text(name), text(value))
     pairs = b",".join(text(name) + b":" + text(fields[name]) for name in sorted(fields))
     return b"{" + pairs + b"}"
