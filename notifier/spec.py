@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from typing_extensions import override
 
+from spine.fields import Flag
 from spine.model import Model
 from spine.pod import PodTemplate
 
@@ -67,6 +68,8 @@ class NotifierSpec(Model):
     repo_server: str = ""
     """Address of an Argo CD repo-server for `.repo`: `argocd-repo-server:8081` takes any
     certificate, as Argo CD's components do; `https://HOST:PORT` checks it; `http://` is plain."""
+    suspend: Flag = False
+    """Whether it runs nowhere for now; its place on the bus is kept (ours)."""
     template: PodTemplate | None = None
     """How its pod is dressed."""
     replicas: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)] = 1

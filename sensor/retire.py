@@ -9,8 +9,15 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
-from delivery.subjects import claims_of, sensor_of, token, tries_of
-from eventbus.bus import EVENTS, STATE, Bus, Store
+from delivery.subjects import (
+    claims_of,
+    lane_of,
+    sensor_durable,
+    sensor_of,
+    token,
+    tries_of,
+)
+from eventbus.bus import ACTIONS, EVENTS, STATE, Bus, Store
 from sensor.start import GENERATION
 from spine.errors import ConflictError
 
@@ -48,13 +55,22 @@ async def retire(
         since = await _since(store, key, now)
         over = now - since > grace
         if over:
-            await bus.remove_reader(EVENTS, info.durable)
-            for prefix in (f"{token(name)}.", claims_of(name), tries_of(name)):
-                for kept in await store.keys(prefix):
-                    await store.delete(kept)
+            await forget(bus, name)
             await store.delete(key)
         missing.append(Missing(name, info.pending + info.in_flight, over))
     return missing
+
+
+async def forget(bus: Bus, name: str) -> None:
+    """Remove the place of a Sensor and all that is remembered for it. Raises BusError."""
+    await bus.remove_reader(EVENTS, sensor_durable(name))
+    for info in await bus.readers(ACTIONS):
+        if lane_of(info.durable, name) is not None:
+            await bus.remove_reader(ACTIONS, info.durable)
+    store = bus.store(STATE)
+    for prefix in (f"{token(name)}.", claims_of(name), tries_of(name)):
+        for kept in await store.keys(prefix):
+            await store.delete(kept)
 
 
 async def _since(store: Store, key: str, now: float) -> float:

@@ -307,6 +307,8 @@ class SensorSpec(Model):
     start_from: str = "new"
     """Where a new Sensor begins: `new` events, `all` that the bus has, or those of the last so
     long, such as `1h`."""
+    suspend: Flag = False
+    """Whether it runs nowhere for now; its place on the bus is kept (ours)."""
     template: PodTemplate | None = None
     """How its pod is dressed."""
     replicas: Int32 = 1

@@ -73,6 +73,8 @@ class PodTemplate(Model):
     """Taints of nodes that are tolerated."""
     affinity: Core = {}
     """Where pods go relative to nodes and other pods."""
+    topology_spread_constraints: list[Core] = []
+    """How pods are spread over zones and nodes (ours)."""
     image_pull_secrets: list[Core] = []
     """Secrets of the image registry."""
     priority_class_name: str = ""

@@ -20,7 +20,9 @@ from tocsin.values import Values, read_values
 METRICS_PORT = 7777
 """Where every pod serves its metrics."""
 
-_NOT_SOURCES = frozenset({"template", "service", "eventBusName", "replicas", "replica", "type"})
+_NOT_SOURCES = frozenset(
+    {"template", "service", "eventBusName", "replicas", "replica", "suspend", "type"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ VERBS = {
     "eventsource": "Run one EventSource: what a pod runs.",
     "sensor": "Run one Sensor: what a pod runs.",
     "notifier": "Run one Notifier: what a pod runs.",
+    "controller": "Run all of a cluster: what its controller runs.",
     "version": "Show the version.",
 }
 

@@ -1,0 +1,100 @@
+"""Gives Sensors their places on the bus before what they wait for is sent.
+
+A Sensor begins with what comes after its durable was made. Where EventSource and Sensor are
+created together, the pod of the one may send before the pod of the other has started; so the
+controller makes first durables itself. It is only ever the first: an edit is the affair of the
+pods, which step back for each other in their own time.
+
+The bus may be out of the controller's reach, behind a network policy for example. Then nobody
+waits for long, the status says so, and each Sensor makes its place when it starts.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from controller.cluster import Cluster
+from controller.objects import Checked
+from controller.reconciler import Manifest
+from controller.workload.references import references
+from controller.workload.values import texts
+from eventbus.config import BusConfig
+from eventbus.opening import open_bus
+from sensor.globs import fits
+from sensor.plan import compile_plan
+from sensor.start import durable_of, prepare
+from spine.errors import Fault
+from spine.model import load
+from spine.secrets import GivenSecrets
+
+PATIENCE = 2.0
+"""Seconds to wait for a bus."""
+AGAIN = 60.0
+"""Seconds before a bus that did not answer is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """A Sensor that has no pods yet."""
+
+    checked: Checked
+    generation: int
+
+
+@dataclass(eq=False)
+class Durables:
+    """Makes first durables, one bus at a time."""
+
+    clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
+    _locks: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict)
+    _silent: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
+    """Until when buses are left alone that did not answer, and what went wrong."""
+
+    async def prepare(self, cluster: Cluster, bus: Manifest, firsts: Iterable[First]) -> str:
+        """Make the durables that are not there; return why that was not possible, if it was not."""
+        todo = list(firsts)
+        if not todo:
+            return ""
+        key = todo[0].checked.bus
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            until, why = self._silent.pop(key, (0.0, ""))
+            if self.clock() < until:
+                self._silent[key] = until, why
+                return why
+            try:
+                await self._make(cluster, key[0], bus, todo)
+            except Fault as exc:
+                why = f"its durable is made by its pods, as the controller has no access: {exc}"
+                self._silent[key] = self.clock() + AGAIN, why
+                return why
+        return ""
+
+    async def _make(
+        self, cluster: Cluster, namespace: str, bus: Manifest, todo: list[First]
+    ) -> None:
+        config = load(BusConfig, bus, what="event bus", lenient=True)
+        secrets = await secrets_of(cluster, namespace, config)
+        opening = open_bus(config, secrets, give_up_after=PATIENCE, name="tocsin-controller")
+        async with opening as connected:
+            for first in todo:
+                found = first.checked
+                plan = await asyncio.to_thread(
+                    compile_plan, found.object.name, namespace, found.spec
+                )
+                if await durable_of(plan, connected) is None:
+                    await prepare(plan, connected, first.generation)
+
+
+async def secrets_of(cluster: Cluster, namespace: str, config: BusConfig) -> GivenSecrets:
+    """Return the Secrets that are needed to reach a bus. Raises KubeError."""
+    values: dict[tuple[str, str], str] = {}
+    for ref in references([config]):
+        found = await cluster.read("v1", ref.kind, namespace, ref.name)
+        for key, text in texts(found).items() if found is not None else ():
+            values[ref.name, key] = text
+    return GivenSecrets(values)
+
+
+def reads_from(sensor: Checked, source: str) -> bool:
+    """Return whether a Sensor waits for events of an EventSource."""
+    return any(fits(d.event_source_name, source) for d in sensor.spec.dependencies)

@@ -1,0 +1,293 @@
+"""Brings the cluster to what an EventSource, a Sensor or a Notifier says.
+
+An object that is wrong, or whose bus is not there, changes nothing that runs: what was deployed
+goes on as it was, and the status says what is the matter. Everything that is made belongs to the
+object and goes with it; what is wanted no more goes at once.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from controller.cluster import Cluster
+from controller.conditions import Condition, changed, conditions
+from controller.reconciler import Key, Manifest, Reconciler, owner_of
+from controller.roles import API as RBAC
+from controller.roles import Named
+from controller.workload import status
+from controller.workload.accounts import rights_in
+from controller.workload.buses import BusState, bus_state
+from controller.workload.checking import Checker, Looked
+from controller.workload.desired import (
+    Known,
+    Options,
+    desired,
+    generation,
+    makes_account,
+    refs_of,
+    suspended,
+)
+from controller.workload.durables import Durables, First
+from controller.workload.index import Index
+from controller.workload.names import Names
+from controller.workload.values import Digests
+from spine.errors import ConfigError, Fault, KubeError
+from spine.manifest import ARGO
+
+if TYPE_CHECKING:
+    from controller.workload.references import Reference
+
+MADE = (
+    ("apps/v1", "Deployment"),
+    ("v1", "Service"),
+    ("policy/v1", "PodDisruptionBudget"),
+)
+ACCOUNTS = (
+    ("v1", "ServiceAccount"),
+    (f"{RBAC}/v1", "Role"),
+    (f"{RBAC}/v1", "RoleBinding"),
+)
+"""What is made for objects that name no account, where that is asked for."""
+READ = (("v1", "Secret"), ("v1", "ConfigMap"), (ARGO, "EventBus"))
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the reconcilers of all three kinds share."""
+
+    options: Options
+    checker: Checker = field(default_factory=Checker)
+    digests: Digests = field(default_factory=Digests)
+    durables: Durables = field(default_factory=Durables)
+    lags: dict[Key, int] = field(default_factory=dict)
+    """Events that wait for each Sensor, as far as it is known."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of deploying."""
+
+    deployed: Condition
+    missing: list[str] = field(default_factory=list)
+    """What pods need and is not there."""
+    notes: list[str] = field(default_factory=list)
+    """What else is to be said."""
+    bus_note: str = ""
+    fault: Fault | None = None
+    """What has to be tried again."""
+
+
+class Workload(Reconciler, ABC):
+    """Takes care of one of the three kinds."""
+
+    watches: ClassVar[tuple[tuple[str, str], ...]] = (*READ, *MADE)
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        self._index = Index()
+        self._refs: dict[Key, list[Reference]] = {}
+        if shared.options.make_service_accounts:
+            self.watches = (*self.watches, *ACCOUNTS)  # type: ignore[misc]  # what one of them watches
+
+    @override
+    def affected(self, changed: Manifest) -> Iterable[Key]:
+        owner = owner_of(changed)
+        if owner is not None and owner.kind == self.kind:
+            yield owner
+        metadata = changed["metadata"]
+        yield from self._index.of(
+            Key(changed["kind"], metadata.get("namespace", ""), metadata["name"])
+        )
+
+    @override
+    async def reconcile(self, key: Key, cluster: Cluster) -> float | None:
+        manifest = cluster.get(self.api_version, self.kind, key.namespace, key.name)
+        if manifest is None or manifest["metadata"].get("deletionTimestamp"):
+            self._forget(key)
+            return None
+        looked = await self.shared.checker.check(manifest)
+        bus = bus_state(cluster, *looked.checked.bus)
+        self._note(key, looked, bus)
+        outcome = await self._bring(cluster, manifest, looked, bus)
+        await self._tell(cluster, manifest, looked, bus, outcome)
+        if outcome.fault is not None:
+            raise outcome.fault
+        return None
+
+    # ------------------------------------------------------------------------ references
+
+    def _note(self, key: Key, looked: Looked, bus: BusState) -> None:
+        """Remember what the object refers to, to be told when that changes."""
+        checked = looked.checked
+        targets = [Key("EventBus", *checked.bus)]
+        refs = []
+        if checked.spec is not None and bus.config is not None:
+            refs = refs_of(checked, bus.config)
+        targets += [Key(ref.kind, key.namespace, ref.name) for ref in refs]
+        self._index.set(key, targets)
+        self.shared.digests.forget(key.namespace, set(self._refs.get(key, ())) - set(refs))
+        self._refs[key] = refs
+
+    def _forget(self, key: Key) -> None:
+        self._index.set(key, ())
+        self.shared.digests.forget(key.namespace, self._refs.pop(key, ()))
+        self.shared.lags.pop(key, None)
+
+    # ------------------------------------------------------------------------ deploying
+
+    async def _bring(
+        self, cluster: Cluster, manifest: Manifest, looked: Looked, bus: BusState
+    ) -> Outcome:
+        """Write all that runs the object, as far as that is possible now."""
+        names = Names(self.kind, manifest["metadata"]["name"])
+        namespace = manifest["metadata"]["namespace"]
+        there = cluster.get("apps/v1", "Deployment", namespace, names.deployment)
+        as_it_was = f"Deployment {names.deployment!r} is kept as it was"
+        if looked.errors or bus.config is None or not (bus.ready or there):
+            if there is not None:
+                return Outcome(Condition("True", "KeptAsItWas", as_it_was))
+            if looked.errors:
+                said = "nothing is deployed, as the object is not valid"
+                return Outcome(Condition("False", ConfigError.code, said))
+            return Outcome(Condition("False", bus.reason, f"waiting: {bus.message}"))
+        outcome = Outcome(Condition("True", "Deployed", f"Deployment {names.deployment!r}"))
+        try:
+            await self._deploy(cluster, manifest, looked, bus, outcome)
+        except Fault as exc:
+            reason = exc.reason if isinstance(exc, KubeError) and exc.reason else exc.code
+            outcome.deployed = Condition("False", reason, str(exc))
+            outcome.fault = exc
+        return outcome
+
+    async def _deploy(
+        self,
+        cluster: Cluster,
+        manifest: Manifest,
+        looked: Looked,
+        bus: BusState,
+        outcome: Outcome,
+    ) -> None:
+        checked, options, config = looked.checked, self.shared.options, bus.config
+        assert config is not None
+        namespace, name = checked.key
+        names = Names(self.kind, name)
+        values = await self.shared.digests.of(cluster, namespace, refs_of(checked, config))
+        outcome.missing = values.missing
+        secret = cluster.get("v1", "Secret", namespace, names.config)
+        kept = (secret["metadata"].get("annotations") or {}) if secret is not None else {}
+        rights: list[Named] = []
+        if makes_account(checked, options):
+            rights, outcome.notes = await rights_in(cluster, checked)
+        known = Known(values.digests, kept, rights)
+        if cluster.get("apps/v1", "Deployment", namespace, names.deployment) is None and bus.ready:
+            outcome.bus_note = await self.before_first(cluster, looked, config, known)
+        made = desired(checked, config, options, known)
+        for one in made:
+            await _make_way(cluster, one)
+            await cluster.apply(one, manifest)
+        await self._prune(cluster, manifest, made)
+
+    @abstractmethod
+    async def before_first(
+        self, cluster: Cluster, looked: Looked, bus: Manifest, known: Known
+    ) -> str:
+        """Do what has to be done before there are pods; return what is to be said of the bus."""
+
+    async def _prune(self, cluster: Cluster, manifest: Manifest, made: Sequence[Manifest]) -> None:
+        """Delete what was made for the object once and is wanted no more."""
+        metadata = manifest["metadata"]
+        wanted = {(one["apiVersion"], one["kind"], one["metadata"]["name"]) for one in made}
+        for api_version, kind in self.watches:
+            if kind in {"Secret", "ConfigMap", "EventBus"}:
+                continue
+            for one in cluster.all(api_version, kind, metadata["namespace"]):
+                owners = one["metadata"].get("ownerReferences") or ()
+                ours = any(owner.get("uid") == metadata["uid"] for owner in owners)
+                name = one["metadata"]["name"]
+                if ours and (api_version, kind, name) not in wanted:
+                    await cluster.delete(api_version, kind, metadata["namespace"], name)
+
+    # ------------------------------------------------------------------------ telling
+
+    async def _tell(
+        self,
+        cluster: Cluster,
+        manifest: Manifest,
+        looked: Looked,
+        bus: BusState,
+        outcome: Outcome,
+    ) -> None:
+        """Write the status, and tell of what is new in it."""
+        checked, metadata = looked.checked, manifest["metadata"]
+        names = Names(self.kind, metadata["name"])
+        deployment = cluster.get("apps/v1", "Deployment", metadata["namespace"], names.deployment)
+        pods = status.Pods.of(deployment)
+        stopped = checked.spec is not None and suspended(checked)
+        is_valid = status.valid(looked.errors, (*looked.warnings, *outcome.notes))
+        before = (manifest.get("status") or {}).get("conditions") or []
+        stated = conditions(
+            before,
+            int(metadata.get("generation") or 0),
+            datetime.now(UTC),
+            Valid=is_valid,
+            BusReady=status.bus_ready(bus, outcome.bus_note),
+            Deployed=outcome.deployed,
+            Ready=status.ready(
+                is_valid, outcome.deployed, pods, suspended=stopped, missing=outcome.missing
+            ),
+        )
+        key = Key(self.kind, metadata["namespace"], metadata["name"])
+        selector = ",".join(f"{k}={v}" for k, v in sorted(names.selector.items()))
+        lag = self.shared.lags.get(key)
+        made = status.status(checked, stated, pods, selector=selector, lag=lag)
+        await cluster.status(manifest, made)
+        for one in changed(before, stated):
+            await _announce(cluster, manifest, one)
+
+    async def sensors_without_pods(
+        self, cluster: Cluster, bus: tuple[str, str], of: Iterable[Manifest]
+    ) -> list[First]:
+        """Return the Sensors of a bus that can work and have no pods yet."""
+        found = []
+        for manifest in of:
+            metadata = manifest["metadata"]
+            names = Names("Sensor", metadata["name"])
+            namespace = metadata["namespace"]
+            if cluster.get("apps/v1", "Deployment", namespace, names.deployment) is not None:
+                continue
+            looked = await self.shared.checker.check(manifest)
+            if not looked.errors and looked.checked.bus == bus:
+                found.append(First(looked.checked, generation(looked.checked, {})))
+        return found
+
+
+async def _make_way(cluster: Cluster, wanted: Manifest) -> None:
+    """Delete a Service whose cluster address is to be another: it cannot be changed."""
+    if wanted["kind"] != "Service":
+        return
+    metadata = wanted["metadata"]
+    there = cluster.get("v1", "Service", metadata["namespace"], metadata["name"])
+    if there is None:
+        return
+    before, now = there["spec"].get("clusterIP"), wanted["spec"].get("clusterIP")
+    headless = before == "None" and now is None
+    if headless or (now is not None and before != now):
+        await cluster.delete("v1", "Service", metadata["namespace"], metadata["name"])
+
+
+_CALM = frozenset({"RollingOut", "PodsNotReady", "Suspended", "EventBusNotReady"})
+"""Reasons that are no cause for worry by themselves."""
+
+
+async def _announce(cluster: Cluster, manifest: Manifest, condition: Any) -> None:
+    """Tell of a condition that is another than before."""
+    kind, good = condition["type"], condition["status"] == "True"
+    calm = good or condition["reason"] in _CALM
+    state = "is met" if good else "is not met"
+    message = f"{kind} {state}" + (f": {condition['message']}" if condition["message"] else "")
+    reason = kind if condition["reason"] == kind else f"{kind}{condition['reason']}"
+    await cluster.event(manifest, "Normal" if calm else "Warning", reason, message)

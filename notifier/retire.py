@@ -1,0 +1,19 @@
+"""Forgets a Notifier that is gone: what it remembers of objects, gathers and has not sent."""
+
+from delivery.subjects import claims_of, lane_of, notifier_owner, token, tries_of
+from eventbus.bus import ACTIONS, STATE, Bus
+from notifier.keeping import name_on_bus
+
+
+async def forget(bus: Bus, namespace: str, name: str) -> None:
+    """Remove all that a Notifier has on a bus. Raises BusError."""
+    called = name_on_bus(namespace, name)
+    owner, store = notifier_owner(called), bus.store(STATE)
+    for info in await bus.readers(ACTIONS):
+        if lane_of(info.durable, owner) is not None:
+            await bus.remove_reader(ACTIONS, info.durable)
+    mine = (f"notified/.{token(called)}.", f"digest/.{token(owner)}.", f"{token(owner)}.")
+    for prefix in (*mine, claims_of(owner), tries_of(owner)):
+        for kept in await store.keys(prefix):
+            await store.delete(kept)
+    await store.delete(f"adopting/.{token(called)}")

@@ -1,0 +1,159 @@
+"""`tocsin controller`: what runs EventSources, Sensors, Notifiers and their buses in a cluster."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from spine.telemetry import LEVELS
+
+if TYPE_CHECKING:
+    from controller.workload import Options
+
+log = logging.getLogger(__name__)
+
+IMAGE = "ghcr.io/tocsin-dev/tocsin"
+"""Image of the pods where none is named."""
+HANDED = "TOCSIN_"
+"""Variables of the controller that begin with this are those of the pods too."""
+OWN = frozenset({"TOCSIN_IMAGE", "TOCSIN_BUS"})
+"""The controller's alone."""
+
+
+@click.command("controller")
+@click.option(
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    help="Namespace to take care of; may be repeated. Without any: all.",
+)
+@click.option("--image", default="", envvar="TOCSIN_IMAGE", help="Image of the pods.")
+@click.option(
+    "--image-pull-policy",
+    default="",
+    envvar="IMAGE_PULL_POLICY",
+    help="When pods pull it, where their template does not say.",
+)
+@click.option(
+    "--make-service-accounts",
+    is_flag=True,
+    help="Make an account with the least rights in its namespace for an object that names none.",
+)
+@click.option("--lease", default="", metavar="NAME", help="Lease by which replicas elect a leader.")
+@click.option(
+    "--grace", default="24h", show_default=True, help="How long the bus keeps what was deleted."
+)
+@click.option("--kubeconfig", default="", metavar="FILE", help="Cluster; else that of the pod.")
+@click.option("--own-namespace", default="", envvar="POD_NAMESPACE", help="Where the Lease is.")
+@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 -- a pod is reached from outside
+@click.option(
+    "--metrics-port",
+    default=7777,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port of /metrics, /healthz and /readyz; 0 for a free one.",
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="json")
+@click.option("--log-level", default="", help=f"{', '.join(LEVELS)}; else LOG_LEVEL, else info.")
+def command(  # noqa: PLR0913, PLR0917 -- one for each option
+    namespaces: tuple[str, ...],
+    image: str,
+    image_pull_policy: str,
+    make_service_accounts: bool,
+    lease: str,
+    grace: str,
+    kubeconfig: str,
+    own_namespace: str,
+    host: str,
+    metrics_port: int,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Run EventBuses, EventSources, Sensors and Notifiers of a cluster.
+
+    Of several replicas one leads; the others are ready to. Needs the CRDs, and the rights of the
+    chart. SIGTERM lets another one lead at once.
+
+    \b
+    Examples:
+      tocsin controller                                 # in a pod, for the whole cluster
+      tocsin controller -n events -n more --make-service-accounts
+      tocsin controller --kubeconfig ~/.kube/config --log-format text
+    """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
+    from controller.workload import Options
+    from spine import __version__
+    from spine.runtime import seconds
+    from spine.telemetry import configure_logging
+    from tocsin.process import run_loop
+
+    configure_logging(log_format, log_level or os.environ.get("LOG_LEVEL", "info"))
+    handed = {k: v for k, v in os.environ.items() if k.startswith(HANDED) and k not in OWN}
+    options = Options(
+        image=image or f"{IMAGE}:{__version__}",
+        image_pull_policy=image_pull_policy,
+        env=handed,
+        make_service_accounts=make_service_accounts,
+    )
+    place = _Place(
+        namespaces=namespaces,
+        own_namespace=own_namespace,
+        kubeconfig=kubeconfig,
+        lease=lease,
+        host=host,
+        port=metrics_port,
+    )
+    run_loop(_run(options, place, seconds(grace)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where the controller runs, and for whom."""
+
+    namespaces: tuple[str, ...]
+    own_namespace: str
+    kubeconfig: str
+    lease: str
+    host: str
+    port: int
+
+
+async def _run(options: "Options", place: _Place, grace: float) -> None:
+    """Run until SIGTERM."""
+    from controller.assembly import controller
+    from spine.kube import open_kube
+    from spine.runtime import cancelled_at_exit
+    from spine.telemetry import StatusServer
+
+    async with open_kube(place.kubeconfig) as kube:
+        one = controller(
+            kube,
+            options,
+            namespaces=place.namespaces,
+            own_namespace=place.own_namespace or kube.namespace,
+            identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
+            lease=place.lease,
+            grace=grace,
+        )
+        checks = {"cache": lambda: one.problem}
+        async with StatusServer(place.host, place.port, one.metrics.registry, checks) as status:
+            log.info("serving metrics and health", extra={"port": status.port})
+            running = asyncio.create_task(one.run(), name="controller")
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, running.cancel)
+            async with cancelled_at_exit(running):
+                try:
+                    await asyncio.wait({running})
+                finally:
+                    for number in (signal.SIGTERM, signal.SIGINT):
+                        loop.remove_signal_handler(number)
+            if not running.cancelled():
+                running.result()
+            log.info("stopped")
