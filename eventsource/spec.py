@@ -26,6 +26,7 @@ from eventsource.sources.redis_stream import RedisStream
 from eventsource.sources.resource import Resource
 from eventsource.sources.sftp import Sftp
 from eventsource.sources.slack import Slack
+from eventsource.sources.sns import Sns
 from eventsource.sources.sqs import Sqs
 from eventsource.sources.webhook import Webhook
 from spine.fields import Flag
@@ -87,6 +88,8 @@ class EventSourceSpec(Model):
     """Changes on an SFTP server."""
     slack: Named[Slack] = {}
     """Events and commands of Slack."""
+    sns: Named[Sns] = {}
+    """Notifications of AWS SNS."""
     sqs: Named[Sqs] = {}
     """Messages of an AWS SQS queue."""
     webhook: Named[Webhook] = {}
@@ -118,8 +121,6 @@ class EventSourceSpec(Model):
     """Messages of an NSQ topic."""
     pulsar: Unbuilt = {}
     """Messages of a Pulsar topic."""
-    sns: Unbuilt = {}
-    """Notifications of AWS SNS."""
     storage_grid: Unbuilt = {}
     """Notifications of NetApp StorageGRID."""
     stripe: Unbuilt = {}

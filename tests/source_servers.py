@@ -91,6 +91,18 @@ async def generic(_: Path) -> AsyncIterator[Lead]:
 
 
 @asynccontextmanager
+async def sns(folder: Path) -> AsyncIterator[Lead]:
+    async with moto_server(folder) as server:
+        async with server.client("sns") as client:
+            await client.create_topic(Name="orders")
+
+        def lead(event: dict[str, Any]) -> None:
+            event["endpoint"] = server.url
+
+        yield lead
+
+
+@asynccontextmanager
 async def sqs(folder: Path) -> AsyncIterator[Lead]:
     async with moto_server(folder) as server:
         async with server.client("sqs") as client:
@@ -150,5 +162,6 @@ SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Lead]]] = {
     "redis": redis,
     "redis_stream": redis,
     "sftp": sftp,
+    "sns": sns,
     "sqs": sqs,
 }

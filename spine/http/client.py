@@ -63,6 +63,8 @@ class Request:
     """Bytes of the response's body that are wanted; what is shown of it is kept in any case."""
     guarded: bool = False
     """Whether each host, those of redirects too, must be one that may be asked."""
+    follow: bool = True
+    """Whether redirects are followed; otherwise they are the response."""
 
     @property
     def what(self) -> str:
@@ -125,7 +127,7 @@ class HttpClient:
             if request.guarded:
                 check_host(request.url.host, f"asking {request.url.host}")
             response = await self._once(request)
-            if response.status not in _REDIRECTS or not response.location:
+            if response.status not in _REDIRECTS or not (response.location and request.follow):
                 return response._replace(lost=lost) if lost else response
             before, request = request, _redirected(request, response.status, response.location)
             if before.body and not request.body and _moved(before, request, response.status):
