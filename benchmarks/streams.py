@@ -25,6 +25,8 @@ NEVER = {"interval": "24h"}
 TOPIC = "orders/new"
 
 Say = Callable[[str, str], None]
+Measured = tuple[float, float]
+"""Messages a second, and processor seconds of the receiving process for all of them."""
 
 
 def _kits() -> None:
@@ -40,7 +42,7 @@ def _object(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def ours(here: Stage, source: dict[str, Any]) -> tuple[float, float]:
+async def ours(here: Stage, source: dict[str, Any]) -> Measured:
     """Return messages a second on the bus, and processor seconds; the messages wait already."""
     idle = await here.ours("eventsource", _object("idle", {"calendar": {"tick": NEVER}}))
     start = idle.cpu()  # what it takes to start is not it
@@ -64,7 +66,8 @@ async def redis_stream(here: Stage, say: Say, batch: int) -> None:
 
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
         async with redis_server(Path(folder), "appendonly no") as server:
-            bare, rates, used = [], [], 0.0
+            bare: list[Measured] = []
+            measured: list[Measured] = []
             for number in range(ROUNDS):
                 stream = f"orders-{batch}-{number}"
                 for group in (GROUP, "bare"):
@@ -81,22 +84,21 @@ async def redis_stream(here: Stage, say: Say, batch: int) -> None:
                     "maxMsgCountPerRead": batch,
                 }
                 source = _object(f"redis-{batch}-{number}", {"redisStream": {"message": event}})
-                rate, used = await ours(here, source)
-                rates.append(rate)
-    _tell(say, f"redisStream by {batch}", bare, rates, used)
+                measured.append(await ours(here, source))
+    _tell(say, f"redisStream by {batch}", bare, measured)
 
 
-async def _bare_stream(port: int, stream: str, batch: int) -> float:
+async def _bare_stream(port: int, stream: str, batch: int) -> Measured:
     from redis.asyncio import Redis
 
     async with Redis(host="127.0.0.1", port=port, protocol=2) as client:
-        count, began = 0, time.monotonic()
+        count, began, used = 0, time.monotonic(), time.process_time()
         while count < COUNT:
             found: Any = await client.xreadgroup("bare", "me", {stream: ">"}, count=batch)
             ids = [entry[0] for entry in found[0][1]]
             await client.xack(stream, "bare", *ids)
             count += len(ids)
-        return count / (time.monotonic() - began)
+        return count / (time.monotonic() - began), time.process_time() - used
 
 
 # ---------------------------------------------------------------------------- mqtt
@@ -109,16 +111,16 @@ async def mqtt(here: Stage, say: Say) -> None:
     settings = ("persistence false", "max_inflight_messages 100")
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
         async with mosquitto(Path(folder), *settings) as server:
-            bare, rates, used = [], [], 0.0
+            bare: list[Measured] = []
+            measured: list[Measured] = []
             for number in range(ROUNDS):
                 names = f"bare-{number}", f"ours-{number}"
                 await _fill(server, names)
                 bare.append(await _bare_client(server, names[0]))
                 event = {"url": server.url, "topic": TOPIC, "clientId": names[1], "jsonBody": True}
                 source = _object(f"mqtt-{number}", {"mqtt": {"message": event}})
-                rate, used = await ours(here, source)
-                rates.append(rate)
-    _tell(say, "mqtt", bare, rates, used)
+                measured.append(await ours(here, source))
+    _tell(say, "mqtt", bare, measured)
 
 
 async def _fill(server: Any, names: tuple[str, ...]) -> None:
@@ -133,25 +135,30 @@ async def _fill(server: Any, names: tuple[str, ...]) -> None:
                     group.create_task(client.publish(TOPIC, body(number=n), qos=1))
 
 
-async def _bare_client(server: Any, name: str) -> float:
+async def _bare_client(server: Any, name: str) -> Measured:
     async with server.client(identifier=name, clean_session=False) as client:
-        count, began = 0, 0.0
+        count, began, used = 0, 0.0, time.process_time()
         async for _ in client.messages:
             began = began or time.monotonic()
             count += 1
             if count == COUNT:
                 break
-        return count / (time.monotonic() - began)
+        return count / (time.monotonic() - began), time.process_time() - used
 
 
-def _tell(say: Say, name: str, bare: list[float], rates: list[float], used: float) -> None:
-    ratio = statistics.median(rate / of for rate, of in zip(rates, bare, strict=True))
-    say(f"{name}, bare client", f"{statistics.median(bare):8.0f} /s")
-    each = used / COUNT * 1e6
-    say(
-        f"{name}, to the bus",
-        f"{statistics.median(rates):8.0f} /s   ratio {ratio:.2f}   {each:.0f} us of CPU for each",
-    )
+def _tell(say: Say, name: str, bare: list[Measured], measured: list[Measured]) -> None:
+    """Print both sides, with the medians of ratios by the clock and by the processor."""
+    _line(say, f"{name}, bare client", bare, "")
+    pairs = [*zip(measured, bare, strict=True)]
+    clock = statistics.median(us[0] / them[0] for us, them in pairs)
+    cpu = statistics.median(them[1] / us[1] for us, them in pairs)
+    _line(say, f"{name}, to the bus", measured, f"   ratio {clock:.2f}, by CPU {cpu:.2f}")
+
+
+def _line(say: Say, name: str, measured: list[Measured], more: str) -> None:
+    rate = statistics.median(rate for rate, _ in measured)
+    each = statistics.median(used for _, used in measured) / COUNT * 1e6
+    say(name, f"{rate:8.0f} /s   {each:4.0f} us of CPU for each{more}")
 
 
 async def measure(say: Say) -> None:

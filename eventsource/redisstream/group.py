@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 BLOCK = 2.0
 """Seconds that the server waits for an entry before it says that there is none."""
+AHEAD = 20
+"""Reads that travel together."""
 BATCH = 500
 """Entries that are acknowledged, kept or claimed in one call."""
 LINGER = 0.005
@@ -139,27 +141,40 @@ class Group:
         for stream in self._streams:
             await self._read_pending(client, stream)
         up()
-        newest = dict.fromkeys(self._streams, ">")
+        more = False
         while True:
             await self._taker.until_room()
-            count = min(self._reading.count, self._taker.room)
+            times = self._taker.room // (self._reading.count * len(self._streams)) if more else 1
             try:
-                found = await asked(
-                    client.xreadgroup(
-                        self._name, self._member, newest, count=count, block=int(BLOCK * 1000)
-                    )
-                )
+                more = await self._read_new(client, max(1, min(times, AHEAD)))
             except ResponseError as exc:
                 if not str(exc).startswith(("NOGROUP", "UNBLOCKED")):
                     raise
                 log.warning("the consumer group is gone, making it again: %s", exc)
                 for stream in self._streams:
                     await self._ensure(client, stream)
-                continue
+
+    async def _read_new(self, client: Client, times: int) -> bool:
+        """Begin with entries that nobody had yet; return whether there are probably more.
+
+        Several reads travel together where there are many entries: that costs as one does.
+        """
+        count = min(self._reading.count, self._taker.room)
+        block = int(BLOCK * 1000) if times == 1 else None
+        newest = dict.fromkeys(self._streams, ">")
+        pipe = client.pipeline(transaction=False)
+        for _ in range(times):
+            pipe.xreadgroup(self._name, self._member, newest, count=count, block=block)
+        full = False
+        for found in await asked(pipe.execute(raise_on_error=False)):
+            if isinstance(found, Exception):
+                raise found
+            full = any(len(entries) == count for _, entries in found)
             for name, entries in found:
                 stream = _text(name)
                 self._seen[stream] = _text(entries[-1][0])
                 self._begin(stream, entries)
+        return full
 
     async def _read_pending(self, client: Client, stream: str) -> None:
         """Begin with what this member had in hand before it was started anew."""
