@@ -6,7 +6,7 @@ controller makes first durables itself. It is only ever the first: an edit is th
 pods, which step back for each other in their own time.
 
 The bus may be out of the controller's reach, behind a network policy for example. Then nobody
-waits for long, the status says so, and each Sensor makes its place when it starts.
+waits for long, a Kubernetes Event says so, and each Sensor makes its place when it starts.
 """
 
 import asyncio

@@ -76,7 +76,6 @@ class Outcome:
     """What pods need and is not there."""
     notes: list[str] = field(default_factory=list)
     """What else is to be said."""
-    bus_note: str = ""
     fault: Fault | None = None
     """What has to be tried again."""
 
@@ -184,7 +183,9 @@ class Workload(Reconciler, ABC):
             rights, outcome.notes = await rights_in(cluster, checked)
         known = Known(values.digests, kept, rights)
         if cluster.get("apps/v1", "Deployment", namespace, names.deployment) is None and bus.ready:
-            outcome.bus_note = await self.before_first(cluster, looked, config, known)
+            lacking = await self.before_first(cluster, looked, config, known)
+            if lacking:
+                await cluster.event(manifest, "Warning", "NoPlaceOnBus", lacking)
         made = desired(checked, config, options, known)
         for one in made:
             await _make_way(cluster, one)
@@ -195,7 +196,7 @@ class Workload(Reconciler, ABC):
     async def before_first(
         self, cluster: Cluster, looked: Looked, bus: Manifest, known: Known
     ) -> str:
-        """Do what has to be done before there are pods; return what is to be said of the bus."""
+        """Do what has to be done before there are pods; return why it is not, if it is not."""
 
     async def _prune(self, cluster: Cluster, manifest: Manifest, made: Sequence[Manifest]) -> None:
         """Delete what was made for the object once and is wanted no more."""
@@ -234,7 +235,7 @@ class Workload(Reconciler, ABC):
             int(metadata.get("generation") or 0),
             datetime.now(UTC),
             Valid=is_valid,
-            BusReady=status.bus_ready(bus, outcome.bus_note),
+            BusReady=status.bus_ready(bus),
             Deployed=outcome.deployed,
             Ready=status.ready(
                 is_valid, outcome.deployed, pods, suspended=stopped, missing=outcome.missing

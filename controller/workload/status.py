@@ -77,12 +77,9 @@ def valid(errors: tuple[str, ...], warnings: tuple[str, ...]) -> Condition:
     return Condition("True", "Valid")
 
 
-def bus_ready(bus: BusState, note: str = "") -> Condition:
-    """Return what is known of the bus; `note` is added where it is ready."""
-    if bus.ready:
-        message = f"{bus.message}; {note}" if note else bus.message
-        return Condition("True", bus.reason, message)
-    return Condition("False", bus.reason, bus.message)
+def bus_ready(bus: BusState) -> Condition:
+    """Return what is known of the bus."""
+    return Condition("True" if bus.ready else "False", bus.reason, bus.message)
 
 
 def ready(

@@ -39,7 +39,14 @@ class Listed(msgspec.Struct):
     items: list[msgspec.Raw] = []
 
 
-_decode_list = msgspec.json.Decoder(Listed).decode
+class _Listed(msgspec.Struct):
+    """The same as a server writes it: an empty list of metadata is null."""
+
+    metadata: ListMeta
+    items: list[msgspec.Raw] | None = None
+
+
+_decode_list = msgspec.json.Decoder(_Listed).decode
 
 
 class Kube:
@@ -72,7 +79,9 @@ class Kube:
         path = resource.path(namespace)
         given = {"limit": str(PAGE), **(query or {})}
         accept = accept.format("List")
-        return _decode_list(await self.session.request("GET", path, query=given, accept=accept))
+        raw = await self.session.request("GET", path, query=given, accept=accept)
+        found = _decode_list(raw)
+        return Listed(found.metadata, found.items or [])
 
     async def create(
         self, resource: Resource, body: bytes, namespace: str = "", *, dry_run: bool = False

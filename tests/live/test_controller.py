@@ -1,0 +1,375 @@
+"""The controller on a real API server, with real Kubernetes controllers; nothing runs pods."""
+
+import asyncio
+import base64
+import json
+
+import pytest
+from controller_kit import CRDS, Space, bus_status, condition_of, controlled
+
+HOOK = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "EventSource",
+    "metadata": {"name": "hook"},
+    "spec": {
+        "service": {"ports": [{"port": 12000, "targetPort": 12000}]},
+        "webhook": {"orders": {"port": "12000", "endpoint": "/orders", "method": "POST"}},
+    },
+}
+SENSOR = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Sensor",
+    "metadata": {"name": "tell"},
+    "spec": {
+        "dependencies": [{"name": "d", "eventSourceName": "hook", "eventName": "orders"}],
+        "triggers": [{"template": {"name": "t", "log": {}}}],
+    },
+}
+NOTIFIER = {
+    "apiVersion": "tocsin.dev/v1alpha1",
+    "kind": "Notifier",
+    "metadata": {"name": "people"},
+    "spec": {"watches": [{"apiVersion": "v1", "kind": "Pod"}]},
+}
+
+
+@pytest.fixture(scope="module")
+def kinds(cluster):
+    """The cluster, with our CRDs."""
+    for file in CRDS:
+        cluster.apply(file)
+    return cluster
+
+
+@pytest.fixture
+def space(kinds, request):
+    """A namespace of its own."""
+    return Space(kinds, kinds.namespace(request.node.name))
+
+
+def edited(made, **spec):
+    return {**made, "spec": {**made["spec"], **spec}}
+
+
+def read_of(deployment):
+    return deployment["spec"]["template"]["metadata"]["annotations"]["tocsin.dev/read"]
+
+
+def there(found):
+    return found is not None
+
+
+async def test_an_object_of_each_kind_is_deployed_and_its_status_told(space):
+    await space.bus()
+    async with controlled(space.cluster, space.name):
+        for made in (HOOK, SENSOR, NOTIFIER):
+            await space.apply(made)
+
+        for kind, name, part in (
+            ("EventSource", "hook", {"name": "orders", "type": "webhook"}),
+            ("Sensor", "tell", {"name": "t", "type": "log"}),
+            ("Notifier", "people", {"name": "Pod of v1", "type": "Pod"}),
+        ):
+            deployed = f"{name}-{kind.lower()}"
+            await space.condition(kind, name, "Deployed", "True", "Deployed")
+            await space.condition(kind, name, "Ready", "False", "PodsNotReady")
+            await space.pods_up(deployed)
+            await space.condition(kind, name, "Ready", "True", "Ready")
+            found = await space.get(kind, name)
+            status = found["status"]
+            assert status["observedGeneration"] == found["metadata"]["generation"]
+            assert [one["type"] for one in status["conditions"]] == [
+                "BusReady",
+                "Deployed",
+                "Ready",
+                "Valid",
+            ]
+            (one,) = next(v for k, v in status.items() if k in {"events", "triggers", "watches"})
+            assert one == {**part, "ready": True}
+
+        deployment = await space.get("Deployment", "hook-eventsource")
+        assert deployment["metadata"]["ownerReferences"][0]["kind"] == "EventSource"
+        service = await space.get("Service", "hook-eventsource-svc")
+        assert service["spec"]["selector"].items() <= (
+            deployment["spec"]["template"]["metadata"]["labels"].items()
+        )
+        secret = await space.get("Secret", "eventsource-hook-config")
+        handed = json.loads(base64.b64decode(secret["data"]["object.json"]))
+        assert handed["spec"] == {"webhook": HOOK["spec"]["webhook"]}
+        bus = json.loads(base64.b64decode(secret["data"]["bus.json"]))
+        assert bus == {"jetstream": {"url": "nats://127.0.0.1:1"}}
+
+
+async def test_a_bus_that_comes_late_starts_its_users_at_once(space):
+    async with controlled(space.cluster, space.name):
+        await space.apply(SENSOR)
+        said = await space.condition("Sensor", "tell", "BusReady", "False", "EventBusNotFound")
+        assert "'default'" in said["message"]
+        assert await space.get("Deployment", "tell-sensor") is None
+
+        await space.apply(
+            {
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "EventBus",
+                "metadata": {"name": "default"},
+                "spec": {"jetstream": {"version": "latest"}},
+            }
+        )
+        await space.condition("Sensor", "tell", "BusReady", "False", "EventBusNotReady")
+        await space.status("EventBus", "default", bus_status("nats://127.0.0.1:1"))
+        await space.condition("Sensor", "tell", "Deployed", "True")
+
+
+async def test_what_is_wrong_is_told_and_what_runs_is_kept(space):
+    await space.bus()
+    async with controlled(space.cluster, space.name):
+        await space.apply(SENSOR)
+        await space.condition("Sensor", "tell", "Deployed", "True")
+        before = await space.get("Deployment", "tell-sensor")
+
+        wrong = [{"template": {"name": "t", "conditions": "d &&& d", "log": {}}}]
+        await space.apply(edited(SENSOR, triggers=wrong))
+        said = await space.condition("Sensor", "tell", "Valid", "False", "InvalidConfig")
+        assert "conditions" in said["message"]
+        await space.condition("Sensor", "tell", "Ready", "False", "InvalidConfig")
+        await space.condition("Sensor", "tell", "Deployed", "True", "KeptAsItWas")
+        after = await space.get("Deployment", "tell-sensor")
+        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+        await space.apply(SENSOR)
+        await space.condition("Sensor", "tell", "Valid", "True")
+        reasons = {one["reason"] for one in await space.all("Event")}
+        assert "ValidInvalidConfig" in reasons
+
+
+async def test_pods_are_replaced_only_for_what_they_read(space):
+    await space.bus()
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "hub"},
+        "stringData": {"token": "a", "other": "x"},
+    }
+    await space.apply(secret)
+    ref = {"name": "hub", "key": "token"}
+    hook = edited(
+        HOOK, webhook={"orders": {**HOOK["spec"]["webhook"]["orders"], "authSecret": ref}}
+    )
+    async with controlled(space.cluster, space.name):
+        await space.apply(hook)
+        first = await space.until("Deployment", "hook-eventsource", there)
+        mounted = first["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+        assert "/argo-events/secrets/hub" in {one["mountPath"] for one in mounted}
+
+        await space.apply(edited(hook, replicas=2))
+        await space.until("PodDisruptionBudget", "hook-eventsource", there)
+        scaled = await space.until(
+            "Deployment", "hook-eventsource", lambda d: d["spec"]["replicas"] == 2
+        )
+        assert scaled["spec"]["template"] == first["spec"]["template"]
+        config = await space.get("Secret", "eventsource-hook-config")
+        handed = json.loads(base64.b64decode(config["data"]["object.json"]))
+
+        await space.apply({**secret, "stringData": {"token": "a", "other": "y"}})
+        await space.apply(edited(hook, replicas=1))
+        await space.until("PodDisruptionBudget", "hook-eventsource", lambda d: d is None)
+        same = await space.get("Deployment", "hook-eventsource")
+        assert read_of(same) == read_of(first)
+        config = await space.get("Secret", "eventsource-hook-config")
+        assert json.loads(base64.b64decode(config["data"]["object.json"])) == handed
+
+        await space.apply({**secret, "stringData": {"token": "b", "other": "y"}})
+        rolled = await space.until(
+            "Deployment", "hook-eventsource", lambda d: read_of(d) != read_of(first)
+        )
+        await space.status("EventBus", "default", bus_status("nats://127.0.0.1:2"))
+        await space.until("Deployment", "hook-eventsource", lambda d: read_of(d) != read_of(rolled))
+
+
+async def test_a_secret_that_is_missing_is_named(space):
+    await space.bus()
+    ref = {"name": "hub", "key": "token"}
+    hook = edited(
+        HOOK, webhook={"orders": {**HOOK["spec"]["webhook"]["orders"], "authSecret": ref}}
+    )
+    async with controlled(space.cluster, space.name):
+        await space.apply(hook)
+        said = await space.condition("EventSource", "hook", "Ready", "False", "ReferenceNotFound")
+        assert "Secret 'hub'" in said["message"]
+        await space.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hub"}, "data": {}}
+        )
+        said = await space.until(
+            "EventSource", "hook", lambda d: "key 'token'" in condition_of(d, "Ready")["message"]
+        )
+
+
+async def test_suspending_scales_to_none(space):
+    await space.bus()
+    async with controlled(space.cluster, space.name):
+        await space.apply(edited(SENSOR, suspend=True))
+        await space.until("Deployment", "tell-sensor", lambda d: d and d["spec"]["replicas"] == 0)
+        await space.condition("Sensor", "tell", "Ready", "False", "Suspended")
+        await space.apply(SENSOR)
+        await space.until("Deployment", "tell-sensor", lambda d: d["spec"]["replicas"] == 1)
+        noted = {"name": "tell", "annotations": {"tocsin.dev/suspend": "true"}}
+        await space.apply({**SENSOR, "metadata": noted})
+        await space.until("Deployment", "tell-sensor", lambda d: d["spec"]["replicas"] == 0)
+
+
+async def test_what_somebody_changes_or_deletes_is_put_right(space):
+    await space.bus()
+    async with controlled(space.cluster, space.name):
+        await space.apply(HOOK)
+        first = await space.until("Deployment", "hook-eventsource", there)
+        path = f"/apis/apps/v1/namespaces/{space.name}/deployments/hook-eventsource"
+        await asyncio.to_thread(
+            space.cluster.call,
+            "PATCH",
+            path,
+            {"spec": {"replicas": 5}},
+            Content_Type="application/merge-patch+json",
+        )
+        await space.until("Deployment", "hook-eventsource", lambda d: d["spec"]["replicas"] == 1)
+        await space.delete("Deployment", "hook-eventsource")
+        await space.until(
+            "Deployment",
+            "hook-eventsource",
+            lambda d: d and d["metadata"]["uid"] != first["metadata"]["uid"],
+        )
+        await space.until("Service", "hook-eventsource-svc", there)
+        config = f"/api/v1/namespaces/{space.name}/secrets/eventsource-hook-config"
+        await asyncio.to_thread(
+            space.cluster.call,
+            "PATCH",
+            config,
+            {"data": {"object.json": "e30="}},
+            Content_Type="application/merge-patch+json",
+        )
+        await space.until(
+            "Secret", "eventsource-hook-config", lambda d: d["data"]["object.json"] != "e30="
+        )
+
+        await space.apply(edited(HOOK, service=None))
+        await space.until("Service", "hook-eventsource-svc", lambda d: d is None)
+
+
+async def test_all_goes_with_its_owner(space):
+    # The garbage collector learns of new kinds twice a minute.
+    await space.bus()
+    async with controlled(space.cluster, space.name):
+        await space.apply(HOOK)
+        await space.condition("EventSource", "hook", "Deployed", "True")
+        await space.delete("EventSource", "hook")
+        for kind, name in (
+            ("EventSource", "hook"),
+            ("Deployment", "hook-eventsource"),
+            ("Service", "hook-eventsource-svc"),
+            ("Secret", "eventsource-hook-config"),
+        ):
+            await space.until(kind, name, lambda d: d is None, patience=90.0)
+
+
+async def test_an_account_with_the_least_rights_is_made_where_that_is_asked_for(space):
+    await space.bus()
+    made = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"generateName": "x-"},
+    }
+    trigger = {"name": "t", "k8s": {"operation": "create", "source": {"resource": made}}}
+    async with controlled(space.cluster, space.name, make_service_accounts=True):
+        await space.apply(edited(SENSOR, triggers=[{"template": trigger}]))
+        role = await space.until("Role", "sensor-tell", there)
+        assert role["rules"] == [
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "get"]}
+        ]
+        binding = await space.until("RoleBinding", "sensor-tell", there)
+        assert binding["subjects"][0]["name"] == "sensor-tell"
+        await space.until("ServiceAccount", "sensor-tell", there)
+        deployment = await space.until("Deployment", "tell-sensor", there)
+        assert deployment["spec"]["template"]["spec"]["serviceAccountName"] == "sensor-tell"
+
+        await space.apply(
+            edited(
+                SENSOR,
+                template={"serviceAccountName": "mine"},
+                triggers=[{"template": trigger}],
+            )
+        )
+        await space.until("Role", "sensor-tell", lambda d: d is None)
+        await space.until("ServiceAccount", "sensor-tell", lambda d: d is None)
+
+
+async def test_another_controller_writes_nothing_where_nothing_differs(space):
+    await space.bus()
+    made = (
+        ("Service", "hook-eventsource-svc"),
+        ("Secret", "eventsource-hook-config"),
+        ("Secret", "sensor-tell-config"),
+        ("EventSource", "hook"),
+        ("Sensor", "tell"),
+    )
+    versions, names = [], ("hook-eventsource", "tell-sensor")
+    for identity in ("first", "second"):
+        async with controlled(space.cluster, space.name, identity=identity) as one:
+            await space.apply(HOOK)
+            await space.apply(SENSOR)
+            for kind, name in made[-2:]:
+                await space.condition(kind, name, "Deployed", "True")
+            for name in names:
+                if identity == "first":
+                    await space.pods_up(name)
+            for kind, name in made[-2:]:
+                await space.condition(kind, name, "Ready", "True")
+            await looked_at(one, "EventSource", "Sensor")
+            found = [await space.get(kind, name) for kind, name in made]
+            deployments = [await space.get("Deployment", name) for name in names]
+            versions.append(
+                [one["metadata"]["resourceVersion"] for one in found]
+                + [one["metadata"]["generation"] for one in deployments]
+            )
+    assert versions[0] == versions[1]
+
+
+async def looked_at(one, *kinds):
+    """Return once objects of these kinds have been looked at."""
+    until = asyncio.get_running_loop().time() + 10
+    while not all(_looks(one, kind) for kind in kinds):
+        assert asyncio.get_running_loop().time() < until
+        await asyncio.sleep(0.05)
+
+
+def _looks(one, kind):
+    found = one.metrics.registry.get_sample_value(
+        "tocsin_controller_reconciles_total", {"kind": kind, "result": "done"}
+    )
+    return found or 0
+
+
+async def test_another_replica_takes_over_at_once(space):
+    await space.bus()
+    async with controlled(space.cluster, space.name, identity="second") as second:
+        async with controlled(space.cluster, space.name, identity="first") as first:
+            until = asyncio.get_running_loop().time() + 10
+            while not (first.leader.leading or second.leader.leading):
+                assert asyncio.get_running_loop().time() < until
+                await asyncio.sleep(0.05)
+            assert first.leader.leading != second.leader.leading
+            assert not first.problem
+        until = asyncio.get_running_loop().time() + 10
+        while not second.leader.leading:
+            assert asyncio.get_running_loop().time() < until
+            await asyncio.sleep(0.05)
+        await space.apply(SENSOR)
+        await space.condition("Sensor", "tell", "Deployed", "True")
+
+
+async def test_only_its_namespaces_are_taken_care_of(space):
+    other = Space(space.cluster, space.cluster.namespace(f"{space.name}-b"))
+    for one in (space, other):
+        await one.bus()
+        await one.apply(SENSOR)
+    async with controlled(space.cluster, space.name):
+        await space.condition("Sensor", "tell", "Deployed", "True")
+        assert await other.get("Deployment", "tell-sensor") is None
