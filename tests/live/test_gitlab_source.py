@@ -65,7 +65,7 @@ async def test_each_delivery_is_one_event_though_the_process_is_killed(at, old):
 
 async def test_forged_requests_are_refused_and_counted(at):
     await at.start(spec(at))  # no hooks are registered, and the token is wanted all the same
-    path, body, headers = delivery(1)
+    path, _, headers = delivery(1)
     forged = [
         (delivery(1, token=""), 401),
         (delivery(1, token="guessed"), 403),

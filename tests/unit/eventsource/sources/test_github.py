@@ -137,6 +137,15 @@ def test_the_old_form_of_a_repository():
     assert source(**old)[0].repository_names == [("shop", "web"), ("shop", "api")]
 
 
+def test_hooks_are_told_what_the_manifest_says_and_nothing_else():
+    said = managed(active=None)[0]._wanted(None)
+    assert said == Wanted(URL, frozenset({"push"}))
+    whole = managed(active=False, insecure=True, contentType="json")[0]._wanted(None)
+    assert whole == Wanted(
+        URL, frozenset({"push"}), active=False, insecure=True, content_type="json"
+    )
+
+
 @pytest.mark.parametrize(
     ("base", "api"),
     [
