@@ -54,7 +54,7 @@ class Desk:
         post = Post(owner, self._ways.deliver, digests, clock)
         self.outlet = outlet
         self.handler = Handler(self.records, post, metrics, clock)
-        outlet.clock, outlet.settled = clock, lambda: self.handler.settled
+        outlet.clock, outlet.looked = clock, self.handler.looked
 
     async def open(self) -> None:
         """Learn what is remembered. Raises BusError."""

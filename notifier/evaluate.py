@@ -13,12 +13,11 @@ import msgspec
 
 from notifier.looks import Look, Outcome
 from notifier.plan import Plan
-from notifier.state import LEFT_FOR, ObjectState, Phase, Stage, Told, message_key, short
+from notifier.state import LEFT_FOR, ObjectState, Phase, Stage, Told, message_key, name_of, short
 from notifier.subscriptions import Destination, Subscribed
 from notifier.triggers import Condition, Trigger
 from services.service import Message
 from spine.errors import ConfigError
-from spine.kube.versions import older
 from spine.kube.watch import Meta
 from spine.lang import EvaluationError
 
@@ -47,6 +46,7 @@ class Notification:
     key: str
     trigger: str
     condition: str
+    """What messages call it, whatever it was edited to."""
     service: str
     recipient: str
     message: Message
@@ -177,8 +177,9 @@ class _Evaluation:
         orphans = [one for one in self._orphans(trigger) if not self._long_gone(phases[one])]
         if orphans:
             orphans.sort(key=lambda one: (phases[one].index != index, not phases[one].since))
-            phases[key] = phases.pop(orphans[0])
-            phases[key].left = 0.0
+            phase = phases.pop(orphans[0])
+            phase.name, phase.left = name_of(orphans[0], phase), 0.0
+            phases[key] = phase
             self._decision.changed = True
 
     def _orphans(self, trigger: Trigger) -> list[str]:
@@ -213,12 +214,8 @@ class _Evaluation:
 
     def _holds(self, at: "_At", destinations: tuple[Destination, ...], look: Look) -> None:
         phase, condition = at.phase, at.condition
-        if phase.doubt:
-            if older(phase.doubt, self._seen.meta.resource_version):
-                phase.since = 0.0
-            phase.doubt = ""
-            self._decision.changed = True
-        if not phase.since:
+        if not phase.since or phase.doubt:
+            phase.doubt = False
             phase.since, phase.number = self._now, phase.number + 1
             self._decision.changed = True
         if self._now < phase.since + condition.hold:
@@ -240,7 +237,7 @@ class _Evaluation:
     def _over(self, at: "_At", look: Look) -> None:
         """Let a condition end that holds no more, so that the next time is a new one."""
         phase, condition = at.phase, at.condition
-        phase.since, phase.error, phase.doubt = 0.0, "", ""
+        phase.since, phase.error, phase.doubt = 0.0, "", False
         self._decision.changed = True
         if condition.resolved is None:
             return
@@ -342,14 +339,15 @@ class _Evaluation:
             return str(exc)
         uid, phase = self._seen.meta.uid, at.phase
         activation = place.once or str(phase.number)
-        parts = uid, at.trigger, at.condition.id, place.service, place.recipient, activation
+        name = name_of(f"{at.trigger}/{at.condition.id}", phase)
+        parts = uid, at.trigger, name, place.service, place.recipient, activation
         incident = message_key(*parts)
         message = msgspec.structs.replace(message, resolved=resolved, incident=incident)
         self._decision.notifications.append(
             Notification(
                 key=message_key(*parts, occasion) if occasion else incident,
                 trigger=at.trigger,
-                condition=at.condition.id,
+                condition=name,
                 service=place.service,
                 recipient=place.recipient,
                 message=message,

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 IN_FLIGHT = 256
 """Objects that are being stored at a time."""
 
+LOOKED = 20_000
+"""Objects of which it is kept in mind at which version they were evaluated last."""
+
 Change = Literal["ADDED", "MODIFIED", "DELETED"]
 
 
@@ -69,15 +72,18 @@ class Handler:
         self._group: asyncio.TaskGroup | None = None
         self._running = asyncio.Event()
         self._gate = Gate()
-        self.settled = False
-        """Whether all that is watched was evaluated once."""
+        self._looked: dict[str, str] = {}
 
     async def run(self) -> None:
         """Do what has to be done beside, until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             self._running.set()
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._group = None
+                self.stop_waiting()
 
     def close(self) -> None:
         """Take nothing any more: whoever hands something over waits until cancelled."""
@@ -109,6 +115,10 @@ class Handler:
         if later is not None:
             later.timer.cancel()
 
+    def looked(self, key: str, version: str) -> bool:
+        """Return whether an object was evaluated here at a later version."""
+        return older(version, self._looked.get(key, ""))
+
     async def take(self, plan: Plan, key: str, type: Change, item: Item) -> None:
         """Handle a change; return at once unless too many are being stored.
 
@@ -126,7 +136,8 @@ class Handler:
                 return
         await self._running.wait()
         await self._slots.acquire()
-        assert self._group is not None
+        if self._group is None:  # it is ending
+            return
         before = self._busy.get(key)  # another change may have been waiting for a slot
         self._busy[key] = self._group.create_task(
             self._store(before, plan, key, type, item, None if before else first),
@@ -150,9 +161,11 @@ class Handler:
     def _at_once(self, plan: Plan, key: str, type: Change, item: Item) -> "_Evaluated | None":
         """Evaluate an object whose record is at hand; None where the store has to be asked."""
         record = self._records.at_hand(key)
-        return None if record is None else self._evaluate(plan, record, type, item)
+        return None if record is None else self._evaluate(plan, key, record, type, item)
 
-    def _evaluate(self, plan: Plan, record: Record, type: Change, item: Item) -> "_Evaluated":
+    def _evaluate(
+        self, plan: Plan, key: str, record: Record, type: Change, item: Item
+    ) -> "_Evaluated":
         began, state = time.perf_counter(), record.state
         if type != "DELETED" and older(item.meta.resource_version, state.version):
             return _Evaluated(record, Seen(type, item.meta, {}), Decision(), began)
@@ -162,14 +175,18 @@ class Handler:
             decision = evaluate(plan, seen, state, self._clock())
         except Exception as exc:  # noqa: BLE001 -- a bug that one object meets stops no other
             decision = Decision(problems=[_bug(plan, exc)])
+        self._looked.pop(key, None)
+        self._looked[key] = item.meta.resource_version
+        if len(self._looked) > LOOKED:
+            del self._looked[next(iter(self._looked))]
         return _Evaluated(record, seen, decision, began)
 
-    async def _ask(self, plan: Plan, record: Record, type: Change, item: Item) -> None:
+    async def _ask(self, plan: Plan, key: str, record: Record, type: Change, item: Item) -> None:
         """Get the answers of a repo-server that an evaluation needs."""
         if plan.asks:
             data = encode(record.state)
             await plan.repo.settle(
-                lambda: self._evaluate(plan, Record(decode(data)), type, item).decision
+                lambda: self._evaluate(plan, key, Record(decode(data)), type, item).decision
             )
 
     async def _store(
@@ -190,8 +207,8 @@ class Handler:
                     # A replica that is ahead may have told: it is looked up before anybody is told.
                     record = await self._records.again(key)
                     if found is None or record.revision != found.record.revision:
-                        await self._ask(plan, record, type, item)
-                        found = self._evaluate(plan, record, type, item)
+                        await self._ask(plan, key, record, type, item)
+                        found = self._evaluate(plan, key, record, type, item)
                 if await self._stored(plan, key, type, found):
                     break
                 found = None  # a replica, or a confirmation, was faster
@@ -221,9 +238,9 @@ class Handler:
     async def _tell(self, plan: Plan, key: str, found: "_Evaluated") -> None:
         for sent in found.decision.notifications:
             if not await self._post.put(plan, found.seen, key, sent) and not sent.resolved:
-                phase = found.record.state.phase(sent.trigger, sent.condition)
-                told = phase.found(sent.service, sent.recipient, sent.once)
-                assert told is not None
+                phase = found.record.state.named(sent.trigger, sent.condition)
+                told = phase and phase.found(sent.service, sent.recipient, sent.once)
+                assert told
                 told.stage = "muted"
 
     def _after(self, plan: Plan, key: str, item: Item, found: "_Evaluated") -> None:

@@ -181,8 +181,8 @@ class Outlet(Sender):
     """Hears of each attempt, and whether the message was taken."""
     clock: Callable[[], float] = time.time
     """Unix seconds."""
-    settled: Callable[[], bool] = lambda: False
-    """Whether all that is watched was evaluated by this process."""
+    looked: Callable[[str, str], bool] = lambda _record, _version: False
+    """Whether this process evaluated an object at a later version than this."""
     mark: Callable[[Sent], Awaitable[None]] | None = None
     """Writes to the object what was told."""
 
@@ -295,7 +295,8 @@ class Outlet(Sender):
         """Note a message of which nothing is remembered: whoever met its reason died before."""
         told = _of(state, sent)
         if told is None:
-            phase = state.phase(sent.trigger, sent.condition)
+            phase = state.named(sent.trigger, sent.condition)
+            phase = phase or state.phase(sent.trigger, sent.condition)
             told = Told(
                 *(sent.service, sent.recipient, stage, action.event_time, sent.number),
                 once=sent.once,
@@ -303,7 +304,7 @@ class Outlet(Sender):
             phase.told.append(told)
             if phase.number < sent.number:
                 phase.number, phase.since = sent.number, action.event_time
-                phase.doubt = sent.version if self.settled() else ""
+                phase.doubt = self.looked(sent.record, sent.version)
         told.stage = stage
         if stage == "sent":
             told.confirmed = action.key
@@ -324,7 +325,7 @@ class Outlet(Sender):
 
 def _of(state: ObjectState, sent: Sent) -> Told | None:
     """Return what is remembered of a message's destination and activation."""
-    phase = state.phases.get(f"{sent.trigger}/{sent.condition}")
+    phase = state.named(sent.trigger, sent.condition)
     if phase is None:
         return None
     for told in reversed(phase.told):

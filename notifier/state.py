@@ -67,6 +67,8 @@ class Phase(msgspec.Struct, omit_defaults=True):
     """Activations so far."""
     since: float = 0.0
     """Since when it holds; 0 where it does not."""
+    name: str = ""
+    """What messages call it: what it was before it was edited; empty: as it stands in `phases`."""
     index: int = 0
     """Its place in the trigger, to recognise it when it is edited."""
     told: list[Told] = []
@@ -74,9 +76,9 @@ class Phase(msgspec.Struct, omit_defaults=True):
     """Why it could not be evaluated the last time."""
     left: float = 0.0
     """When it was first seen that its trigger has it no more; 0 while it has."""
-    doubt: str = ""
-    """Version of the object at an activation that only its message tells of, as whoever met it
-    died before he stored it; what holds at a later version is another activation."""
+    doubt: bool = False
+    """Whether only a message tells of the activation, as whoever met it died before he stored it,
+    and it was seen since then not to hold: if it does now, that is another one."""
 
     def found(self, service: str, recipient: str, once: str) -> Told | None:
         """Return who was told already: of this value, or where there is none of this activation."""
@@ -123,7 +125,27 @@ class ObjectState(msgspec.Struct, omit_defaults=True):
 
     def phase(self, trigger: str, condition: str) -> Phase:
         """Return what is known of a condition, to be changed in place."""
-        return self.phases.setdefault(f"{trigger}/{condition}", Phase())
+        key = f"{trigger}/{condition}"
+        found = self.phases.get(key)
+        if found is None:
+            found, number = Phase(), 1
+            while self.named(trigger, name_of(key, found)) is not None:
+                number += 1
+                found.name = f"{condition}+{number}"
+            self.phases[key] = found
+        return found
+
+    def named(self, trigger: str, name: str) -> Phase | None:
+        """Return the condition of which messages speak by a name."""
+        for key, phase in self.phases.items():
+            if key.startswith(f"{trigger}/") and name_of(key, phase) == name:
+                return phase
+        return None
+
+
+def name_of(key: str, phase: Phase) -> str:
+    """Return what messages call a condition, however often it is edited."""
+    return phase.name or key.partition("/")[2]
 
 
 _encode = msgspec.json.Encoder().encode

@@ -47,7 +47,6 @@ class Watching:
         """Watch until cancelled."""
         while True:
             self.configurations.changed.clear()
-            self.handler.settled = False
             watching = [
                 asyncio.create_task(self._watch(number, watch, space), name=f"watch {watch}")
                 for number, watch in enumerate(self.spec.watches)
@@ -134,7 +133,6 @@ class Watching:
             await self.handler.idle()
             self.configurations.adopted()
             await self.records.adopted()
-        self.handler.settled = True
 
     def _keys(self, kind: str, item: Item) -> tuple[str, str]:
         """Return where an object may be remembered: for everybody, and for its namespace."""

@@ -143,9 +143,9 @@ class Story:
         seen = Seen(type, found.meta, orjson.loads(found.raw))
         self.decision = evaluate(self.plan, seen, self.state, self.now)
         for sent in self.decision.notifications:
-            told = self.state.phase(sent.trigger, sent.condition).found(
-                sent.service, sent.recipient, sent.once
-            )
+            phase = self.state.named(sent.trigger, sent.condition)
+            assert phase is not None
+            told = phase.found(sent.service, sent.recipient, sent.once)
             if self.confirms and told is not None and not sent.resolved:
                 told.stage, told.confirmed = "sent", sent.key
         return [
