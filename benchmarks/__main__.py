@@ -239,6 +239,20 @@ async def of_streams(_: Options) -> None:
     await streams.measure(say)
 
 
+async def of_sqs(_: Options) -> None:
+    """Receiving from SQS, on a moto server."""
+    from benchmarks import sqs
+
+    await sqs.measure(say)
+
+
+async def of_controller(_: Options) -> None:
+    """Bringing a cluster to what many objects say."""
+    from benchmarks import controller
+
+    await controller.measure(say)
+
+
 ALL = {
     "evaluate": evaluating,
     "ingest": ingest,
@@ -248,9 +262,11 @@ ALL = {
     "memory": memory,
     "kubernetes": on_kubernetes,
     "pubsub": of_pubsub,
+    "sqs": of_sqs,
     "streams": of_streams,
     "file": of_files,
     "notifier": of_notifier,
+    "controller": of_controller,
 }
 
 

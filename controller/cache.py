@@ -37,6 +37,8 @@ class Entry(msgspec.Struct):
     version: int
     """Its resourceVersion: of two states the later one."""
     raw: bytes
+    owner: str
+    """UID of its controlling owner; empty without one."""
 
     @property
     def manifest(self) -> Manifest:
@@ -52,6 +54,8 @@ class Kept:
     labels: str = ""
     """Selector of what is kept."""
     entries: dict[Name, Entry] = field(default_factory=dict)
+    owned: dict[str, set[Name]] = field(default_factory=dict)
+    """Names by the UID of their owner."""
     gone: dict[Name, int] = field(default_factory=dict)
     """Versions of what was deleted lately, so that no late answer brings it back."""
 
@@ -69,7 +73,11 @@ class Kept:
         if (known is not None and known.version >= version) or self.gone.get(name, -1) >= version:
             return False
         self.gone.pop(name, None)
-        self.entries[name] = Entry(version, self._kept(manifest))
+        if known is not None:
+            self._disown(name, known)
+        entry = self.entries[name] = Entry(version, self._kept(manifest), _owner(metadata))
+        if entry.owner:
+            self.owned.setdefault(entry.owner, set()).add(name)
         return True
 
     def drop(self, name: Name, version: int = 0) -> Manifest | None:
@@ -78,11 +86,19 @@ class Kept:
         if known is None or (version and known.version > version):
             return None
         del self.entries[name]
+        self._disown(name, known)
         if version:
             self.gone[name] = version
             while len(self.gone) > _GONE:
                 del self.gone[next(iter(self.gone))]
         return known.manifest
+
+    def _disown(self, name: Name, entry: Entry) -> None:
+        names = self.owned.get(entry.owner)
+        if names is not None:
+            names.discard(name)
+            if not names:
+                del self.owned[entry.owner]
 
     def _kept(self, manifest: Manifest) -> bytes:
         """Return what is kept of an object."""
@@ -93,6 +109,11 @@ class Kept:
 
 
 _GONE = 256
+
+
+def _owner(metadata: Manifest) -> str:
+    owners = metadata.get("ownerReferences") or ()
+    return next((str(one["uid"]) for one in owners if one.get("controller")), "")
 
 
 def _version(metadata: Manifest) -> int:

@@ -54,6 +54,22 @@ class Cluster:
         found = kept.entries.get((namespace, name)) if kept is not None else None
         return found.manifest if found is not None else None
 
+    def has(self, api_version: str, kind: str, namespace: str, name: str) -> bool:
+        """Return whether the cache has an object."""
+        kept = self._cache.kept(api_version, kind)
+        return kept is not None and (namespace, name) in kept.entries
+
+    def count(self, api_version: str, kind: str) -> int:
+        """Return how many objects of a kind the cache has."""
+        kept = self._cache.kept(api_version, kind)
+        return len(kept.entries) if kept is not None else 0
+
+    def owned(self, api_version: str, kind: str, owner: Manifest) -> list[tuple[str, str]]:
+        """Return namespace and name of the objects of a kind that an object owns."""
+        kept = self._cache.kept(api_version, kind)
+        found = kept.owned.get(owner["metadata"]["uid"], ()) if kept is not None else ()
+        return sorted(found)
+
     def all(self, api_version: str, kind: str, namespace: str = "") -> list[Manifest]:
         """Return all objects of a kind from the cache, of all namespaces or one."""
         kept = self._cache.kept(api_version, kind)

@@ -18,6 +18,8 @@ K = TypeVar("K")
 
 RETRY = Backoff(duration=0.2, factor=2.0, jitter=0.5, steps=0, cap=300.0)
 """How a key comes back that failed: after 0.2 s, and in the end every five minutes."""
+AHEAD = 3600.0
+"""Seconds by which those go before others that are added first."""
 
 
 @dataclass(eq=False)
@@ -38,9 +40,12 @@ class Queue(Generic[K]):
         now = self.clock()
         return sum(at <= now for key, at in self._due.items() if key not in self._held)
 
-    def add(self, key: K, after: float = 0.0) -> None:
-        """Have a key looked at after some seconds, or earlier if it is to be already."""
-        due = self.clock() + after
+    def add(self, key: K, after: float = 0.0, *, first: bool = False) -> None:
+        """Have a key looked at after some seconds, or earlier if it is to be already.
+
+        One that is added `first` goes before all that was not.
+        """
+        due = self.clock() + after - (AHEAD if first else 0.0)
         if self._due.get(key, float("inf")) <= due:
             return
         self._due[key] = due

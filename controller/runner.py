@@ -117,7 +117,8 @@ class Controller:
         def changed(manifest: Manifest) -> None:
             if self.leader.leading:
                 for key in _concerned(served, manifest):
-                    queue.add(key)
+                    # A user waits for what became of an edit, nobody for a count of pods.
+                    queue.add(key, first=key.kind == manifest["kind"])
 
         async def lead() -> None:
             await self._lead(served, cluster, queue)
@@ -178,7 +179,7 @@ class Controller:
             result = await self._look(by_kind[key.kind], key, cluster, queue)
             self.metrics.seconds.labels(key.kind).observe(time.perf_counter() - began)
             self.metrics.looks.labels(key.kind, result).inc()
-            count = len(cluster.all(by_kind[key.kind].api_version, key.kind))
+            count = cluster.count(by_kind[key.kind].api_version, key.kind)
             self.metrics.objects.labels(key.kind).set(count)
 
     @staticmethod

@@ -5,6 +5,7 @@ goes on as it was, and the status says what is the matter. Everything that is ma
 object and goes with it; what is wanted no more goes at once.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -182,7 +183,7 @@ class Workload(Reconciler, ABC):
         if makes_account(checked, options):
             rights, outcome.notes = await rights_in(cluster, checked)
         known = Known(values.digests, kept, rights)
-        if cluster.get("apps/v1", "Deployment", namespace, names.deployment) is None and bus.ready:
+        if bus.ready and not cluster.has("apps/v1", "Deployment", namespace, names.deployment):
             lacking = await self.before_first(cluster, looked, config, known)
             if lacking:
                 await cluster.event(manifest, "Warning", "NoPlaceOnBus", lacking)
@@ -200,17 +201,13 @@ class Workload(Reconciler, ABC):
 
     async def _prune(self, cluster: Cluster, manifest: Manifest, made: Sequence[Manifest]) -> None:
         """Delete what was made for the object once and is wanted no more."""
-        metadata = manifest["metadata"]
         wanted = {(one["apiVersion"], one["kind"], one["metadata"]["name"]) for one in made}
         for api_version, kind in self.watches:
             if kind in {"Secret", "ConfigMap", "EventBus"}:
                 continue
-            for one in cluster.all(api_version, kind, metadata["namespace"]):
-                owners = one["metadata"].get("ownerReferences") or ()
-                ours = any(owner.get("uid") == metadata["uid"] for owner in owners)
-                name = one["metadata"]["name"]
-                if ours and (api_version, kind, name) not in wanted:
-                    await cluster.delete(api_version, kind, metadata["namespace"], name)
+            for namespace, name in cluster.owned(api_version, kind, manifest):
+                if (api_version, kind, name) not in wanted:
+                    await cluster.delete(api_version, kind, namespace, name)
 
     # ------------------------------------------------------------------------ telling
 
@@ -246,8 +243,10 @@ class Workload(Reconciler, ABC):
         lag = self.shared.lags.get(key)
         made = status.status(checked, stated, pods, selector=selector, lag=lag)
         await cluster.status(manifest, made)
-        for one in changed(before, stated):
-            await _announce(cluster, manifest, one)
+        async with asyncio.TaskGroup() as group:
+            for one in changed(before, stated):
+                if before or _is_news(one):
+                    group.create_task(_announce(cluster, manifest, one))
 
     async def sensors_without_pods(
         self, cluster: Cluster, bus: tuple[str, str], of: Iterable[Manifest]
@@ -258,7 +257,7 @@ class Workload(Reconciler, ABC):
             metadata = manifest["metadata"]
             names = Names("Sensor", metadata["name"])
             namespace = metadata["namespace"]
-            if cluster.get("apps/v1", "Deployment", namespace, names.deployment) is not None:
+            if cluster.has("apps/v1", "Deployment", namespace, names.deployment):
                 continue
             looked = await self.shared.checker.check(manifest)
             if not looked.errors and looked.checked.bus == bus:
@@ -282,6 +281,13 @@ async def _make_way(cluster: Cluster, wanted: Manifest) -> None:
 
 _CALM = frozenset({"RollingOut", "PodsNotReady", "Suspended", "EventBusNotReady"})
 """Reasons that are no cause for worry by themselves."""
+
+
+def _is_news(condition: Any) -> bool:
+    """Return whether a condition of a new object is worth an Event: that all is well is not."""
+    if condition["status"] == "True":
+        return bool(condition["type"] == status.DEPLOYED)
+    return condition["reason"] not in _CALM
 
 
 async def _announce(cluster: Cluster, manifest: Manifest, condition: Any) -> None:
