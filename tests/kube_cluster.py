@@ -20,6 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -55,12 +56,26 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def end_leftovers(mark: TextIO) -> None:
+    """End what a session that was killed has left: processes that work in its folder."""
+    mark.seek(0)
+    for line in mark.read().splitlines():
+        pid, _, folder = line.partition(" ")
+        try:
+            if str(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(" (deleted)") == folder:
+                os.kill(int(pid), signal.SIGKILL)
+        except OSError:
+            continue  # it has ended
+    mark.truncate(0)
+
+
 class Cluster:
     """One API server and what belongs to it; its data under a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port, self._etcd, self._peer = free_port(), free_port(), free_port()
+        self._mark: TextIO | None = None
         self.pods, self.services = self._ranges()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._binaries: dict[str, str] = {}
@@ -68,14 +83,23 @@ class Cluster:
     def _ranges(self) -> tuple[str, str]:
         """Return addresses for pods and for Services that no other cluster of the machine uses."""
         for n in range(64):
-            self._mark = (Path(tempfile.gettempdir()) / f"tocsin-test-cluster-{n}").open("w")
+            file = Path(tempfile.gettempdir()) / f"tocsin-test-cluster-{n}"
+            if self._mark is not None and not file.exists():
+                continue
+            mark = file.open("a+")
             try:
-                fcntl.flock(self._mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._mark.close()
+                mark.close()
+                continue
+            end_leftovers(mark)
+            if self._mark is None:
+                self._mark, ranges = mark, (f"10.213.{4 * n}.0/22", f"10.214.{4 * n}.0/22")
             else:
-                return f"10.213.{4 * n}.0/22", f"10.214.{4 * n}.0/22"
-        pytest.fail("64 test clusters run on this machine")
+                mark.close()
+        if self._mark is None:
+            pytest.fail("64 test clusters run on this machine")
+        return ranges
 
     @property
     def server(self) -> str:
@@ -152,6 +176,9 @@ class Cluster:
             self._processes[name] = subprocess.Popen(
                 [self._binaries[name], *arguments], stdout=log, stderr=log, cwd=self.folder
             )
+        if self._mark:
+            self._mark.write(f"{self._processes[name].pid} {self.folder.resolve()}\n")
+            self._mark.flush()
 
     def _until_ready(self) -> None:
         until = time.monotonic() + 60
@@ -167,6 +194,11 @@ class Cluster:
         log = (self.folder / "kube-apiserver.log").read_text()[-2000:]
         pytest.fail(f"kube-apiserver did not get ready:\n{log}")
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the cluster."""
+        return [process.pid for process in self._processes.values()]
+
     def kill_api(self) -> None:
         """End the API server at once; its data stays."""
         self._end("kube-apiserver", signal.SIGKILL)
@@ -175,7 +207,9 @@ class Cluster:
         """End everything."""
         for name in reversed(NAMES):
             self._end(name, signal.SIGKILL)
-        self._mark.close()
+        if self._mark:
+            self._mark.close()
+            self._mark = None
 
     def _end(self, name: str, number: int) -> None:
         process = self._processes.pop(name, None)

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from kubelet.claims import Claims
@@ -14,6 +15,7 @@ from kubelet.names import Back, Names
 from kubelet.network import Network
 from kubelet.pod import Pod
 from kubelet.scheduler import NODES, Scheduler
+from kubelet.server import Server
 from kubelet.store import Seen, Store
 from spine.kube import open_kube
 
@@ -61,6 +63,17 @@ class Kubelet:
         self._tasks[uid] = asyncio.create_task(pod.run())
         self._tasks[uid].add_done_callback(ended)
 
+    def said(
+        self, namespace: str, name: str, container: str
+    ) -> tuple[Path, Callable[[], bool]] | None:
+        """Return where the logs of a container are, and whether it may say more."""
+        pods = [
+            pod for pod in self._pods.values() if (pod.namespace, pod.name) == (namespace, name)
+        ]
+        if not pods:
+            return None
+        return pods[-1].log(container, 0).parent, lambda: pods[-1].uid in self._pods
+
     async def stop(self) -> None:
         """End all pods at once and tell that they are gone."""
         for pod in list(self._pods.values()):
@@ -77,8 +90,10 @@ async def main(kubeconfig: str, folder: str, pods: str, services: str, port: str
         tasks = [group.create_task(store.run())]
         await store.listed()
         ignored = {pod["metadata"]["uid"] for pod in store.all("Pod")}
-        scheduler = Scheduler(store, network.machine, int(port), ignored)
         kubelet = Kubelet(store, network, place, ignored)
+        server = Server(network.machine, place, kubelet.said)
+        await server.start()
+        scheduler = Scheduler(store, network.machine, server.port, ignored)
         names = Names(store, network, Back("127.0.0.1", int(port)))
         claims = Claims(store, place / "claims")
         await scheduler.register()
@@ -87,6 +102,7 @@ async def main(kubeconfig: str, folder: str, pods: str, services: str, port: str
         print(network.machine, flush=True)
         await _input_ends()
         await kubelet.stop()
+        await server.stop()
         for task in tasks:
             task.cancel()
 

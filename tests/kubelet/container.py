@@ -164,6 +164,7 @@ class Container:
         process = self._process
         if process is None:
             return
+        self.pod.event("Normal", "Killing", f"Stopping container {self.name}")
         ended = asyncio.create_task(process.ended())
         try:
             async with asyncio.timeout(seconds):

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from kubelet import kernel
 
+LATE = 5.0
+"""Seconds for which the address of a pod that is gone still refuses, where nothing would answer."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -56,7 +59,8 @@ class Network:
         width, cable = made.pods.prefixlen, f"tk{os.getpid()}"
         await ip(
             made.router,
-            "link add br0 type bridge",
+            # an address of its own: else it changes with the cables, and who knew it waits
+            "link add br0 address 02:00:00:00:00:01 type bridge",
             "link set br0 up",
             "link set lo up",
             f"addr add {made.gateway}/{width} dev br0",
@@ -102,7 +106,10 @@ class Network:
         return link
 
     def leave(self, link: Link) -> None:
-        """Give the network of a pod back."""
+        """Give the network of a pod back, after a while in which latecomers are refused."""
+        asyncio.get_running_loop().call_later(LATE, self._leave, link)
+
+    def _leave(self, link: Link) -> None:
         if self._used.pop(link.address, None):
             os.close(link.network)
 

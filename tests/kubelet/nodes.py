@@ -76,6 +76,12 @@ class Nodes:
         if not self.host:
             pytest.fail(f"the test kubelet does not run:\n{self._said()}")
 
+    @property
+    def pid(self) -> int:
+        """The process of the kubelet."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """End all pods and what they had; the namespaces made here are deleted."""
         for name in self._namespaces:

@@ -1,6 +1,7 @@
 """One pod: its network and volumes, its containers in their order, its status, its end."""
 
 import asyncio
+import hashlib
 import logging
 import shutil
 import time
@@ -43,6 +44,8 @@ class Pod:
         self._conditions: dict[str, Manifest] = {}
         self._started = now()
         self._waits = ""
+        self._told: dict[tuple[str, str], int] = {}
+        self._telling: set[asyncio.Task[None]] = set()
         self._grace: float | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -104,6 +107,35 @@ class Pod:
     def event(self, kind: str, reason: str, message: str) -> None:
         """Tell people who look at the pod."""
         log.info("%s/%s: %s: %s", self.namespace, self.name, reason, message)
+        key = (reason, message)
+        self._told[key] = self._told.get(key, 0) + 1
+        task = asyncio.create_task(self._tell(kind, reason, message, self._told[key]))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, kind: str, reason: str, message: str, count: int) -> None:
+        """Make an Event of the API, or count the one that there is."""
+        mark = hashlib.sha1(f"{self.uid}{reason}{message}".encode()).hexdigest()[:16]
+        name, space = f"{self.name}.{mark}", self.namespace
+        path = f"/api/v1/namespaces/{space}/events"
+        changed = {"count": count, "lastTimestamp": now()}
+        made = {
+            "metadata": {"name": name},
+            "involvedObject": {
+                "apiVersion": "v1", "kind": "Pod",
+                "namespace": space, "name": self.name, "uid": self.uid,
+            },
+            "type": kind, "reason": reason, "message": message[:1000],
+            "source": {"component": "kubelet"}, "firstTimestamp": now(), **changed,
+        }  # fmt: skip
+        try:
+            if count == 1:
+                await self.store.send("POST", path, made)
+            else:
+                merge = "application/merge-patch+json"
+                await self.store.send("PATCH", f"{path}/{name}", changed, merge)
+        except KubeError as exc:
+            log.info("%s: %s", self.name, exc)
 
     # ------------------------------------------------------------------------ what comes from there
 

@@ -2,10 +2,15 @@
 
 import asyncio
 import json
+import os
+import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kube_cluster import Cluster
+from kubelet.images import REPOSITORY
 
 SERVER = """
 import http.server, os, signal, sys, pathlib
@@ -167,7 +172,7 @@ async def test_a_service_leads_to_every_ready_pod(place, nodes):
     assert nodes.logs(pods[0]) == "serving\n"
 
 
-async def test_a_rolling_update_never_leaves_the_service_empty(place, nodes):
+async def test_a_rolling_update_puts_new_pods_in_place_of_all(place, nodes):
     place.make(service("web"), deployment("web", container(), replicas=2))
     old = await place.ready("app=web", 2)
     url = nodes.reach(f"web.{place.name}", 80)
@@ -175,16 +180,18 @@ async def test_a_rolling_update_never_leaves_the_service_empty(place, nodes):
     one = container(env=[{"name": "COLOUR", "value": "green"}])
     place.patch("Deployment", "web", {"spec": {"template": {"spec": {"containers": [one]}}}})
 
-    said = []
+    gone = {one["metadata"]["name"] for one in old}
+
+    def replaced() -> bool:
+        names = {one["metadata"]["name"] for one in nodes.pods(place.name, "app=web")}
+        return len(names) == 2 and names.isdisjoint(gone)
 
     async def green() -> bool:
-        said.append(await get(url))
-        pods = nodes.pods(place.name, "app=web")
-        return {p["metadata"]["name"] for p in pods}.isdisjoint(p["metadata"]["name"] for p in old)
+        return all([(await get(url)).endswith("green") for _ in range(4)])
 
+    await nodes.until(replaced)
     await nodes.until(green)
 
-    assert said[-1].endswith("green")
     assert "told to end" in nodes.logs(old[0])
 
 
@@ -530,3 +537,80 @@ async def test_our_own_image_runs_our_command(place, nodes):
     ended = await place.phase("one", "Succeeded")
 
     assert nodes.logs(ended).startswith("tocsin")
+
+
+async def test_kubectl_shows_what_a_pod_said_and_what_happened_to_it(place, nodes):
+    place.make(pod("one", sleeper(command=["sh", "-c", "echo first; sleep 1; echo second"])))
+    await place.runs("one")
+
+    async def kubectl(*words: str) -> str:
+        config = ("--kubeconfig", nodes.cluster.kubeconfig, "--namespace", place.name)
+        process = await asyncio.create_subprocess_exec(
+            "kubectl", *config, *words, stdout=asyncio.subprocess.PIPE
+        )
+        return (await process.communicate())[0].decode()
+
+    async def previous() -> str:
+        return await kubectl("logs", "one", "--previous")
+
+    assert (await kubectl("logs", "one")).startswith("first\n")
+    assert await nodes.until(previous) == "first\nsecond\n"
+    assert "Started container main" in await kubectl("get", "events")
+
+
+LEFT = """
+import os, pathlib, signal, sys
+from kube_cluster import Cluster
+from kubelet.nodes import Nodes
+folder = pathlib.Path(sys.argv[1])
+cluster = Cluster(folder / "cluster")
+cluster.start()
+nodes = Nodes(cluster, folder / "nodes")
+nodes.start()
+name = cluster.namespace("left")
+spec = {"containers": [{"name": "a", "image": "busybox", "command": ["sleep", "12345.5"]}]}
+cluster.call("POST", f"/api/v1/namespaces/{name}/pods", {"metadata": {"name": "p"}, "spec": spec})
+while not nodes.pods(name)[0]["status"].get("podIP"):
+    pass
+print(nodes.host, nodes.pid, *cluster.pids, flush=True)
+sys.stdin.read()
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_what_a_killed_session_leaves_goes(nodes, tmp_path):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LEFT, str(tmp_path),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{REPOSITORY}/tests:{REPOSITORY}"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    host, *rest = (await process.stdout.readline()).decode().split()
+    kubelet, *servers = map(int, rest)
+    cables = (await shell("ip", "-brief", "address")).split()
+    process.kill()
+    await process.wait()
+    await nodes.until(lambda: not alive(kubelet))
+
+    async def cut() -> bool:
+        return f"{host}/22" not in await shell("ip", "-brief", "address")
+
+    async def nobody_sleeps() -> bool:
+        return "12345.5" not in await shell("ps", "axo", "args")
+
+    assert f"{host}/22" in cables
+    await nodes.until(cut)
+    await nodes.until(nobody_sleeps)
+    Cluster(tmp_path / "next").stop()  # whoever has the place next
+    await nodes.until(lambda: not any(alive(pid) for pid in servers))
+
+
+async def shell(*words: str) -> str:
+    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    return (await process.communicate())[0].decode()
