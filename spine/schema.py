@@ -3,11 +3,14 @@
 pydantic writes JSON Schema 2020-12; a CRD takes a subset of OpenAPI 3.0 without references and
 unions. One promise stands above precision: the API server must never refuse what the process
 accepts. So objects keep unknown fields (old shapes are stored as they are), nothing is required
-or defaulted, and what a validator may rewrite or pydantic may convert is left open. The
-editor schema is strict where it may be: unknown fields are marked while one types.
+or defaulted, and what a validator may rewrite or pydantic may convert is left open. What the
+types cannot say (one of these, both or none) are rules in CEL: see `Rules`. The editor schema is
+strict where it may be: unknown fields are marked while one types.
 """
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -15,7 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 from typing_extensions import override
 
-from spine.model import Model, OneOf
+from spine.model import Model
 
 Schema = dict[str, Any]
 OPEN: Schema = {"x-kubernetes-preserve-unknown-fields": True}
@@ -25,8 +28,34 @@ _LOOSE = "x-loose"
 """Marks what a validator may turn into what it should be: any type can stand there."""
 _REWRITTEN = "x-rewritten"
 """Marks a model whose validator may change its fields before they are checked."""
-_MARKS = frozenset({_LOOSE, _REWRITTEN})
+_STRICT = "x-strict"
+"""Marks a boolean or an integer that is never taken from a text."""
+_MODEL = "x-model"
+"""Names the model that a schema is of."""
+_MARKS = frozenset({_LOOSE, _REWRITTEN, _STRICT, _MODEL})
 _KEPT = frozenset({"description", "enum", "pattern", "minLength", "maxLength"})
+MOST = 100_000
+"""Items of a list or map with rules: more than fit into any object that etcd or a Secret takes. It
+bounds what the API server expects the rules to cost, which it refuses else."""
+_INT32 = 2**31
+_EXACT = 2**53
+"""From here on a bound is no longer exact: the API keeps bounds as floating-point numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the API server checks of a model beside its types.
+
+    A rule must hold of everything that the process accepts. A key that is looked for has to be in
+    its own case: in another, which the process takes with a warning, no rule can see it.
+    """
+
+    rules: tuple[tuple[str, str], ...] = ()
+    """CEL over `self`, and what is said where it does not hold."""
+    some: tuple[str, ...] = ()
+    """At least one of these has to be there: for a list in a list, where no CEL fits the budget."""
+    seen: Mapping[str, Schema] = field(default_factory=dict)
+    """Fields that the model does not have and that the rules look at, such as old shapes."""
 
 
 class _Marking(GenerateJsonSchema):
@@ -53,6 +82,14 @@ class _Marking(GenerateJsonSchema):
         return {**super().function_wrap_schema(schema), _LOOSE: True}
 
     @override
+    def bool_schema(self, schema: core_schema.BoolSchema) -> JsonSchemaValue:
+        return super().bool_schema(schema) | ({_STRICT: True} if schema.get("strict") else {})
+
+    @override
+    def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
+        return super().int_schema(schema) | ({_STRICT: True} if schema.get("strict") else {})
+
+    @override
     def function_plain_schema(
         self, schema: core_schema.PlainValidatorFunctionSchema
     ) -> JsonSchemaValue:
@@ -62,6 +99,7 @@ class _Marking(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         out = super().model_schema(schema)
         cls = schema["cls"]
+        out[_MODEL] = _name(cls)
         if _takes_other_than_objects(cls):
             out[_LOOSE] = True
         if out.pop(_REWRITTEN, False):
@@ -69,6 +107,10 @@ class _Marking(GenerateJsonSchema):
                 if _takes_other_than_said(cls, name, field):
                     field[_LOOSE] = True
         return out
+
+
+def _name(model: type) -> str:
+    return f"{model.__module__}.{model.__qualname__}"
 
 
 def _takes_other_than_objects(cls: type[BaseModel]) -> bool:
@@ -95,10 +137,13 @@ _SAMPLES: dict[str, tuple[Any, ...]] = {
 
 def _takes_other_than_said(cls: type[BaseModel], name: str, field: Schema) -> bool:
     """Whether a validator of a model makes something of what the schema of a field refuses."""
-    types = {_said(arm) for arm in field.get("anyOf", [field])}
+    arms = field.get("anyOf", [field])
+    types = {_said(arm) for arm in arms}
     if "any" in types:
         return False
-    samples = (s for kind, found in _SAMPLES.items() if kind not in types for s in found)
+    samples = [s for kind, found in _SAMPLES.items() if kind not in types for s in found]
+    if any(arm.get(_STRICT) for arm in arms):
+        samples += ["7", "true"]
     return any(_takes(cls, name, sample) for sample in samples)
 
 
@@ -124,16 +169,53 @@ def _generated(model: type[Model]) -> Schema:
 # ---------------------------------------------------------------------------- structural
 
 
-def structural(model: type[Model], loose: Iterable[str] = ()) -> Schema:
+def structural(
+    model: type[Model],
+    loose: Iterable[str] = (),
+    rules: Mapping[type[BaseModel], Rules] | None = None,
+) -> Schema:
     """Return the schema of a model for a CRD.
 
-    `loose` are paths below it (`*` for items and values) where any type can stand.
+    `loose` are paths below it (`*` for items and values) where any type can stand. `rules` are
+    those of models, and of all that are made from these.
     """
     schema = _generated(model)
     out = _Rewriter(schema.get("$defs", {})).rewrite(schema, ())
     for path in loose:
         _open(out, tuple(path.split(".")))
+    by_name = {_name(m): _rules_of(m, rules or {}) for m in (model, *_subclasses(Model))}
+    _add_rules(out, by_name)
     return out
+
+
+def _subclasses(model: type[BaseModel]) -> Iterable[type[BaseModel]]:
+    for one in model.__subclasses__():
+        yield one
+        yield from _subclasses(one)
+
+
+def _rules_of(model: type, rules: Mapping[type[BaseModel], Rules]) -> list[Rules]:
+    return [rules[cls] for cls in model.__mro__ if cls in rules]
+
+
+def _add_rules(node: Schema, rules: Mapping[str, list[Rules]]) -> bool:
+    """Add the rules of each model below a node; return whether there are any."""
+    ruled = False
+    for found in rules.get(node.pop(_MODEL, ""), ()):
+        ruled = True
+        node["properties"] |= copy.deepcopy(dict(found.seen))
+        if found.rules:
+            stated = [{"rule": rule, "message": message} for rule, message in found.rules]
+            node.setdefault("x-kubernetes-validations", []).extend(stated)
+        if found.some:
+            node["anyOf"] = [{"required": [name]} for name in found.some]
+    for inner in node.get("properties", {}).values():
+        ruled |= _add_rules(inner, rules)
+    for key, most in (("items", "maxItems"), ("additionalProperties", "maxProperties")):
+        if key in node and _add_rules(node[key], rules):
+            node.setdefault(most, MOST)
+            ruled = True
+    return ruled
 
 
 def _open(node: Schema, path: tuple[str, ...]) -> None:
@@ -179,7 +261,11 @@ class _Rewriter:
         kind = node.get("type")
         if kind == "array":
             items = self.rewrite(node.get("items", {}), inside)
-            return about | {"type": "array", "items": items, "nullable": True}
+            bounds = {k: v for k, v in node.items() if k in {"minItems", "maxItems"}}
+            return about | {"type": "array", "items": items, "nullable": True} | bounds
+        if node.get(_STRICT) and "const" not in node:
+            of = {"type": "boolean"} if kind == "boolean" else _integer(node)
+            return about | of | {"nullable": True}
         if kind == "integer":
             return about | INT_OR_STRING | {"nullable": True}  # pydantic reads "3" as 3
         if kind == "string" and "const" not in node:
@@ -193,7 +279,7 @@ class _Rewriter:
         out = about | {"type": "object", "nullable": True}
         if "properties" in node:
             fields = {k: self.rewrite(v, inside) for k, v in node["properties"].items()}
-            return out | {"properties": fields} | OPEN
+            return out | {"properties": fields, _MODEL: node.get(_MODEL, "")} | OPEN
         values = node.get("additionalProperties")
         if isinstance(values, dict):
             return out | {"additionalProperties": self.rewrite(values, inside)}
@@ -217,11 +303,20 @@ class _Rewriter:
         return about | OPEN
 
 
-def one_of_rule(model: type[OneOf]) -> Schema:
-    """Return the CEL twin of `OneOf`, for a model that is not inside of a list or map."""
-    names = [f.alias or n for n, f in model.model_fields.items()]
-    count = " + ".join(f"(has(self.{n}) ? 1 : 0)" for n in names)
-    return {"rule": f"{count} == 1", "message": f"set exactly one of: {', '.join(names)}"}
+def _integer(node: Schema) -> Schema:
+    """Return an integer with its bounds, as far as the API can keep them."""
+    low, high = node.get("minimum"), node.get("maximum")
+    if "exclusiveMinimum" in node:
+        low = node["exclusiveMinimum"] + 1
+    if "exclusiveMaximum" in node:
+        high = node["exclusiveMaximum"] - 1
+    small = low is not None and high is not None and low >= -_INT32 and high < _INT32
+    out: Schema = {"type": "integer", "format": "int32" if small else "int64"}
+    for name, bound in (("minimum", low), ("maximum", high)):
+        told = small and bound in {-_INT32, _INT32 - 1}  # by the format
+        if bound is not None and abs(bound) < _EXACT and not told:
+            out[name] = bound
+    return out
 
 
 # ---------------------------------------------------------------------------- editors

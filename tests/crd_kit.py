@@ -7,7 +7,7 @@ from typing import Any
 
 
 def accepts(schema: dict[str, Any], value: Any) -> bool:  # noqa: PLR0911 -- one for each kind of schema
-    """A Kubernetes structural schema, as far as we write it."""
+    """A Kubernetes structural schema, as far as we write it; the rules in CEL are left out."""
     if value is None:
         return bool(schema.get("nullable")) or "type" not in schema
     if "enum" in schema and value not in schema["enum"]:
@@ -28,8 +28,16 @@ def accepts(schema: dict[str, Any], value: Any) -> bool:  # noqa: PLR0911 -- one
                 return False
         return True
     if kind == "array":
-        return isinstance(value, list) and all(accepts(schema["items"], v) for v in value)
+        few = isinstance(value, list) and len(value) < schema.get("minItems", 0)
+        return (
+            isinstance(value, list) and not few and all(accepts(schema["items"], v) for v in value)
+        )
     if kind == "string":
         return isinstance(value, str)
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if kind == "integer":
+        bounds = schema.get("minimum", value), schema.get("maximum", value)
+        return type(value) is int and bounds[0] <= value <= bounds[1]
     assert kind is None, schema
     return schema["x-kubernetes-preserve-unknown-fields"] is True

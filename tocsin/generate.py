@@ -14,23 +14,15 @@ import yaml
 
 from controller.objects import model_of
 from services.catalogue import SERVICES
-from spine.compat import TABLE
-from spine.manifest import ARGO, CHECKED_KINDS, OUR_KINDS, OURS
-from spine.model import Model, OneOf
-from spine.schema import OPEN, Schema, editor, one_of_rule, structural
+from spine.manifest import CHECKED_KINDS
+from spine.model import Model
+from spine.schema import Schema, editor
+from tocsin.crd import NAMES, api_version, crd
 from tocsin.reference import page
 from tocsin.service_pages import service_index, service_page
 
 ROOT = Path(__file__).resolve().parent.parent
 STALE = 1
-
-_NAMES = {
-    "EventBus": ("eventbus", "eb"),
-    "EventSource": ("eventsources", "es"),
-    "Sensor": ("sensors", "sn"),
-    "Notifier": ("notifiers", "ntf"),
-}
-"""Plural and short name of each kind, as Argo Events has them, and ours."""
 
 
 def files() -> Iterator[tuple[str, str]]:
@@ -38,63 +30,13 @@ def files() -> Iterator[tuple[str, str]]:
     kinds = {kind: model_of(kind) for kind in CHECKED_KINDS}
     for kind, model in kinds.items():
         group = api_version(kind).partition("/")[0]
-        yield f"crds/{group}_{_NAMES[kind][0]}.yaml", _yaml(crd(kind, model))
+        yield f"crds/{group}_{NAMES[kind][0]}.yaml", _yaml(crd(kind, model))
         yield f"crds/editor/{kind.lower()}.schema.json", _json(editor_schema(kind, model))
     yield "crds/editor/manifest.schema.json", _json(_any_kind())
     yield "docs/reference.md", page(kinds)
     for name, service in SERVICES.items():
         yield f"docs/services/{name}.md", service_page(service)
     yield "docs/services/README.md", service_index(SERVICES)
-
-
-def api_version(kind: str) -> str:
-    """Return group and version of a kind."""
-    return f"{OURS}/v1alpha1" if kind in OUR_KINDS else ARGO
-
-
-def crd(kind: str, model: type[Model]) -> Schema:
-    """Return the CustomResourceDefinition of a kind."""
-    plural, short = _NAMES[kind]
-    loose = [row.at.removeprefix("spec.") for row in TABLE if row.kind == kind and row.convert]
-    spec = structural(model, [path for path in loose if not path.endswith("*")])
-    if issubclass(model, OneOf):
-        spec["x-kubernetes-validations"] = [one_of_rule(model)]
-    group, version = api_version(kind).split("/")
-    served = {
-        "name": version,
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "additionalPrinterColumns": [
-            {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
-        ],
-        "schema": {
-            "openAPIV3Schema": {
-                "type": "object",
-                "required": ["metadata", "spec"],
-                "properties": {
-                    "apiVersion": {"type": "string"},
-                    "kind": {"type": "string"},
-                    "metadata": {"type": "object"},
-                    "spec": spec,
-                    "status": {"type": "object", **OPEN},
-                },
-            }
-        },
-    }
-    names = {
-        "kind": kind,
-        "listKind": f"{kind}List",
-        "plural": plural,
-        "singular": kind.lower(),
-        "shortNames": [short],
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {"group": group, "names": names, "scope": "Namespaced", "versions": [served]},
-    }
 
 
 def editor_schema(kind: str, model: type[Model]) -> Schema:

@@ -7,8 +7,9 @@ import pytest
 from crd_kit import accepts
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from spine.fields import Flag, Int32, Integer
 from spine.model import Model, OneOf, load
-from spine.schema import OPEN, editor, one_of_rule, structural
+from spine.schema import _MARKS, MOST, OPEN, Rules, editor, structural
 
 
 class Inner(Model):
@@ -57,6 +58,13 @@ class Outer(Model):
     pattern: Annotated[str, Field(pattern="^[a-z]+$")] = "x"
     shouted: Annotated[str, BeforeValidator(str)] = ""
     number_or_text: str = ""
+    strict: Flag = False
+    """A boolean and nothing else."""
+    small: Int32 = 0
+    large: Integer | None = None
+    some: Annotated[int, Field(strict=True, gt=0, lt=100)] = 1
+    filled: Annotated[list[str], Field(min_length=1, max_length=9)] = ["x"]
+    flag_or_text: Flag = False
 
     @field_validator("port", mode="before")
     @classmethod
@@ -68,11 +76,20 @@ class Outer(Model):
     def _rewrite(cls, raw: Any) -> Any:
         if isinstance(raw, dict) and isinstance(raw.get("numberOrText"), int):
             return {**raw, "numberOrText": str(raw["numberOrText"])}
+        if isinstance(raw, dict) and raw.get("flagOrText") == "true":
+            return {**raw, "flagOrText": True}
         return raw
 
 
 Inner.model_rebuild()
 
+
+NAMED = {"rule": "has(self.name)", "message": "set name"}
+OLD = {"description": "Write c.", "type": "string", "nullable": True}
+RULES = {
+    Inner: Rules((("has(self.name)", "set name"),)),
+    Either: Rules((("has(self.c) || has(self.old)", "set c"),), seen={"old": OLD}),
+}
 
 GOOD: list[dict[str, Any]] = [
     {},
@@ -88,6 +105,8 @@ GOOD: list[dict[str, Any]] = [
     {"port": 8080},
     {"shouted": 1},
     {"numberOrText": 7},
+    {"strict": True, "small": 7, "large": 2**62, "some": 99, "filled": ["x"]},
+    {"flagOrText": "true"},
     {"anything": {"deep": [1, {"x": None}]}},
 ]
 
@@ -101,17 +120,37 @@ def test_what_the_model_takes_the_crd_takes_and_keeps(value):
 
 @pytest.mark.parametrize(
     "value",
-    [{"text": 3}, {"texts": "x"}, {"choice": "c"}, {"parts": {"p": 1}}, {"plain": {"x": 1}}],
+    [
+        {"text": 3},
+        {"texts": "x"},
+        {"choice": "c"},
+        {"parts": {"p": 1}},
+        {"plain": {"x": 1}},
+        {"strict": "true"},
+        {"small": "7"},
+        {"some": 0},
+        {"some": 100},
+        {"filled": []},
+    ],
     ids=repr,
 )
 def test_what_is_plainly_wrong_is_refused_by_the_api_server_too(value):
     assert not accepts(structural(Outer), value)
 
 
-def test_a_crd_has_no_references_defaults_or_required_fields():
-    text = repr(structural(Outer))
+def test_strict_numbers_keep_what_the_api_can_say_of_them():
+    fields = structural(Outer)["properties"]
 
-    for word in ("$ref", "$defs", "'default':", "required", "anyOf", "x-loose", "x-rewritten"):
+    integer = {"type": "integer", "nullable": True}
+    assert fields["small"] == integer | {"format": "int32"}
+    assert fields["large"] == integer | {"format": "int64"}
+    assert fields["some"] == integer | {"format": "int32", "minimum": 1, "maximum": 99}
+
+
+def test_a_crd_has_no_references_defaults_or_required_fields():
+    text = repr(structural(Outer, rules=RULES))
+
+    for word in ("$ref", "$defs", "'default':", "required", "anyOf", *_MARKS):
         assert word not in text
 
 
@@ -138,11 +177,30 @@ def test_a_null_is_taken_wherever_a_value_can_stand():
     assert accepts(structural(Outer), dict.fromkeys(f.alias for f in Outer.model_fields.values()))
 
 
-def test_one_of_is_told_to_the_api_server():
-    assert one_of_rule(Either) == {
-        "rule": "(has(self.aB) ? 1 : 0) + (has(self.c) ? 1 : 0) == 1",
-        "message": "set exactly one of: aB, c",
-    }
+def test_rules_stand_where_their_model_does():
+    schema = structural(Outer, rules=RULES)
+
+    rule = {"rule": "has(self.c) || has(self.old)", "message": "set c"}
+    either = schema["properties"]["either"]
+    assert either["x-kubernetes-validations"] == [rule]
+    assert either["properties"]["old"] == OLD
+    part = schema["properties"]["parts"]
+    assert part["additionalProperties"]["x-kubernetes-validations"] == [NAMED]
+    assert part["maxProperties"] == MOST
+    assert "maxProperties" not in schema["properties"]["plain"]
+
+
+def test_rules_hold_for_what_is_made_from_their_model():
+    class More(Inner):
+        """More of it."""
+
+    assert structural(More, rules=RULES)["x-kubernetes-validations"] == [NAMED]
+
+
+def test_where_no_rule_fits_one_of_several_can_be_asked_for():
+    schema = structural(Either, rules={Either: Rules(some=("aB", "c"))})
+
+    assert schema["anyOf"] == [{"required": ["aB"]}, {"required": ["c"]}]
 
 
 def test_editors_refuse_unknown_fields_and_take_what_is_converted():

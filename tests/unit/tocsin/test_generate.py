@@ -13,6 +13,7 @@ from old_shapes import CASES, Case
 from controller.objects import check_object
 from spine.manifest import read, read_text
 from tocsin import generate
+from tocsin.crd import crd
 
 
 def test_what_is_committed_is_what_would_be_written(capsys):
@@ -23,9 +24,10 @@ def test_names_are_those_of_argo_events_and_ours():
     found = {}
     for name, content in generate.files():
         if name.endswith(".yaml"):
-            crd = yaml.safe_load(content)
-            names = crd["spec"]["names"]
-            found[names["kind"]] = (crd["metadata"]["name"], names["shortNames"])
+            made = yaml.safe_load(content)
+            names = made["spec"]["names"]
+            found[names["kind"]] = (made["metadata"]["name"], names["shortNames"])
+            assert names["categories"] == ["tocsin"]
 
     assert found == {
         "EventBus": ("eventbus.argoproj.io", ["eb"]),
@@ -103,8 +105,8 @@ spec: {jetstream: {version: latest, replicas: 1, maxPayload: 1048576, settings: 
 
 @functools.cache
 def crd_of(kind: str):
-    crd = generate.crd(kind, generate.model_of(kind))
-    return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    found = crd(kind, generate.model_of(kind))
+    return found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
 
 @pytest.mark.parametrize("text", STORED, ids=range(len(STORED)))
@@ -141,4 +143,4 @@ def test_a_crd_fits_into_an_annotation_of_kubectl_apply():
         if name.endswith(".yaml")
     }
 
-    assert max(sizes.values()) < 200_000, sizes
+    assert max(sizes.values()) < 250_000, sizes
