@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from kubelet.store import Manifest, Seen, Store
+from kubelet.store import Manifest, Seen, Store, steadily
 from spine.errors import KubeError
 
 CLASS = "standard"
@@ -34,13 +34,13 @@ class Claims:
             },
             "provisioner": PROVISIONER,
         })  # fmt: skip
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            for claim in self._store.all("PersistentVolumeClaim"):
-                await self._provide(claim)
-            for volume in self._store.all("PersistentVolume"):
-                await self._remove(volume)
+        await steadily(self._changed, self._look)
+
+    async def _look(self) -> None:
+        for claim in self._store.all("PersistentVolumeClaim"):
+            await self._provide(claim)
+        for volume in self._store.all("PersistentVolume"):
+            await self._remove(volume)
 
     async def _provide(self, claim: Manifest) -> None:
         metadata, spec = claim["metadata"], claim["spec"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = sysconfig.get_path("scripts")
-SLEEPER = ("sleep", "infinity")
+SLEEPER = ("sh", "-c", 'trap "exit 0" TERM; sleep infinity & wait')
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ def image(name: str) -> Image:
             ("nats-server",), ("--config", "/etc/nats/nats-server.conf"),
             environment=environment, files=nats_server(),
         )  # fmt: skip
+    if short == "curl":
+        return Image(("curl",), environment=environment)
     if short in {"python", "busybox", "alpine", "debian"}:
         return Image(arguments=("python3",), environment=environment)
     return Image(

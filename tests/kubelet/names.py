@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from kubelet import kernel
 from kubelet.network import Network
-from kubelet.store import Manifest, Seen, Store
+from kubelet.store import Manifest, Seen, Store, steadily
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,7 @@ class Names:
         sock = kernel.within(self._network.router, lambda: _bound(socket.SOCK_DGRAM, address))
         transport, _ = await loop.create_datagram_endpoint(lambda: _Dns(self), sock=sock)
         try:
-            while True:
-                await self._changed.wait()
-                self._changed.clear()
-                await self._renew()
+            await steadily(self._changed, self._renew)
         finally:
             transport.close()
             for port in self._ports.values():

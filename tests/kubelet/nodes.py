@@ -178,6 +178,8 @@ class Nodes:
                 problem = str(exc)
             if found:
                 return found
+            if self._process is None or self._process.poll() is not None:
+                pytest.fail(f"the test kubelet has ended:\n{self._said()}")
             await asyncio.sleep(0.05)
         pytest.fail(
             f"{what or 'it'} did not come within {seconds:g} s: {found!r} {problem}\n{self}"

@@ -13,6 +13,8 @@ from typing import Any
 LAUNCH = str(Path(__file__).with_name("launch.py"))
 WAIT = 20.0
 """Seconds until a container must have been started."""
+AT_ONCE = asyncio.Semaphore(8)
+"""Containers that are started at a time: more only get in each other's way."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Process:
     @classmethod
     async def start(cls, given: Mapping[str, Any], scratch: Path, log: Path) -> "Process":
         """Start what `kubelet.launch` is given. Raises OSError."""
+        async with AT_ONCE:
+            return await cls._start(given, scratch, log)
+
+    @classmethod
+    async def _start(cls, given: Mapping[str, Any], scratch: Path, log: Path) -> "Process":
         scratch.mkdir(parents=True, exist_ok=True)
         log.parent.mkdir(parents=True, exist_ok=True)
         file = scratch.with_suffix(".json")

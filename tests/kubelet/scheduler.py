@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from typing import Any
 
-from kubelet.store import Manifest, Seen, Store
+from kubelet.store import Manifest, Seen, Store, steadily
 from spine.errors import KubeError
 
 NODES = ("node-a", "node-b", "node-c")
@@ -91,33 +91,29 @@ class Scheduler:
 
     async def run(self) -> None:
         """Bind for ever."""
-        bound: set[str] = set()
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            for pod in self._store.all("Pod"):
-                uid = pod["metadata"]["uid"]
-                waits = not pod["spec"].get("nodeName") and uid not in bound | self._ignored
-                gated = pod["spec"].get("schedulingGates")
-                if waits and not gated and await self._bind(pod):
-                    bound.add(uid)
+        await steadily(self._changed, self._look)
 
-    async def _bind(self, pod: Manifest) -> bool:
-        metadata = pod["metadata"]
-        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
-        name = self._choose(pod)
-        try:
-            if not name:
+    async def _look(self) -> None:
+        for pod in self._store.all("Pod"):
+            uid, spec = pod["metadata"]["uid"], pod["spec"]
+            if spec.get("nodeName") or spec.get("schedulingGates") or uid in self._ignored:
+                continue
+            metadata = pod["metadata"]
+            path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+            if name := self._choose(pod):
+                await self._bind(path, metadata, name)
+                spec["nodeName"] = name  # for the choice of the next, before it is told
+            else:
                 await self._refuse(pod, path)
-                return False
-            pod["spec"]["nodeName"] = name  # for the choice of the next, before it is told
-            target = {"apiVersion": "v1", "kind": "Node", "name": name}
-            given = {"name": metadata["name"], "uid": metadata["uid"]}
+
+    async def _bind(self, path: str, metadata: Manifest, name: str) -> None:
+        target = {"apiVersion": "v1", "kind": "Node", "name": name}
+        given = {"name": metadata["name"], "uid": metadata["uid"]}
+        try:
             await self._store.send("POST", f"{path}/binding", {"metadata": given, "target": target})
         except KubeError as exc:
             if exc.status not in {404, 409}:
                 raise
-        return True
 
     async def _refuse(self, pod: Manifest, path: str) -> None:
         given = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}

@@ -1,7 +1,8 @@
 """What there is in the cluster, kept up to date by watches."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 from spine.errors import KubeError
 from spine.kube import Change, Page, follow
 from spine.kube.client import Kube
+
+log = logging.getLogger(__name__)
 
 Manifest = dict[str, Any]
 
@@ -24,6 +27,19 @@ class Seen(NamedTuple):
     kind: str
     namespace: str
     name: str
+
+
+async def steadily(changed: asyncio.Event, look: Callable[[], Awaitable[None]]) -> None:
+    """Look at each change for ever; where that fails, once more after a moment."""
+    while True:
+        await changed.wait()
+        changed.clear()
+        try:
+            await look()
+        except (KubeError, OSError) as exc:
+            log.warning("%s: %s", look.__qualname__, exc)
+            await asyncio.sleep(0.2)
+            changed.set()
 
 
 class Refused(Exception):

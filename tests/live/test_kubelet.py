@@ -558,6 +558,32 @@ async def test_kubectl_shows_what_a_pod_said_and_what_happened_to_it(place, node
     assert "Started container main" in await kubectl("get", "events")
 
 
+async def test_a_service_is_reached_over_the_api_server_too(place, nodes):
+    place.make(service("web"), deployment("web", container()))
+    ready = (await place.ready("app=web"))[0]
+    path = f"/api/v1/namespaces/{place.name}/services/web:80/proxy/"
+
+    async def through() -> str:
+        return await shell(
+            "kubectl", "--kubeconfig", nodes.cluster.kubeconfig, "get", "--raw", path
+        )
+
+    assert (await nodes.until(through)).split() == [ready["metadata"]["name"]]
+
+
+async def test_it_goes_on_over_a_restart_of_the_api_server(place, nodes):
+    place.make(pod("before", sleeper()))
+    before = await place.runs("before")
+    nodes.cluster.kill_api()
+    await asyncio.to_thread(nodes.cluster.start_api)
+    nodes.cluster.call("DELETE", place.path("Pod", "before"))
+    place.make(pod("after", sleeper()))
+    await place.runs("after")
+    await nodes.until(lambda: len(nodes.pods(place.name)) == 1)
+
+    assert place.pod("after")["status"]["podIP"] != before["status"]["podIP"]
+
+
 LEFT = """
 import os, pathlib, signal, sys
 from kube_cluster import Cluster
