@@ -17,7 +17,7 @@ from spine.runtime import RECONNECT
 
 log = logging.getLogger(__name__)
 
-LIMIT = 256
+LIMIT = 1_000
 """Messages in hand at a time."""
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of messages in hand, beyond which the next waits."""

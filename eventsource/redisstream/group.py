@@ -22,8 +22,9 @@ from spine.errors import ConfigError, SourceError
 
 log = logging.getLogger(__name__)
 
-BLOCK = 2.0
-"""Seconds that the server waits for an entry before it says that there is none."""
+BLOCK = 0.5
+"""Seconds that the server waits for an entry before it says that there is none: a cancellation that
+the library swallows while it connects takes effect after the answer."""
 AHEAD = 20
 """Reads that travel together."""
 BATCH = 500
@@ -160,13 +161,16 @@ class Group:
         Several reads travel together where there are many entries: that costs as one does.
         """
         count = min(self._reading.count, self._taker.room)
-        block = int(BLOCK * 1000) if times == 1 else None
-        newest = dict.fromkeys(self._streams, ">")
-        pipe = client.pipeline(transaction=False)
-        for _ in range(times):
-            pipe.xreadgroup(self._name, self._member, newest, count=count, block=block)
+        asking = (self._name, self._member, dict.fromkeys(self._streams, ">"), count)
+        if times == 1:
+            answers = [await asked(client.xreadgroup(*asking, int(BLOCK * 1000)))]
+        else:  # and none of them waits: several that travel together do not end when cancelled
+            pipe = client.pipeline(transaction=False)
+            for _ in range(times):
+                pipe.xreadgroup(*asking)
+            answers = await asked(pipe.execute(raise_on_error=False))
         full = False
-        for found in await asked(pipe.execute(raise_on_error=False)):
+        for found in answers:
             if isinstance(found, Exception):
                 raise found
             full = any(len(entries) == count for _, entries in found)

@@ -22,6 +22,7 @@ from eventbus.bus import EVENTS
 from eventbus.jetstream import Options, connect
 from eventsource import runner
 from eventsource.nats import stream
+from eventsource.taking import LIMIT
 from spine.errors import ConfigError
 from spine.event import decode
 from spine.runtime import Backoff
@@ -338,19 +339,18 @@ async def test_a_redelivery_is_the_same_event_and_poison_is_set_aside(orders, mo
         assert len(bus.told) == 1
 
 
-async def test_a_bus_that_is_away_and_what_is_held_is_bounded(orders, monkeypatch):
-    monkeypatch.setattr(runner, "PATIENCE", Backoff(duration=0.01, steps=2))
+async def test_a_bus_that_is_away_and_what_is_held_is_bounded(orders):
     bus = Fickle()
-    async with running(kept(orders), bus=bus) as it:
-        bus.away = True
-        await store(orders, range(600))
-        await asyncio.sleep(1.5)  # longer than the server waits for an acknowledgement
+    async with running(kept(orders, ackWait="3s"), bus=bus) as it:
+        bus.open.clear()
+        await store(orders, range(1500))
+        await asyncio.sleep(4)  # longer than the server waits for an acknowledgement
         async with talking(orders) as client:
             info = await client.jetstream().consumer_info("ORDERS", "hooks-ev")
-        assert info.num_ack_pending == 256
+        assert info.num_ack_pending == LIMIT
         assert info.num_redelivered == 0
-        bus.away = False
-        assert numbers(await bodies(it, 600)) == Counter(range(600))
+        bus.open.set()
+        assert numbers(await bodies(it, 1500)) == Counter(range(1500))
         await acknowledged(orders)
     assert set(bus.told.values()) == {1}
 

@@ -19,6 +19,7 @@ from delivery.dead import list_dead
 from eventbus.bus import EVENTS
 from eventbus.jetstream import Options, connect
 from eventsource import runner
+from eventsource.taking import LIMIT
 from spine.errors import EventError
 from spine.event import decode
 from spine.runtime import Backoff
@@ -223,17 +224,17 @@ async def test_a_bus_that_is_away_and_what_is_held_is_bounded(server, monkeypatc
     bus = Fickle()
     bus.away = True
     async with running(spec(server, maxMsgCountPerRead=100), bus=bus) as it:
-        await fill(server, range(1000))
+        await fill(server, range(3000))
 
         async def full() -> bool:
-            return await pending(server) >= 200
+            return await pending(server) >= LIMIT - 100
 
         await until(full)
-        assert await pending(server) <= 356
+        assert await pending(server) <= LIMIT + 100
         bus.away = False
-        found = await bodies(it, 1000)
+        found = await bodies(it, 3000)
         await none_pending(server)
-    assert len({one["values"]["n"] for one in found}) == 1000
+    assert len({one["values"]["n"] for one in found}) == 3000
     assert set(bus.told.values()) == {1}
 
 

@@ -162,7 +162,7 @@ def test_every_message_has_a_payload(data: bytes):
 
 
 def test_missing_library_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "paho.mqtt", None)
+    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     patient._kind.cache_clear()
     try:
         with pytest.raises(ConfigError, match=r"pip install 'tocsin\[mqtt\]'"):
