@@ -381,6 +381,21 @@ async def test_what_comes_again_while_it_is_in_hand_is_one_event(server, qos):
     assert set(bus.told.values()) == {1}
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_what_was_not_stored_comes_again_to_the_next_process(server, qos):
+    closed = Fickle()
+    closed.open.clear()
+    async with running(spec(server, qos=qos), bus=closed):
+        await publish(server, range(10), qos=qos)
+
+        async def told() -> bool:
+            return len(closed.told) == 10
+
+        await until(told)
+    async with running(spec(server, qos=qos)) as it:
+        assert numbers(await bodies(it, 10)) == [*range(10)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("qos", [1, 2])
 async def test_the_server_is_killed_in_the_middle(server, qos, number):
