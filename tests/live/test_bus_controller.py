@@ -549,3 +549,97 @@ async def test_a_bus_that_exists_is_passed_on(space):
         await settled(space, Deployed=("True", "Skipped"), Ready=("True", "Ready"))
         bus = await space.get("EventBus", "default")
         assert bus["status"]["config"] == {"jetstream": exotic}
+
+
+async def test_what_argo_events_made_is_taken_over_in_place(space):
+    """Its StatefulSet goes on with its selector and claims, its keys and passwords stay."""
+    await make_as_argo_events_does(space)
+    async with controlled(space.cluster, space.name):
+        await settled(space, Deployed=("True", "Deployed"))
+        bus = await space.get("EventBus", "default")
+        assert bus["metadata"]["finalizers"] == ["tocsin.dev/eventbus"]
+        assert "persistence" not in str(bus["status"]["conditions"])
+        servers = await space.get("StatefulSet", SERVERS)
+        assert servers["spec"]["selector"]["matchLabels"] == THEIRS
+        assert servers["metadata"]["labels"]["controller"] == "tocsin"
+        main = servers["spec"]["template"]["spec"]["containers"][0]
+        assert main["image"] == "nats:2.10.29"
+        data = (await space.get("Secret", f"{SERVERS}-server"))["data"]
+        assert base64.b64decode(data["encryption"]) == b"aB3dE5gH7jK9"
+        data = (await space.get("Secret", f"{SERVERS}-client-auth"))["data"]
+        assert b"password: ijkl" in base64.b64decode(data["client-auth"])
+        assert b"BEGIN CERTIFICATE" in base64.b64decode(data["ca-cert"])
+        service = await space.get("Service", f"{SERVERS}-svc")
+        assert service["spec"]["selector"] == THEIRS
+
+
+THEIRS = {
+    "controller": "eventbus-controller",
+    "eventbus-name": "default",
+    "owner-name": "default",
+}
+
+
+async def make_as_argo_events_does(space):
+    bus = {**BUS, "metadata": {"name": "default", "finalizers": ["eventbus-controller"]}}
+    bus = await space.apply(bus)
+    owner = {
+        "apiVersion": bus["apiVersion"],
+        "kind": "EventBus",
+        "name": "default",
+        "uid": bus["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    claim = {
+        "metadata": {"name": f"{SERVERS}-vol"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    pod = {
+        "containers": [
+            {
+                "name": "main",
+                "image": "nats:2.8.1",
+                "volumeMounts": [{"name": f"{SERVERS}-vol", "mountPath": "/data/jetstream"}],
+            }
+        ]
+    }
+    logins = {"client-auth": "username: abcdefgh\npassword: ijklmnopqrstuvwx\n"}
+    made = [
+        ("Secret", f"{SERVERS}-server", {"stringData": {"encryption": "aB3dE5gH7jK9"}}),
+        ("Secret", f"{SERVERS}-client-auth", {"stringData": logins}),
+        (
+            "Service",
+            f"{SERVERS}-svc",
+            {
+                "spec": {
+                    "clusterIP": "None",
+                    "selector": THEIRS,
+                    "publishNotReadyAddresses": True,
+                    "ports": [{"name": "tcp-client", "port": 4222}],
+                }
+            },
+        ),
+        (
+            "StatefulSet",
+            SERVERS,
+            {
+                "spec": {
+                    "replicas": 3,
+                    "serviceName": f"{SERVERS}-svc",
+                    "podManagementPolicy": "Parallel",
+                    "selector": {"matchLabels": THEIRS},
+                    "template": {"metadata": {"labels": THEIRS}, "spec": pod},
+                    "volumeClaimTemplates": [claim],
+                }
+            },
+        ),
+    ]
+    for kind, name, rest in made:
+        metadata = {"name": name, "labels": THEIRS, "ownerReferences": [owner]}
+        version = "apps/v1" if kind == "StatefulSet" else "v1"
+        body = {"apiVersion": version, "kind": kind, "metadata": metadata, **rest}
+        await asyncio.to_thread(space.cluster.call, "POST", PATHS[kind].format(space.name), body)
