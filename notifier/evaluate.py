@@ -218,8 +218,9 @@ class _Evaluation:
             phase.doubt = False
             phase.since, phase.number = self._now, phase.number + 1
             self._decision.changed = True
-        if self._now < phase.since + condition.hold:
-            look.held_until = phase.since + condition.hold
+        until = min(phase.since, self._now) + condition.hold  # a clock may be put back
+        if self._now < until:
+            look.held_until = until
             self._decision.wake_at(look.held_until)
             return
         try:
