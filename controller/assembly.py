@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from controller.bus import EventBusReconciler
 from controller.eventsource import EventSourceReconciler
 from controller.leader import NAME, Leader
 from controller.notifier import NotifierReconciler
@@ -16,7 +17,12 @@ from spine.kube import Kube
 
 def reconcilers(shared: Shared) -> Sequence[Reconciler]:
     """Return a reconciler of each kind, in the order in which all of them begin."""
-    return [SensorReconciler(shared), NotifierReconciler(shared), EventSourceReconciler(shared)]
+    return [
+        EventBusReconciler(),
+        SensorReconciler(shared),
+        NotifierReconciler(shared),
+        EventSourceReconciler(shared),
+    ]
 
 
 def controller(  # noqa: PLR0913 -- what a controller is told

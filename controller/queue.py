@@ -30,6 +30,7 @@ class Queue(Generic[K]):
     clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
     _due: dict[K, float] = field(default_factory=dict)
     _heap: list[tuple[float, int, K]] = field(default_factory=list)
+    """What can be taken, and what once could."""
     _held: set[K] = field(default_factory=set)
     _failures: dict[K, int] = field(default_factory=dict)
     _count: int = 0
@@ -49,8 +50,12 @@ class Queue(Generic[K]):
         if self._due.get(key, float("inf")) <= due:
             return
         self._due[key] = due
+        if key not in self._held:
+            self._push(key)
+
+    def _push(self, key: K) -> None:
         self._count += 1
-        heapq.heappush(self._heap, (due, self._count, key))
+        heapq.heappush(self._heap, (self._due[key], self._count, key))
         self._changed.set()
 
     async def take(self) -> K:
@@ -69,21 +74,13 @@ class Queue(Generic[K]):
                     await self._changed.wait()
 
     def _until_due(self) -> float | None:
-        """Return the seconds until something can be taken; drop what is no longer so."""
-        passed: list[tuple[float, int, K]] = []
-        found: float | None = None
+        """Return the seconds until the first of the heap is due; drop what is no longer so."""
         while self._heap:
             due, _, key = self._heap[0]
-            if self._due.get(key) != due:
-                heapq.heappop(self._heap)  # it was taken, or is due earlier
-            elif key in self._held:
-                passed.append(heapq.heappop(self._heap))
-            else:
-                found = due - self.clock()
-                break
-        for one in passed:
-            heapq.heappush(self._heap, one)
-        return found
+            if self._due.get(key) == due and key not in self._held:
+                return due - self.clock()
+            heapq.heappop(self._heap)  # it was taken, or is due earlier
+        return None
 
     def done(self, key: K, again: float | None = None) -> None:
         """Give a key back that was looked at, to be looked at again after so many seconds."""
@@ -109,4 +106,5 @@ class Queue(Generic[K]):
 
     def _give_back(self, key: K) -> None:
         self._held.discard(key)
-        self._changed.set()
+        if key in self._due:
+            self._push(key)

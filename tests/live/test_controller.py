@@ -5,7 +5,7 @@ import base64
 import json
 
 import pytest
-from controller_kit import CRDS, Space, bus_status, condition_of, controlled
+from controller_kit import CRDS, Space, condition_of, controlled
 
 HOOK = {
     "apiVersion": "argoproj.io/v1alpha1",
@@ -107,16 +107,12 @@ async def test_a_bus_that_comes_late_starts_its_users_at_once(space):
         assert "'default'" in said["message"]
         assert await space.get("Deployment", "tell-sensor") is None
 
-        await space.apply(
-            {
-                "apiVersion": "argoproj.io/v1alpha1",
-                "kind": "EventBus",
-                "metadata": {"name": "default"},
-                "spec": {"jetstream": {"version": "latest"}},
-            }
+        await space.bus(kafka={"url": "nowhere:9092"})
+        await space.until(
+            "Sensor", "tell", lambda d: "kafka" in condition_of(d, "BusReady")["message"]
         )
-        await space.condition("Sensor", "tell", "BusReady", "False", "EventBusNotReady")
-        await space.status("EventBus", "default", bus_status("nats://127.0.0.1:1"))
+        await space.bus()
+        await space.condition("Sensor", "tell", "BusReady", "True")
         await space.condition("Sensor", "tell", "Deployed", "True")
 
 
@@ -182,7 +178,7 @@ async def test_pods_are_replaced_only_for_what_they_read(space):
         rolled = await space.until(
             "Deployment", "hook-eventsource", lambda d: read_of(d) != read_of(first)
         )
-        await space.status("EventBus", "default", bus_status("nats://127.0.0.1:2"))
+        await space.bus("nats://127.0.0.1:2")
         await space.until("Deployment", "hook-eventsource", lambda d: read_of(d) != read_of(rolled))
 
 
