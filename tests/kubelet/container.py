@@ -119,7 +119,8 @@ class Container:
             (folder / f"{self.name}.end").chmod(0o666)
             log = self.pod.log(self.name, self.restarts)
             self._process = process = await Process.start(given, folder / self.name, log)
-            self.entry = Entry(process.pid, given["user"], given["group"], given["environment"])
+            as_whom = given["user"], given["group"], given["groups"]
+            self.entry = Entry(process.pid, *as_whom, given["environment"])
             self.entry.save(self.pod.folder / f"{self.name}.entry")
             if self._stopping:
                 process.kill()

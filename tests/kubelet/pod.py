@@ -238,8 +238,10 @@ class Pod:
 
     async def _keep_volumes(self) -> None:
         """Show what Secrets, ConfigMaps and tokens say now."""
+        since = self._change
         while True:
-            await self.changed(seconds=max(0.0, self.volumes.due() - time.time()))
+            await self.changed(since, max(1.0, self.volumes.due() - time.time()))
+            since = self._change
             if self._waits or not self.volumes.ready:
                 continue
             try:

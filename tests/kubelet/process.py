@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 LAUNCH = str(Path(__file__).with_name("launch.py"))
+SETPRIV = shutil.which("setpriv") or "setpriv"
 WAIT = 20.0
 """Seconds until a container must have been started."""
 AT_ONCE = asyncio.Semaphore(8)
@@ -25,18 +27,22 @@ class Entry:
     """The process of the container, as the machine counts."""
     user: int
     group: int
+    groups: Sequence[int] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def words(self, words: Sequence[str]) -> list[str]:
         """Return a command of the machine that runs a command of the container."""
+        more = ",".join(map(str, self.groups))
         return [
             "nsenter", "--target", str(self.pid), "--mount", "--uts", "--ipc", "--net", "--pid",
-            "--root", "--wd", "--setuid", str(self.user), "--setgid", str(self.group), "--", *words,
+            "--root", "--wd", "--",
+            SETPRIV, "--reuid", str(self.user), "--regid", str(self.group),
+            *(["--groups", more] if more else ["--clear-groups"]), "--", *words,
         ]  # fmt: skip
 
     def save(self, file: Path) -> None:
         """Leave it for `kubelet.nodes`."""
-        given = [self.pid, self.user, self.group, dict(self.environment)]
+        given = [self.pid, self.user, self.group, self.groups, dict(self.environment)]
         new = file.with_suffix(".new")
         new.write_text(json.dumps(given))
         new.replace(file)
