@@ -7,19 +7,14 @@ own that no pod mounts; those of servers and clients are written again from it.
 """
 
 import datetime as dt
-import ipaddress
 import secrets
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 from controller.bus.access import Login
 from controller.bus.names import Names
 from spine.errors import ConfigError
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 Texts = Mapping[str, str]
 
@@ -33,10 +28,6 @@ PAIR = ("cert", "private-key", "ca-cert")
 """Keys with a certificate, its key and the authority; as Argo Events has them."""
 CLUSTER_PAIR = tuple(f"cluster-{key}" for key in PAIR)
 """The same between servers."""
-
-YEARS = 10
-SOON = dt.timedelta(days=90)
-"""A certificate that ends sooner is made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +80,36 @@ def material(names: Names, kept: Kept, domain: str, now: dt.datetime) -> Materia
     root.setdefault(CONTROLLER, Login("tocsin-controller", word(32)).text)
     root.setdefault(SYSTEM, Login("sys", word(32)).text)
     hosts = names.hosts(domain)
-    tls: dict[str, str] = {}
-    for keys, needed in ((PAIR, hosts), (CLUSTER_PAIR, ())):
-        found = {key: kept.server.get(key, "") for key in keys}
-        if not all(found.values()) or not _good(found[keys[0]], needed, now):
-            found = _pair(keys, root, names, hosts, now)
-        tls |= found
+    tls = _pair(PAIR, kept, root, names, (hosts, hosts), now)
+    tls |= _pair(CLUSTER_PAIR, kept, root, names, (hosts, ()), now)
     return Material(root, tls)
+
+
+def _pair(
+    keys: Sequence[str],
+    kept: Kept,
+    root: dict[str, str],
+    names: Names,
+    hosts: tuple[Sequence[str], Sequence[str]],
+    now: dt.datetime,
+) -> dict[str, str]:
+    """Return a certificate, its key and its authority; what is missing is made.
+
+    `hosts` are the names that it gets when it is made, and those that it must have to be kept.
+    """
+    try:
+        from controller.bus import certificates
+    except ModuleNotFoundError as exc:
+        raise ConfigError(f"making certificates: {exc}", hint="pip install cryptography") from exc
+
+    found = {key: kept.server.get(key, "") for key in keys}
+    if all(found.values()) and certificates.good(found[keys[0]], hosts[1], now):
+        return found
+    if "ca-key" not in root or not certificates.good(root.get("ca-cert", ""), (), now):
+        root["ca-cert"], root["ca-key"] = certificates.authority(f"{names.servers}-ca", now)
+    signer = root["ca-cert"], root["ca-key"]
+    made, key = certificates.certificate(names.servers, hosts[0], now, signer)
+    return dict(zip(keys, (made, key, root["ca-cert"]), strict=True))
 
 
 def word(length: int) -> str:
@@ -103,111 +117,3 @@ def word(length: int) -> str:
     letters = string.ascii_letters
     more = (secrets.choice(letters + string.digits) for _ in range(length - 1))
     return secrets.choice(letters) + "".join(more)
-
-
-# ---------------------------------------------------------------------------- certificates
-
-
-def _good(pem: str, hosts: Sequence[str], now: dt.datetime) -> bool:
-    """Return whether a certificate has these names, and for some time."""
-    from cryptography import x509
-
-    try:
-        found = x509.load_pem_x509_certificate(pem.encode())
-    except ValueError:
-        return False
-    covered = set[str]()
-    for extension in found.extensions:
-        if isinstance(extension.value, x509.SubjectAlternativeName):
-            covered.update(extension.value.get_values_for_type(x509.DNSName))
-    return covered.issuperset(hosts) and found.not_valid_after_utc - now > SOON
-
-
-def _pair(
-    keys: Sequence[str],
-    root: dict[str, str],
-    names: Names,
-    hosts: Sequence[str],
-    now: dt.datetime,
-) -> dict[str, str]:
-    """Make a certificate, and the authority if there is none."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-
-    if not _good(root.get("ca-cert", ""), (), now) or "ca-key" not in root:
-        root["ca-cert"], root["ca-key"] = _authority(names, now)
-    ca = x509.load_pem_x509_certificate(root["ca-cert"].encode())
-    ca_key = serialization.load_pem_private_key(root["ca-key"].encode(), None)
-    alternatives: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
-    alternatives += [x509.IPAddress(ipaddress.ip_address(a)) for a in ("127.0.0.1", "::1")]
-    made, key = _signed(
-        names.servers,
-        [
-            (x509.SubjectAlternativeName(alternatives), False),
-            (x509.BasicConstraints(ca=False, path_length=None), True),
-            (x509.ExtendedKeyUsage([_usage("SERVER_AUTH"), _usage("CLIENT_AUTH")]), False),
-        ],
-        now,
-        signer=(ca, ca_key),
-    )
-    return dict(zip(keys, (made, key, root["ca-cert"]), strict=True))
-
-
-def _usage(name: str) -> "x509.ObjectIdentifier":
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    found: x509.ObjectIdentifier = getattr(ExtendedKeyUsageOID, name)
-    return found
-
-
-def _authority(names: Names, now: dt.datetime) -> tuple[str, str]:
-    from cryptography import x509
-
-    usage = x509.KeyUsage(
-        digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
-        key_encipherment=False, data_encipherment=False, key_agreement=False,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-    constraints = x509.BasicConstraints(ca=True, path_length=0)
-    return _signed(f"{names.servers}-ca", [(constraints, True), (usage, True)], now, signer=None)
-
-
-def _signed(
-    title: str,
-    extensions: Sequence[tuple["x509.ExtensionType", bool]],
-    now: dt.datetime,
-    *,
-    signer: tuple["x509.Certificate", Any] | None,
-) -> tuple[str, str]:
-    """Return a certificate and its key, as PEM; without a signer it signs itself."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, title)])
-    issuer, issuer_key = (signer[0].subject, signer[1]) if signer else (name, key)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))  # clocks of nodes differ
-        .not_valid_after(now + dt.timedelta(days=365 * YEARS))
-    )
-    issued_by = signer[0].public_key() if signer else key.public_key()
-    identifiers: list[x509.ExtensionType] = [
-        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
-        x509.AuthorityKeyIdentifier.from_issuer_public_key(issued_by),  # type: ignore[arg-type]  # ours, so of a kind that signs
-    ]
-    for extension, critical in [*extensions, *((one, False) for one in identifiers)]:
-        builder = builder.add_extension(extension, critical)
-    made = builder.sign(issuer_key, hashes.SHA256())
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()

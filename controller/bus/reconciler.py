@@ -75,8 +75,9 @@ class EventBusReconciler(Reconciler):
         if manifest is None:
             self._held.discard(key)
             return None
-        users = users_of(cluster, key)
+        users = []
         if manifest["metadata"].get("deletionTimestamp"):
+            users = users_of(cluster, key)
             if not users:
                 await self._release(key, manifest, cluster)
                 return None
