@@ -7,6 +7,7 @@ so whoever looks next sees what was written, and not what a watch has not told y
 
 import hashlib
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -35,8 +36,17 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 class Cluster:
     """One API server, as the controller sees it. Every coroutine raises KubeError."""
 
-    def __init__(self, kube: Kube, cache: Cache, namespace: str, *, identity: str = "") -> None:
-        self.kube, self._cache = kube, cache
+    def __init__(
+        self,
+        kube: Kube,
+        cache: Cache,
+        namespace: str,
+        *,
+        identity: str = "",
+        written: Callable[[Manifest], None] = lambda _: None,
+    ) -> None:
+        """`written` is called with what was changed here: no watch will tell of it as news."""
+        self.kube, self._cache, self._written = kube, cache, written
         self.namespace = namespace
         """The controller's own."""
         self._identity = identity or MANAGER
@@ -225,8 +235,8 @@ class Cluster:
     def _took(self, api_version: str, kind: str, made: Manifest) -> Manifest:
         made |= {"apiVersion": api_version, "kind": kind}
         kept = self._cache.kept(api_version, kind)
-        if kept is not None:
-            kept.take(made)
+        if kept is not None and kept.take(made):
+            self._written(made)
         return made
 
 

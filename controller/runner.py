@@ -17,7 +17,7 @@ from controller.cache import LABEL, METADATA_ONLY, Cache
 from controller.cluster import Cluster
 from controller.leader import Leader
 from controller.queue import Queue
-from controller.reconciler import GROUPS, Key, Manifest, Reconciler
+from controller.reconciler import GROUPS, Key, Manifest, Reconciler, owner_of
 from controller.sweep import Sweep
 from spine.errors import ConfigError, Fault, RemoteError
 from spine.kube import Kube
@@ -74,7 +74,6 @@ class Controller:
     workers: int = WORKERS
     metrics: Metrics = field(default_factory=Metrics)
     _cache: Cache | None = None
-    _queue: Queue[Key] | None = None
     _missing: tuple[str, ...] = ()
 
     @property
@@ -104,15 +103,18 @@ class Controller:
 
     async def _run(self, served: Sequence[Reconciler]) -> bool:
         """Run with the kinds that there are; return False when there are more of them."""
-        cache = self._cache = Cache(self.kube, self.namespaces)
-        queue = self._queue = Queue()
-        for api_version, kind in _kinds(served):
-            ours = api_version.startswith(GROUPS) or (api_version, kind) in METADATA_ONLY
-            try:
-                await cache.add(api_version, kind, labels="" if ours else "=".join(LABEL))
-            except ConfigError:  # an EventBus that is not installed is one that nobody finds
-                log.warning("%s is not followed: there is no such kind", kind)
-        cluster = Cluster(self.kube, cache, self.namespace, identity=self.leader.identity)
+        cache, queue = await self._listening(served), Queue[Key]()
+        self._cache = cache
+
+        def written(manifest: Manifest) -> None:
+            wrote = {_key(manifest["kind"], manifest), owner_of(manifest)}
+            for key in _concerned(served, manifest):
+                if key not in wrote:  # who wrote it knows
+                    queue.add(key)
+
+        cluster = Cluster(
+            self.kube, cache, self.namespace, identity=self.leader.identity, written=written
+        )
 
         def changed(manifest: Manifest) -> None:
             if self.leader.leading:
@@ -133,6 +135,17 @@ class Controller:
             for one in done:
                 one.result()
         return looking not in done
+
+    async def _listening(self, served: Sequence[Reconciler]) -> Cache:
+        """Return a cache of all that is looked at."""
+        cache = Cache(self.kube, self.namespaces)
+        for api_version, kind in _kinds(served):
+            ours = api_version.startswith(GROUPS) or (api_version, kind) in METADATA_ONLY
+            try:
+                await cache.add(api_version, kind, labels="" if ours else "=".join(LABEL))
+            except ConfigError:  # an EventBus that is not installed is one that nobody finds
+                log.warning("%s is not followed: there is no such kind", kind)
+        return cache
 
     async def _until_new(self) -> None:
         """Return when a kind has come that was not there."""
