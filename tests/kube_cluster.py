@@ -19,6 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from typing import TextIO
 
@@ -258,9 +259,16 @@ class Cluster:
         return json.loads(content) if content.startswith(b"{") else {}
 
     def namespace(self, name: str) -> str:
-        """Make a namespace, called like a test, in which pods can be made; return its name."""
+        """Make a namespace, called like a test, in which pods can be made; return its name.
+
+        One that another test made, such as that of a well-known product, is taken as it is.
+        """
         name = re.sub(r"[^a-z0-9]+", "-", name.lower())[:60].strip("-")
-        self.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        try:
+            self.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        except urllib.error.HTTPError as exc:
+            if exc.code != HTTPStatus.CONFLICT:
+                raise
         self._until_served(f"/api/v1/namespaces/{name}/serviceaccounts/default")
         return name
 
