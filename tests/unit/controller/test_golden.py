@@ -1,4 +1,4 @@
-"""What is wanted for objects, as YAML files: `golden/NAME.yaml` is what `golden/NAME.in.yaml` gives.
+"""What is wanted for objects, as YAML: `golden/NAME.yaml` is what `golden/NAME.in.yaml` gives.
 
 `TOCSIN_GOLDEN=write` writes the files anew; read what changed before it is committed.
 """
