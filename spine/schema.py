@@ -9,6 +9,7 @@ strict where it may be: unknown fields are marked while one types.
 """
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ from spine.model import Model
 
 Schema = dict[str, Any]
 OPEN: Schema = {"x-kubernetes-preserve-unknown-fields": True}
+ANYTHING: Schema = {"nullable": True, **OPEN}
+"""Any value; without `nullable` a null is dropped, which may have meant something."""
 INT_OR_STRING: Schema = {"x-kubernetes-int-or-string": True}
 
 _LOOSE = "x-loose"
@@ -33,7 +36,7 @@ _STRICT = "x-strict"
 _MODEL = "x-model"
 """Names the model that a schema is of."""
 _MARKS = frozenset({_LOOSE, _REWRITTEN, _STRICT, _MODEL})
-_KEPT = frozenset({"description", "enum", "pattern", "minLength", "maxLength"})
+_KEPT = frozenset({"description", "pattern", "minLength", "maxLength"})
 MOST = 100_000
 """Items of a list or map with rules: more than fit into any object that etcd or a Secret takes. It
 bounds what the API server expects the rules to cost, which it refuses else."""
@@ -226,7 +229,7 @@ def _open(node: Schema, path: tuple[str, ...]) -> None:
     if found:
         about = {k: v for k, v in found.items() if k == "description"}
         found.clear()
-        found.update(about | OPEN)
+        found.update(about | ANYTHING)
 
 
 def _child(node: Schema, step: str) -> Schema:
@@ -250,7 +253,7 @@ class _Rewriter:
         about = {k: v for k, v in node.items() if k == "description"}
         arms = node.get("anyOf") or node.get("oneOf") or node.get("allOf")
         if node.get(_LOOSE):
-            return about | OPEN
+            return about | ANYTHING
         if arms is not None:
             return self._union(arms, about, inside)
         if node.get("type") == "object":
@@ -269,11 +272,9 @@ class _Rewriter:
         if kind == "integer":
             return about | INT_OR_STRING | {"nullable": True}  # pydantic reads "3" as 3
         if kind == "string" and "const" not in node:
-            kept = {k: v for k, v in node.items() if k in _KEPT}
-            if "enum" in kept:
-                kept["enum"] = [*kept["enum"], None]  # else null is refused, nullable or not
+            kept = _one_of(node) if "enum" in node else {k: node[k] for k in _KEPT & node.keys()}
             return kept | {"type": "string", "nullable": True}
-        return about | OPEN  # booleans and numbers may stand as texts, too
+        return about | ANYTHING  # booleans and numbers may stand as texts, too
 
     def _object(self, node: Schema, about: Schema, inside: tuple[str, ...]) -> Schema:
         out = about | {"type": "object", "nullable": True}
@@ -289,7 +290,7 @@ class _Rewriter:
         name = node["$ref"].rsplit("/", 1)[-1]
         about = {k: v for k, v in node.items() if k == "description"}
         if node.get(_LOOSE):
-            return about | OPEN
+            return about | ANYTHING
         if name in inside:  # a model that contains itself: a CRD cannot say it
             return about | {"type": "object", "nullable": True} | OPEN
         return self.rewrite(self._definitions[name], (*inside, name)) | about
@@ -297,10 +298,18 @@ class _Rewriter:
     def _union(self, arms: list[Schema], about: Schema, inside: tuple[str, ...]) -> Schema:
         real = [arm for arm in arms if arm.get("type") != "null"]
         if len(real) == 1:
-            return self.rewrite(real[0], inside) | about
+            return self.rewrite(real[0] | about, inside)
         if {arm.get("type") for arm in real} <= {"integer", "string"}:
             return about | INT_OR_STRING | {"nullable": True}
-        return about | OPEN
+        return about | ANYTHING
+
+
+def _one_of(node: Schema) -> Schema:
+    """Return a text of which few are taken; with `enum`, the API server refuses a null."""
+    shown = ", ".join(value or '""' for value in node["enum"])
+    about = f"{node.get('description', '')} One of: {shown}.".lstrip()
+    words = "|".join(map(re.escape, node["enum"])).replace(r"\-", "-")
+    return {"description": about, "pattern": f"^({words})$"}
 
 
 def _integer(node: Schema) -> Schema:
@@ -313,8 +322,7 @@ def _integer(node: Schema) -> Schema:
     small = low is not None and high is not None and low >= -_INT32 and high < _INT32
     out: Schema = {"type": "integer", "format": "int32" if small else "int64"}
     for name, bound in (("minimum", low), ("maximum", high)):
-        told = small and bound in {-_INT32, _INT32 - 1}  # by the format
-        if bound is not None and abs(bound) < _EXACT and not told:
+        if bound is not None and abs(bound) < _EXACT:
             out[name] = bound
     return out
 

@@ -3,6 +3,7 @@
 `from crd_kit import accepts`.
 """
 
+import re
 from typing import Any
 
 
@@ -10,7 +11,7 @@ def accepts(schema: dict[str, Any], value: Any) -> bool:  # noqa: PLR0911 -- one
     """A Kubernetes structural schema, as far as we write it; the rules in CEL are left out."""
     if value is None:
         return bool(schema.get("nullable")) or "type" not in schema
-    if "enum" in schema and value not in schema["enum"]:
+    if "pattern" in schema and not (isinstance(value, str) and re.search(schema["pattern"], value)):
         return False
     if schema.get("x-kubernetes-int-or-string"):
         return isinstance(value, int | str) and not isinstance(value, bool)

@@ -11,7 +11,7 @@ from typing import Any
 from spine.compat import TABLE
 from spine.manifest import ARGO, OUR_KINDS, OURS
 from spine.model import Model
-from spine.schema import OPEN, Schema, structural
+from spine.schema import ANYTHING, OPEN, Schema, structural
 from tocsin.crd_rules import RULES
 
 NAMES = {
@@ -48,7 +48,7 @@ def crd(kind: str, model: type[Model]) -> Schema:
         "name": version,
         "served": True,
         "storage": True,
-        "subresources": _subresources(kind),
+        "subresources": {"status": {}},
         "additionalPrinterColumns": list(_columns(kind)),
         "schema": {"openAPIV3Schema": _schema(kind, model)},
     }
@@ -161,7 +161,7 @@ def _text(about: str) -> Schema:
 
 
 def _open(about: str) -> Schema:
-    return {"description": about, **OPEN}
+    return {"description": about, **ANYTHING}
 
 
 # ---------------------------------------------------------------------------- kubectl
@@ -185,15 +185,3 @@ def _columns(kind: str) -> Iterator[dict[str, Any]]:
 def _column(name: str, path: str, of: str = "string", priority: int = 0) -> dict[str, Any]:
     column = {"name": name, "type": of, "jsonPath": path}
     return column | {"priority": priority} if priority else column
-
-
-def _subresources(kind: str) -> dict[str, Any]:
-    """Return status, and what `kubectl scale` needs for kinds that have replicas."""
-    if kind == "EventBus":
-        return {"status": {}}
-    scale = {
-        "specReplicasPath": ".spec.replicas",
-        "statusReplicasPath": ".status.replicas",
-        "labelSelectorPath": ".status.selector",
-    }
-    return {"status": {}, "scale": scale}

@@ -31,7 +31,8 @@ def _joined(names: Any, operator: str, groups: dict[str, str]) -> str:
 def _groups(raw: dict[str, Any]) -> dict[str, str]:
     """Return each dependency group as a condition."""
     out = {}
-    for group in raw.get("spec", {}).get("dependencyGroups") or []:
+    given = raw.get("spec", {}).get("dependencyGroups")
+    for group in given if isinstance(given, list) else []:
         if isinstance(group, dict) and isinstance(group.get("dependencies"), list):
             members = [str(d) for d in group["dependencies"]]
             text = " && ".join(members)

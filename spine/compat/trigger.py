@@ -75,7 +75,10 @@ def _of_template(parameters: Any) -> bool:
 
 
 def _with_parameters(template: Any) -> bool:
-    return isinstance(template, dict) and "parameters" in template
+    """Whether a template has parameters, and its kind is of a shape that could take them."""
+    if not isinstance(template, dict) or "parameters" not in template:
+        return False
+    return isinstance(template.get(_kind_of(template)) or {}, dict)
 
 
 def _kind_of(template: dict[str, Any]) -> str:
@@ -98,6 +101,13 @@ def _say_parameters(trigger: Any, _: dict[str, Any]) -> str:
     return "write parameters inside of the kind of trigger"
 
 
+def _with_resource_parameters(trigger: Any) -> bool:
+    if not isinstance(trigger, dict) or "resourceParameters" not in trigger:
+        return False
+    template = trigger.get("template") or {}
+    return isinstance(template, dict) and _with_parameters({**template, "parameters": []})
+
+
 def _resource_parameters(trigger: dict[str, Any]) -> dict[str, Any]:
     trigger = dict(trigger)
     template = {**(trigger.get("template") or {}), "parameters": trigger.pop("resourceParameters")}
@@ -111,7 +121,7 @@ def _parameters() -> Iterator[Row]:
     )  # fmt: skip
     yield Row(
         SENSOR, TRIGGER, TRIGGER, "v0.11", "write parameters inside of the kind of trigger",
-        when=lambda t: isinstance(t, dict) and "resourceParameters" in t,
+        when=_with_resource_parameters,
         convert=_resource_parameters, key="resourceParameters",
     )  # fmt: skip
     yield Row(
