@@ -79,7 +79,7 @@ class Controller:
     @property
     def problem(self) -> str:
         """Why this replica could not take over just now; empty when it could. For readiness."""
-        return "is starting" if self._cache is None else self._cache.problem
+        return "waits for CRDs" if self._cache is None else self._cache.problem
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -91,7 +91,9 @@ class Controller:
             self._missing = tuple(one.kind for one in self.reconcilers if one not in served)
             if self._missing:
                 log.warning("waiting for CRDs of %s", ", ".join(self._missing))
-            if await self._run(served):
+            if not served:
+                await self._until_new()
+            elif await self._run(served):
                 return
 
     async def _served(self, reconciler: Reconciler) -> bool:

@@ -145,7 +145,7 @@ def condition_of(found, kind):
 
 
 @asynccontextmanager
-async def controlled(cluster, *namespaces, identity="one", **options):
+async def controlled(cluster, *namespaces, identity="one", grace=3600.0, **options):
     """Run a controller for some namespaces while the block runs."""
     given = Options(image="tocsin:test", **options)
     async with open_kube(cluster.kubeconfig) as kube:
@@ -155,8 +155,10 @@ async def controlled(cluster, *namespaces, identity="one", **options):
             identity=identity,
             own_namespace=namespaces[0],
             namespaces=namespaces,
+            grace=grace,
         )
         one.leader.pace = FAST
+        one.sweep.every = 0.2
         async with asyncio.TaskGroup() as group:
             running = group.create_task(one.run())
             try:

@@ -6,6 +6,13 @@ import json
 
 import pytest
 from controller_kit import CRDS, Space, condition_of, controlled
+from nats_server import nats_server
+from plan_kit import event
+
+from eventbus.bus import EVENTS
+from eventbus.config import BusConfig
+from eventbus.opening import open_bus
+from spine.secrets import GivenSecrets
 
 HOOK = {
     "apiVersion": "argoproj.io/v1alpha1",
@@ -369,3 +376,30 @@ async def test_only_its_namespaces_are_taken_care_of(space):
     async with controlled(space.cluster, space.name):
         await space.condition("Sensor", "tell", "Deployed", "True")
         assert await other.get("Deployment", "tell-sensor") is None
+
+
+async def test_a_sensor_has_its_place_before_any_pod_and_loses_it_after_its_deletion(
+    space, tmp_path
+):
+    async with (
+        nats_server(tmp_path) as server,
+        open_bus(
+            BusConfig.model_validate({"jetstream": {"url": server.url}}), GivenSecrets()
+        ) as bus,
+    ):
+
+        async def places():
+            return {info.durable for info in await bus.readers(EVENTS)}
+
+        await space.bus(server.url)
+        async with controlled(space.cluster, space.name, grace=0.5):
+            await space.apply(SENSOR)
+            await space.condition("Sensor", "tell", "Deployed", "True")
+            assert await places() == {"sensor-tell"}
+            await bus.publish(event(source="hook"))
+            await space.until("Sensor", "tell", lambda d: d["status"].get("lag") == 1)
+            await space.delete("Sensor", "tell")
+            until = asyncio.get_running_loop().time() + 20
+            while await places():
+                assert asyncio.get_running_loop().time() < until
+                await asyncio.sleep(0.1)
