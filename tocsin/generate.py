@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 from controller.objects import model_of
+from eventsource.spec import EventSourceSpec
+from eventsource.spec import kinds as source_kinds
 from services.catalogue import SERVICES
 from spine.manifest import CHECKED_KINDS
 from spine.model import Model
@@ -20,6 +22,7 @@ from spine.schema import Schema, editor
 from tocsin.crd import NAMES, api_version, crd
 from tocsin.reference import page
 from tocsin.service_pages import service_index, service_page
+from tocsin.source_pages import source_index, source_page
 
 ROOT = Path(__file__).resolve().parent.parent
 STALE = 1
@@ -37,6 +40,17 @@ def files() -> Iterator[tuple[str, str]]:
     for name, service in SERVICES.items():
         yield f"docs/services/{name}.md", service_page(service)
     yield "docs/services/README.md", service_index(SERVICES)
+    sources = {_key(name): (name, source) for name, source in source_kinds().items()}
+    for key, (name, source) in sources.items():
+        example = ROOT / "examples" / "event-sources" / f"{name}.yaml"
+        yield f"docs/event-sources/{key}.md", source_page(key, source, example)
+    index = source_index({key: source for key, (_, source) in sources.items()})
+    yield "docs/event-sources/README.md", index
+
+
+def _key(name: str) -> str:
+    """Return how a field of an EventSource is written in YAML."""
+    return EventSourceSpec.model_fields[name].alias or name
 
 
 def editor_schema(kind: str, model: type[Model]) -> Schema:
