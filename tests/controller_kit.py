@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from controller.assembly import controller
-from controller.cluster import contains
 from controller.leader import Pace
 from controller.workload import Options
 from spine.kube import open_kube
@@ -167,4 +166,4 @@ async def controlled(cluster, *namespaces, identity="one", grace=3600.0, **optio
                 running.cancel()
 
 
-__all__ = ["CRDS", "Space", "condition_of", "contains", "controlled"]
+__all__ = ["CRDS", "Space", "condition_of", "controlled"]
