@@ -116,12 +116,17 @@ class Records:
 
     async def again(self, key: str) -> Record:
         """Read a record anew: somebody else may have changed it. Waits for the bus."""
+        before = self._at_hand.get(key)
         found = await surely(lambda: self._store.get(key))
+        kept = self._at_hand.get(key)
+        if kept is not before and kept is not None and (found is None or kept[1] > found[1]):
+            return Record(decode(kept[0]), kept[1])  # stored while the older one was on its way
         if found is None:
             self._at_hand.pop(key, None)
             self._known.discard(key)
             return self._none(key)
-        self._keep(key, *found)
+        if key not in self._gone:
+            self._keep(key, *found)
         return Record(decode(found[0]), found[1])
 
     def too_large(self, state: ObjectState) -> str:
