@@ -272,7 +272,7 @@ class _Rewriter:
         if kind == "integer":
             return about | INT_OR_STRING | {"nullable": True}  # pydantic reads "3" as 3
         if kind == "string" and "const" not in node:
-            kept = _one_of(node) if "enum" in node else {k: node[k] for k in _KEPT & node.keys()}
+            kept = _one_of(node) if "enum" in node else _kept(node)
             return kept | {"type": "string", "nullable": True}
         return about | ANYTHING  # booleans and numbers may stand as texts, too
 
@@ -302,6 +302,10 @@ class _Rewriter:
         if {arm.get("type") for arm in real} <= {"integer", "string"}:
             return about | INT_OR_STRING | {"nullable": True}
         return about | ANYTHING
+
+
+def _kept(node: Schema) -> Schema:
+    return {key: value for key, value in node.items() if key in _KEPT}
 
 
 def _one_of(node: Schema) -> Schema:

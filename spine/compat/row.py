@@ -1,5 +1,6 @@
 """One row of the table: an old shape, and how it is written today."""
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Row:
     """Part of the value that the complaint is about."""
 
 
+@functools.cache
 def steps(path: str) -> tuple[str, ...]:
     """Return the steps of a path of the table."""
     return tuple(step.replace("\\.", ".") for step in re.split(r"(?<!\\)\.", path))

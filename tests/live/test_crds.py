@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import ssl
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPSConnection
@@ -259,6 +260,8 @@ def changes(value: Any, at: tuple = ()) -> Iterator[tuple[tuple, Any]]:
 
 
 DROPPED = object()
+OFTEN = 3
+"""How often a change is tried, each time in another specification, until one is accepted."""
 NO_NUMBER = 'must be of type integer,string: "boolean"'
 """Some fields of a process take true for 1; the API server has no type for those, and need not."""
 
@@ -285,14 +288,15 @@ def place(kind: str, at: tuple) -> tuple:
 def variants(kind: str) -> Iterator[Any]:
     """Yield what a process accepts of every specification of a kind and, for each place in the
     schema, of each change of it."""
-    seen = set()
+    tried: Counter[Any] = Counter()
     for spec in (spec for of, spec in given_specs() if of == kind):
         if accepted(kind, spec):
             yield spec
         for at, to in changes(spec):
             change = (place(kind, at), DROPPED if to is DROPPED else json.dumps(to))
-            if change not in seen and accepted(kind, made := changed(spec, at, to)):
-                seen.add(change)
+            tried[change] += 1
+            if tried[change] <= OFTEN and accepted(kind, made := changed(spec, at, to)):
+                tried[change] = OFTEN
                 yield made
 
 
