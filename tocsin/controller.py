@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-IMAGE = "ghcr.io/tocsin-dev/tocsin"
+IMAGE = "tocsin"
 """Image of the pods where none is named."""
 HANDED = "TOCSIN_"
 """Variables of the controller that begin with this are those of the pods too."""

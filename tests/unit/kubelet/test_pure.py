@@ -78,14 +78,14 @@ def test_selectors_of_labels(selector, selected):
 
 
 @pytest.mark.parametrize(
-    "name", ["nats:2.10.29", "docker.io/library/nats", "registry.test:5000/nats@sha256:" + "0" * 64]
+    "name", ["nats:2.10.29", "registry.test/library/nats", "registry.test:5000/nats@sha256:" + "0" * 64]
 )
 def test_an_image_is_known_by_its_last_name(name):
     assert image(name).entrypoint == ("nats-server",)
 
 
 def test_an_unknown_image_is_ours_and_takes_the_arguments_of_the_pod():
-    ours = image("quay.io/someone/tocsin:v1")
+    ours = image("registry.test/someone/tocsin:v1")
 
     assert ours.words([], ["sensor"]) == ["tocsin", "sensor"]
     assert ours.words(["python3"], ["-V"]) == ["python3", "-V"]
