@@ -38,6 +38,7 @@ def test_names_are_those_of_argo_events_and_ours():
 
 
 def test_stale_files_are_named(monkeypatch, tmp_path, capsys):
+    (tmp_path / "examples").symlink_to(EXAMPLES)  # pages of sources show them
     monkeypatch.setattr(generate, "ROOT", tmp_path)
 
     assert generate.main(["--check"]) == 1
