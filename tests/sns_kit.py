@@ -94,6 +94,8 @@ class CertificateHost:
         self.proxy = ""
         """URL of the proxy that leads to it, and nowhere else."""
         self.down = False
+        self.ends: set[asyncio.StreamWriter] = set()
+        """Connections, to be closed in the end."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -126,6 +128,7 @@ class CertificateHost:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
+        self.ends.add(writer)
         with suppress(OSError, asyncio.IncompleteReadError):
             path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
             self.asked.append(path)
@@ -153,12 +156,17 @@ class CertificateHost:
         self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Lead a connection to the host."""
-        asked = await reader.readuntil(b"\r\n\r\n")
+        self.ends.add(writer)
+        try:
+            asked = await reader.readuntil(b"\r\n\r\n")
+        except (OSError, asyncio.IncompleteReadError):
+            return
         if not asked.startswith(f"CONNECT {HOST}:443 ".encode()):
             writer.write(b"HTTP/1.1 403 no\r\n\r\n")
             writer.close()
             return
         there, back = await asyncio.open_connection("127.0.0.1", port)
+        self.ends.add(back)
         writer.write(b"HTTP/1.1 200 yes\r\n\r\n")
         await asyncio.gather(_copy(reader, back), _copy(there, writer))
 
@@ -184,3 +192,6 @@ async def certificate_host(folder: Path, moto: int) -> AsyncIterator[Certificate
     finally:
         proxy.close()
         served.close()
+        for end in host.ends:
+            end.transport.abort()
+        await asyncio.sleep(0)  # they learn of it
