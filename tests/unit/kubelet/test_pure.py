@@ -78,7 +78,8 @@ def test_selectors_of_labels(selector, selected):
 
 
 @pytest.mark.parametrize(
-    "name", ["nats:2.10.29", "registry.test/library/nats", "registry.test:5000/nats@sha256:" + "0" * 64]
+    "name",
+    ["nats:2.10.29", "registry.test/library/nats", "registry.test:5000/nats@sha256:" + "0" * 64],
 )
 def test_an_image_is_known_by_its_last_name(name):
     assert image(name).entrypoint == ("nats-server",)
