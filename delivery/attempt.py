@@ -147,7 +147,7 @@ class Attempts:
             await self._bus.ensure(lane.reader)
             self._ensured.add(lane.token)
         tries = f"{action.attempt}:{action.postponed}" if action.postponed else action.attempt
-        identity = f"{lane.token}:{action.key}:{tries}:{action.redriven}:{again}"
+        identity = f"{self._sensor}:{lane.token}:{action.key}:{tries}:{action.redriven}:{again}"
         try:
             await self._bus.append(ACTIONS, lane.subject, encode(action), message_id=identity)
         except EventError as exc:  # the bus never takes it

@@ -341,7 +341,8 @@ class _Evaluation:
         uid, phase = self._seen.meta.uid, at.phase
         activation = place.once or str(phase.number)
         name = name_of(f"{at.trigger}/{at.condition.id}", phase)
-        parts = uid, at.trigger, name, place.service, place.recipient, activation
+        trigger = f"{self._plan.place}/{at.trigger}" if self._plan.place else at.trigger
+        parts = uid, trigger, name, place.service, place.recipient, activation
         incident = message_key(*parts)
         message = msgspec.structs.replace(message, resolved=resolved, incident=incident)
         self._decision.notifications.append(

@@ -339,3 +339,18 @@ async def test_a_retried_message_of_an_edited_condition_is_confirmed(bus):
         record = await desk.records.again(desk.records.key("Pod", "uid-web"))
     [phase] = record.state.phases.values()
     assert phase.told[0].stage == "sent"
+
+
+@pytest.mark.looptime
+async def test_two_notifiers_on_one_bus_both_tell(bus):
+    """Though object, trigger and service bear the same names."""
+    book = Book()
+    plan = recording(plan_of(CONFIG), hook=book)
+    async with (
+        at_work(bus, plan, clock, "one/n") as first,
+        at_work(bus, plan, clock, "two/n") as second,
+    ):
+        for desk in (first, second):
+            await shown(desk, plan, failed())
+        await asyncio.sleep(60)
+    assert len(book.taken) == 2

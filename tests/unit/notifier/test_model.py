@@ -90,6 +90,8 @@ class Replica:
     task: asyncio.Task[None] | None = None
     place: OnePlace | None = None
     wording: int = 0
+    answers_after: float = 0.0
+    """Seconds that what was read takes to arrive."""
     seen: dict[str, int] = field(default_factory=dict)
 
     async def step(self) -> None:
@@ -119,7 +121,9 @@ class MortalStore(Store):
         return found
 
     async def get(self, key: str) -> Any:
-        return await self._do(self._store.get(key))
+        found = await self._do(self._store.get(key))
+        await asyncio.sleep(self._replica.answers_after)  # what is stored meanwhile is newer
+        return found
 
     async def put(self, key: str, value: bytes, *, revision: int | None) -> Any:
         return await self._do(self._store.put(key, value, revision=revision))
@@ -421,6 +425,10 @@ class World(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.01, 0.2, 3.0, 20.0, 100.0, 400.0]))
     def wait(self, seconds: float) -> None:
         self.run_(self.sleep(seconds))
+
+    @rule(number=st.integers(0, 1), seconds=st.sampled_from([0.0, 0.05]))
+    def slow_down(self, number: int, seconds: float) -> None:
+        self.replicas[number].answers_after = seconds
 
     @precondition(lambda self: abs(self.shift) < 10)
     @rule(seconds=st.sampled_from([-5.0, 5.0]))
