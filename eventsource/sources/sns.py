@@ -24,7 +24,7 @@ from eventsource.bodies import event_id, metadata_member
 from eventsource.context import WebhookContext
 from eventsource.refusing import refusing
 from eventsource.source import Emit, Payload
-from spine.errors import EventError, Fault, SourceError
+from spine.errors import ConfigError, EventError, Fault, SourceError
 from spine.fields import Flag, Name
 from spine.lang import gojson
 from spine.model import warn
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 TAKEN = Answer(200)
 NOT_NOW = Answer(503, "the signature cannot be verified now\n", retry_after="5")
 NOT_CONFIRMED = Answer(503, "the subscription cannot be confirmed now\n", retry_after="5")
+_EXAMPLE_ARN = "arn:aws:sns:eu-central-1:123:name"
 _TOPIC = re.compile(r"arn:aws[\w-]*:sns:(?P<region>[\w-]+):\d+:(?P<name>[\w-]+(?:\.fifo)?)")
 
 
@@ -75,9 +76,9 @@ class Sns(OnAws):
     @classmethod
     def _is_a_topic(cls, arn: str) -> str:
         found = _TOPIC.fullmatch(arn)
-        if found is None:
-            raise ValueError("write the ARN of a topic, such as arn:aws:sns:eu-central-1:123:name")
-        if found["name"].endswith(".fifo"):
+        if found is None:  # it may be filled in later, so it is an error only where it runs
+            warn(f"topicArn: {arn!r}: no ARN of a topic, such as {_EXAMPLE_ARN}")
+        elif found["name"].endswith(".fifo"):
             raise ValueError(
                 "SNS posts no messages of a .fifo topic: subscribe a queue to it, and use sqs"
             )
@@ -89,7 +90,7 @@ class Sns(OnAws):
         if found is not None and found["region"] != self.region:
             raise ValueError(f"topicArn is in {found['region']}, and region says {self.region}")
         if not self.webhook.url:
-            raise ValueError("needs webhook.url, for SNS to know where to post to")
+            warn("webhook: url: it is not set, so nothing is subscribed: do that by hand")
         if not self.verifies:
             warn(
                 "validateSignature: without it whoever reaches the endpoint can make up events"
@@ -104,6 +105,11 @@ class Sns(OnAws):
 
     @override
     async def run(self, env: Env, emit: Emit) -> None:
+        if _TOPIC.fullmatch(self.topic_arn) is None:
+            raise ConfigError(
+                f"subscribing to {self.topic_arn!r}: it is no ARN of a topic",
+                hint=f"write one such as {_EXAMPLE_ARN}",
+            )
         hook, url = self.webhook, self.webhook.hook_url
         verifier = None
         if self.verifies:
@@ -120,7 +126,9 @@ class Sns(OnAws):
             await stack.enter_async_context(
                 web.serve(env, int(hook.port), route, hook.certificate(env))
             )
-            await stack.enter_async_context(kept(subscription, remove=not self.keep_subscription))
+            if url:
+                remove = not self.keep_subscription
+                await stack.enter_async_context(kept(subscription, remove=remove))
             env.listening()
             await asyncio.Event().wait()  # until cancelled
 

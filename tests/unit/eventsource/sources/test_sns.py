@@ -13,7 +13,7 @@ from eventsource.aws import signature
 from eventsource.aws.notice import read as read_envelope
 from eventsource.aws.signature import Certificates, Refused, Seen, Verifier, check_url
 from eventsource.sources.sns import Sns
-from spine.errors import SourceError
+from spine.errors import ConfigError, SourceError
 from spine.model import InvalidModel, load
 
 HOOK = {"endpoint": "/orders", "port": "12000", "url": "https://hooks.example.com/"}
@@ -45,10 +45,8 @@ REFUSED = [
     Case("no webhook", "webhook: required field is missing", {"webhook": None}),
     Case("no topic", "topicArn: required field is missing", {"topicArn": None}),
     Case("no region", "region: required field is missing", {"region": None}),
-    Case("topic is a name", "write the ARN of a topic", {"topicArn": "orders"}),
     Case("another region", "topicArn is in eu-central-1, and region says", {"region": "us-east-1"}),
     Case("topic in order", "subscribe a queue to it", {"topicArn": TOPIC + ".fifo"}),
-    Case("no URL", "needs webhook.url", {"webhook": {**HOOK, "url": ""}}),
     Case("half the keys", "belong together", {"accessKey": {"name": "a", "key": "b"}}),
     Case("unknown", "unknown field (did you mean topicArn)", {"topicARNs": "x"}),
 ]
@@ -59,6 +57,22 @@ def test_what_cannot_work_is_refused(case: Case):
     with pytest.raises(InvalidModel) as caught:
         read(**case.more)
     assert case.told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"topicArn": "orders"}, "no ARN of a topic"),
+        ({"webhook": {**HOOK, "url": ""}}, "nothing is subscribed"),
+    ],
+)
+def test_what_may_be_filled_in_later_is_pointed_out(more, told):
+    assert told in " ".join(read(**more)[1])
+
+
+async def test_a_name_is_no_topic_to_listen_to(env):
+    with pytest.raises(ConfigError, match="'orders': it is no ARN of a topic"):
+        await read(topicArn="orders")[0].run(env, None)
 
 
 @pytest.mark.parametrize(
