@@ -25,8 +25,9 @@ def show(console: Console, running: Sequence[Wanted], bus: str, *, dry: bool = F
         console.say("running", bus=bus, listening=urls, curl=try_it, dryRun=dry)
         return
     notifiers = [w for w in running if w.verb == "notifier"]
-    parts = {"event source": sources, "sensor": sensors, "notifier": notifiers}
-    some = [plural(len(found), name) for name, found in parts.items() if found]
+    some = [plural(len(notifiers), "notifier")] if notifiers else []
+    if sources or sensors:
+        some[:0] = [plural(len(sources), "event source"), plural(len(sensors), "sensor")]
     what = ", ".join(some[:-1]) + (" and " if some[1:] else "") + some[-1]
     nothing = ", dry: actions are told, not done" if dry else ""
     console.say(click.style(f"Running {what}{nothing}. Ctrl-C stops.", bold=True))

@@ -302,7 +302,7 @@ async def test_a_bus_that_does_not_answer_is_told_after_a_while(tmp_path):
 async def test_no_manifests_at_all(tmp_path):
     code, _, err = await tocsin("run", ".", cwd=tmp_path)
 
-    assert (code, "no EventSource and no Sensor in there" in err) == (2, True)
+    assert (code, "no EventSource, Sensor or Notifier in there" in err) == (2, True)
 
 
 # ---------------------------------------------------------------------------- options
