@@ -18,6 +18,7 @@ from notifier.subscriptions import Destination, Subscribed
 from notifier.triggers import Condition, Trigger
 from services.service import Message
 from spine.errors import ConfigError
+from spine.kube.versions import older
 from spine.kube.watch import Meta
 from spine.lang import EvaluationError
 
@@ -214,8 +215,9 @@ class _Evaluation:
 
     def _holds(self, at: "_At", destinations: tuple[Destination, ...], look: Look) -> None:
         phase, condition = at.phase, at.condition
-        if not phase.since or phase.doubt:
-            phase.doubt = False
+        version = self._seen.meta.resource_version
+        if not phase.since or (phase.doubt and older(phase.doubt, version)):
+            phase.doubt = ""
             phase.since, phase.number = self._now, phase.number + 1
             self._decision.changed = True
         until = min(phase.since, self._now) + condition.hold  # a clock may be put back
@@ -238,7 +240,7 @@ class _Evaluation:
     def _over(self, at: "_At", look: Look) -> None:
         """Let a condition end that holds no more, so that the next time is a new one."""
         phase, condition = at.phase, at.condition
-        phase.since, phase.error, phase.doubt = 0.0, "", False
+        phase.since, phase.error, phase.doubt = 0.0, "", ""
         self._decision.changed = True
         if condition.resolved is None:
             return

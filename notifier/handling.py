@@ -31,7 +31,7 @@ IN_FLIGHT = 256
 """Objects that are being stored at a time."""
 
 LOOKED = 20_000
-"""Objects of which it is kept in mind at which version they were evaluated last."""
+"""Objects of which it is kept in mind at which version they were evaluated and stored last."""
 
 Change = Literal["ADDED", "MODIFIED", "DELETED"]
 
@@ -116,7 +116,7 @@ class Handler:
             later.timer.cancel()
 
     def looked(self, key: str, version: str) -> bool:
-        """Return whether an object was evaluated here at a later version."""
+        """Return whether an object was evaluated here at a later version, and that is stored."""
         return older(version, self._looked.get(key, ""))
 
     async def take(self, plan: Plan, key: str, type: Change, item: Item) -> None:
@@ -161,11 +161,9 @@ class Handler:
     def _at_once(self, plan: Plan, key: str, type: Change, item: Item) -> "_Evaluated | None":
         """Evaluate an object whose record is at hand; None where the store has to be asked."""
         record = self._records.at_hand(key)
-        return None if record is None else self._evaluate(plan, key, record, type, item)
+        return None if record is None else self._evaluate(plan, record, type, item)
 
-    def _evaluate(
-        self, plan: Plan, key: str, record: Record, type: Change, item: Item
-    ) -> "_Evaluated":
+    def _evaluate(self, plan: Plan, record: Record, type: Change, item: Item) -> "_Evaluated":
         began, state = time.perf_counter(), record.state
         if type != "DELETED" and older(item.meta.resource_version, state.version):
             return _Evaluated(record, Seen(type, item.meta, {}), Decision(), began)
@@ -175,18 +173,14 @@ class Handler:
             decision = evaluate(plan, seen, state, self._clock())
         except Exception as exc:  # noqa: BLE001 -- a bug that one object meets stops no other
             decision = Decision(problems=[_bug(plan, exc)])
-        self._looked.pop(key, None)
-        self._looked[key] = item.meta.resource_version
-        if len(self._looked) > LOOKED:
-            del self._looked[next(iter(self._looked))]
         return _Evaluated(record, seen, decision, began)
 
-    async def _ask(self, plan: Plan, key: str, record: Record, type: Change, item: Item) -> None:
+    async def _ask(self, plan: Plan, record: Record, type: Change, item: Item) -> None:
         """Get the answers of a repo-server that an evaluation needs."""
         if plan.asks:
             data = encode(record.state)
             await plan.repo.settle(
-                lambda: self._evaluate(plan, key, Record(decode(data)), type, item).decision
+                lambda: self._evaluate(plan, Record(decode(data)), type, item).decision
             )
 
     async def _store(
@@ -207,8 +201,8 @@ class Handler:
                     # A replica that is ahead may have told: it is looked up before anybody is told.
                     record = await self._records.again(key)
                     if found is None or record.revision != found.record.revision:
-                        await self._ask(plan, key, record, type, item)
-                        found = self._evaluate(plan, key, record, type, item)
+                        await self._ask(plan, record, type, item)
+                        found = self._evaluate(plan, record, type, item)
                 if await self._stored(plan, key, type, found):
                     break
                 found = None  # a replica, or a confirmation, was faster
@@ -245,6 +239,10 @@ class Handler:
 
     def _after(self, plan: Plan, key: str, item: Item, found: "_Evaluated") -> None:
         decision = found.decision
+        self._looked.pop(key, None)
+        self._looked[key] = item.meta.resource_version
+        if len(self._looked) > LOOKED:
+            del self._looked[next(iter(self._looked))]
         for look in decision.looks:
             self._metrics.evaluated(look.trigger, look.verdict)
         self._metrics.handled(time.perf_counter() - found.began)

@@ -304,7 +304,7 @@ class Outlet(Sender):
             phase.told.append(told)
             if phase.number < sent.number:
                 phase.number, phase.since = sent.number, action.event_time
-                phase.doubt = self.looked(sent.record, sent.version)
+                phase.doubt = sent.version if self.looked(sent.record, sent.version) else ""
         told.stage = stage
         if stage == "sent":
             told.confirmed = action.key

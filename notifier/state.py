@@ -76,9 +76,10 @@ class Phase(msgspec.Struct, omit_defaults=True):
     """Why it could not be evaluated the last time."""
     left: float = 0.0
     """When it was first seen that its trigger has it no more; 0 while it has."""
-    doubt: bool = False
-    """Whether only a message tells of the activation, as whoever met it died before he stored it,
-    and it was seen since then not to hold: if it does now, that is another one."""
+    doubt: str = ""
+    """Version of the object at an activation of which only a message tells, as whoever met it died
+    before he stored it, and that was seen since then to be over: if it holds at a later version,
+    that is another one."""
 
     def found(self, service: str, recipient: str, once: str) -> Told | None:
         """Return who was told already: of this value, or where there is none of this activation."""

@@ -211,7 +211,8 @@ class Stage:
         for key, bodies in self.target.keys.items():
             for body in bodies:
                 keys[body["object"], body["turn"]].add(key)
-        assert {len(some) for some in keys.values()} == {1}, keys
+        twice = {where: some for where, some in keys.items() if len(some) > 1}
+        assert not twice, twice
 
 
 @dataclass
