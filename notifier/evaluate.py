@@ -286,6 +286,9 @@ class _Evaluation:
         self._decision.changed = True
         if at.condition.repeat_every:
             self._decision.wake_at(self._now + at.condition.repeat_every)
+        if told.confirmed == self._keys(at, place, _occasion(told))[1]:
+            told.stage = "sent"  # its service was faster than what stores the claim
+            return WORDS["sent"]
         why = self._send(at, place, at.condition.send, _occasion(told))
         if why:
             told.stage, told.why, told.config = "broken", why, self._plan.version
@@ -328,6 +331,15 @@ class _Evaluation:
             return "imported"
         return "adopted" if self._plan.adopting else "claimed"
 
+    def _keys(self, at: "_At", place: "_Place", occasion: str) -> tuple[str, str]:
+        """Return what all messages of an activation to a destination share, and a message's key."""
+        trigger = f"{self._plan.place}/{at.trigger}" if self._plan.place else at.trigger
+        name = name_of(f"{at.trigger}/{at.condition.id}", at.phase)
+        activation = place.once or str(at.phase.number)
+        uid = self._seen.meta.uid
+        parts = uid, trigger, name, place.service, place.recipient, activation
+        return message_key(*parts), message_key(*parts, *([occasion] if occasion else []))
+
     def _send(self, at: "_At", place: "_Place", templates: tuple[str, ...], occasion: str) -> str:
         """Add a message; return why its template failed, empty where it did not.
 
@@ -340,16 +352,12 @@ class _Evaluation:
         except (ConfigError, EvaluationError) as exc:
             self._decision.problems.append(f"rendering {', '.join(templates)}: {exc}")
             return str(exc)
-        uid, phase = self._seen.meta.uid, at.phase
-        activation = place.once or str(phase.number)
-        name = name_of(f"{at.trigger}/{at.condition.id}", phase)
-        trigger = f"{self._plan.place}/{at.trigger}" if self._plan.place else at.trigger
-        parts = uid, trigger, name, place.service, place.recipient, activation
-        incident = message_key(*parts)
+        phase, name = at.phase, name_of(f"{at.trigger}/{at.condition.id}", at.phase)
+        incident, key = self._keys(at, place, occasion)
         message = msgspec.structs.replace(message, resolved=resolved, incident=incident)
         self._decision.notifications.append(
             Notification(
-                key=message_key(*parts, occasion) if occasion else incident,
+                key=key,
                 trigger=at.trigger,
                 condition=name,
                 service=place.service,

@@ -211,6 +211,8 @@ class World(RuleBasedStateMachine):
         """Object, run and recipient of messages that were given up."""
         self.spare: Counter[str] = Counter()
         """Key -> how often a process died with it in hand."""
+        self.unsure: set[tuple[str, int]] = set()
+        """Object and run of versions of which a process died."""
         self.mixed = 0
         """How often a process died while the other one had another wording of the conditions. Then
         what it told and did not store goes by a name that the other one does not know.
@@ -299,6 +301,7 @@ class World(RuleBasedStateMachine):
         if replica.dead.is_set():
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+            self.unsure.add((name, self.run_of(name, index)))
             await self.revive(replica)
             return
         await working
@@ -484,6 +487,8 @@ class World(RuleBasedStateMachine):
         self.none_is_told_twice()
         told = self.told(self.activation_of)
         for name, run in self.due:
+            if self.stood_for(name, run):
+                continue
             for recipient in RECIPIENTS:
                 where = (name, run, recipient)
                 for trigger in ("plain", "again", "over"):
@@ -497,6 +502,16 @@ class World(RuleBasedStateMachine):
         for name in NAMES:
             self.check_end(name, told)
         self.check_once()
+
+    def stood_for(self, name: str, run: int) -> bool:
+        """Return whether a message of an earlier run may stand for this one.
+
+        Whoever met that one died between its message and its record, and it was over and had begun
+        anew before the message was sent: both count as the same time, and bear the same key.
+        """
+        earlier = [one for where, one in self.unsure if where == name and one < run]
+        known = [one for where, one in self.due if where == name and one < run]
+        return max(earlier, default=-1) > max(known, default=-1)
 
     def check_end(self, name: str, told: dict[Any, set[str]]) -> None:
         """Check what must have followed from the last state of an object."""
