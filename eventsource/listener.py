@@ -80,6 +80,8 @@ class Listener:
         self.bounds = bounds
         self.state = ServerState()
         self.empty = asyncio.Event()
+        self.closing = False
+        """No more connections are served: some that were accepted may only show up now."""
         self._config = Config(
             application,
             interface="asgi3",
@@ -112,6 +114,7 @@ class Listener:
 
     async def drain(self) -> None:
         """Let requests under way finish, and close all connections."""
+        self.closing = True
         for connection in list(self.state.connections):
             connection.shutdown()
         try:
@@ -218,6 +221,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._joined = _Joined(transport)
+        if self._listener.closing:
+            transport.abort()
 
     @override
     def on_headers_complete(self) -> None:
@@ -324,6 +329,9 @@ async def listen(
         )
         yield listener
     finally:
+        for sock in sockets:
+            loop.remove_reader(sock)
+        await asyncio.sleep(0)  # what was accepted joins its server, which fails on a closed one
         for server in servers:
             server.close()
         for sock in sockets:

@@ -77,7 +77,7 @@ def fuzz(
 
         def one(*values: Any) -> None:
             tally.inputs += 1
-            before, start = _resident(), time.process_time()
+            before, start = most_resident(), time.process_time()
             made, fault = None, ""
             try:
                 with _limited(cpu):
@@ -90,8 +90,8 @@ def fuzz(
                 fault = "a RecursionError escapes"
             assert not fault, fault
             tally.slowest = max(tally.slowest, time.process_time() - start)
-            if _resident() - before > memory:
-                tally.hungry = f"{_resident() - before} MiB for {values!r:.2000}"
+            if most_resident() - before > memory:
+                tally.hungry = f"{most_resident() - before} MiB for {values!r:.2000}"
             assert measure(made) <= size, "size of the result"
 
         run = given(*inputs)(_named_as(test, one, len(inputs)))
@@ -155,7 +155,7 @@ def _limited(cpu: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, old)
 
 
-def _resident() -> int:
+def most_resident() -> int:
     """Return the most memory this process has had so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
