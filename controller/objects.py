@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spine.compat import Modern, modernise
+from spine.compat import FILE, Modern, modernise
 from spine.errors import ConfigError
 from spine.manifest import Finding, Object, Severity
 from spine.model import InvalidModel, Model, Path, Problem, load
-from spine.secrets import Referring
+from spine.secrets import KeyRef, Referring
 
 DEFAULT_BUS = "default"
 """The EventBus of an object that names none."""
@@ -170,3 +170,15 @@ def walk(value: Any, path: Path, visit: Callable[[Path, Model], None]) -> None:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             walk(item, (*path, index), visit)
+
+
+def references(checked: Checked) -> list[tuple[Path, KeyRef]]:
+    """Return the Secrets and ConfigMaps that an object cannot do without, with their paths."""
+    found: list[tuple[Path, KeyRef]] = []
+
+    def visit(path: Path, model: Model) -> None:
+        if isinstance(model, KeyRef) and model.name != FILE and not model.optional:
+            found.append((path, model))
+
+    walk(checked.spec, ("spec",), visit)
+    return found

@@ -4,25 +4,14 @@ In a cluster much of what a folder does not define may exist elsewhere, so `lint
 it. `tocsin run` has nothing but the folder, so there the same is an error.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
-from controller.objects import Checked, check_object, walk
-from spine.compat import FILE
+from controller.alone import alone, in_a_pod
+from controller.objects import Checked, check_object
+from controller.together import Reference, Sender, complaints, event_names, near, needs
 from spine.manifest import CHECKED_KINDS, Finding, Object, Reading, Severity
-from spine.model import Model, Path
-from spine.secrets import KeyRef, SecretRef
-from tocsin.pitfalls import pitfalls
 from tocsin.values import Values, read_values
-
-METRICS_PORT = 7777
-"""Where every pod serves its metrics."""
-
-_NOT_SOURCES = frozenset(
-    {"template", "service", "eventBusName", "replicas", "replica", "suspend", "type"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +65,13 @@ def check(
             result.findings += findings
     result.findings += _notifications(reading, result, setting)
     result.findings += _duplicates(reading.objects, setting)
-    result.findings += _unserved(result)
     result.findings += _buses(result, setting)
-    for sensor in result.of("Sensor"):
-        result.findings += _dependencies(sensor, result, setting)
     result.findings += _ports(result, setting)
     for checked in result.checked:
-        result.findings += pitfalls(checked)
-        result.findings += _references(checked, result.values, setting)
+        result.findings += alone(checked)
+        if not setting.alone:
+            result.findings += in_a_pod(checked)
+        result.findings += _surroundings(checked, result, setting)
     order = {file: n for n, file in enumerate(dict.fromkeys(o.file for o in reading.objects))}
     result.findings.sort(key=lambda f: (order.get(f.place.file, -1), f.place))
     return result
@@ -101,11 +89,6 @@ def _notifications(reading: Reading, result: Result, setting: Setting) -> list[F
     return found.findings
 
 
-def _near(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]})" if near else ""
-
-
 def _duplicates(objects: Iterable[Object], setting: Setting) -> Iterator[Finding]:
     first: dict[tuple[str, str, str], Object] = {}
     for obj in objects:
@@ -120,12 +103,6 @@ def _duplicates(objects: Iterable[Object], setting: Setting) -> Iterator[Finding
             )
             message = f"{obj} is defined twice (first at {at}{way_out})"
             yield obj.finding(("metadata", "name"), message)
-
-
-def _unserved(result: Result) -> Iterator[Finding]:
-    for bus in result.of("EventBus"):
-        if bus.spec is not None and bus.spec.unsupported:
-            yield bus.finding(("spec",), bus.spec.unsupported)
 
 
 _ADD_BUS = (
@@ -145,59 +122,55 @@ def _buses(result: Result, setting: Setting) -> Iterator[Finding]:
             users.setdefault(checked.bus, []).append(checked)
     for (namespace, name), waiting in users.items():
         others = f", and {len(waiting) - 1} more need it" if len(waiting) > 1 else ""
-        near = _near(name, [n for ns, n in defined if ns == namespace])
-        way_out = near or (_ADD_BUS if setting.alone else "")
+        alike = near(name, [n for ns, n in defined if ns == namespace])
+        way_out = alike or (_ADD_BUS if setting.alone else "")
         message = f"no EventBus {name!r} in these manifests{others}{way_out}"
         path = ("spec", "eventBusName")
         yield waiting[0].finding(path, message, setting.missing())
 
 
-def event_names(source: Checked) -> dict[str, Path]:
-    """Return the events of an EventSource, of kinds that are not built yet too."""
-    spec = source.modern.raw["spec"]
-    return {
-        event: ("spec", key, event)
-        for key, events in spec.items()
-        if key not in _NOT_SOURCES and isinstance(events, dict)
-        for event in events
-    }
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What is around an object of these manifests."""
+
+    result: Result
+    setting: Setting
+    namespace: str
+    where: str = "in these manifests"
+
+    def senders(self) -> dict[str, Sender]:
+        """Return the EventSources of the namespace."""
+        return {
+            one.object.name: Sender(one.bus[1], event_names(one.modern.raw["spec"]))
+            for one in self.result.of("EventSource")
+            if one.object.namespace == self.namespace
+        }
+
+    def names(self, kind: str) -> set[str]:
+        """Return the Secrets or ConfigMaps that the namespace sees."""
+        return {name for name, _ in self.result.values.find(kind, self.namespace)}
+
+    def keys(self, kind: str, name: str) -> list[str]:
+        """Return the keys of one of them."""
+        return [key for one, key in self.result.values.find(kind, self.namespace) if one == name]
+
+    def way_out(self, reference: Reference) -> str:
+        """Return what to do where it is missing."""
+        if not self.setting.alone:
+            return ""
+        option = "--secret" if reference.kind == "Secret" else "--config"
+        return f" (add it, or give {option} {reference.name}.{reference.key}=@FILE)"
 
 
-def _dependencies(sensor: Checked, result: Result, setting: Setting) -> Iterator[Finding]:
-    dependencies = sensor.modern.raw["spec"].get("dependencies")
-    if not isinstance(dependencies, list):
-        return
-    for index, dependency in enumerate(dependencies):
-        if isinstance(dependency, dict):
-            source, event = dependency.get("eventSourceName"), dependency.get("eventName")
-            if isinstance(source, str) and source and isinstance(event, str) and event:
-                base: Path = ("spec", "dependencies", index)
-                yield from _dependency(sensor, base, (source, event), result, setting)
-
-
-def _dependency(
-    sensor: Checked, base: Path, topic: tuple[str, str], result: Result, setting: Setting
-) -> Iterator[Finding]:
-    name, event = topic
-    here = [s for s in result.of("EventSource") if s.object.namespace == sensor.object.namespace]
-    sources = [s for s in here if fnmatchcase(s.object.name, name)]
-    if not sources:
-        severity: Severity = "warning" if setting.bus_given else setting.missing()
-        near = _near(name, [s.object.name for s in here])
-        message = f"no EventSource {name!r} in these manifests{near}"
-        yield sensor.finding((*base, "eventSourceName"), message, severity)
-        return
-    known = {e for s in sources for e in event_names(s)}
-    if not any(fnmatchcase(e, event) for e in known):
-        near = _near(event, known) or f" (it has {', '.join(sorted(known)) or 'none'})"
-        message = f"EventSource {name!r} has no event {event!r}{near}"
-        yield sensor.finding((*base, "eventName"), message)
-    elif all(s.bus != sensor.bus for s in sources):
-        message = (
-            f"EventSource {name!r} sends to EventBus {sources[0].bus[1]!r}, and this Sensor reads"
-            f" {sensor.bus[1]!r} (give both the same eventBusName)"
-        )
-        yield sensor.finding((*base, "eventSourceName"), message)
+def _surroundings(checked: Checked, result: Result, setting: Setting) -> Iterator[Finding]:
+    """Hold an object against the others; its bus is looked at with those of all."""
+    around = _Folder(result, setting, checked.object.namespace)
+    for path, message, missing in complaints(needs(checked), around):
+        severity: Severity = "error"
+        if missing:
+            on_bus = missing == "EventSource" and setting.bus_given
+            severity = "warning" if on_bus else setting.missing()
+        yield checked.object.finding(path, message, severity)
 
 
 def _ports(result: Result, setting: Setting) -> Iterator[Finding]:
@@ -215,34 +188,3 @@ def _ports(result: Result, setting: Setting) -> Iterator[Finding]:
                 if not setting.alone:
                     message += " (each has its own pod in a cluster; tocsin run needs two ports)"
                 yield source.finding(path, message, setting.missing())
-            if port == METRICS_PORT and not setting.alone:
-                message = f"port {port} serves the metrics of every pod: choose another"
-                yield source.finding(path, message, "warning")
-
-
-def _references(checked: Checked, values: Values, setting: Setting) -> Iterator[Finding]:
-    found: list[tuple[Path, KeyRef]] = []
-
-    def visit(path: Path, model: Model) -> None:
-        if isinstance(model, KeyRef) and model.name != FILE and not model.optional:
-            found.append((path, model))
-
-    walk(checked.spec, ("spec",), visit)
-    for path, ref in found:
-        kind = "Secret" if isinstance(ref, SecretRef) else "ConfigMap"
-        known = values.find(kind, checked.object.namespace)
-        keys = [key for name, key in known if name == ref.name]
-        if not ref.name:
-            yield checked.finding((*path, "name"), "required field is missing")
-        elif not keys:
-            near = _near(ref.name, {name for name, _ in known})
-            option = "--secret" if kind == "Secret" else "--config"
-            way_out = near or (
-                f" (add it, or give {option} {ref.name}.{ref.key}=@FILE)" if setting.alone else ""
-            )
-            message = f"no {kind} {ref.name!r} in these manifests{way_out}"
-            yield checked.finding((*path, "name"), message, setting.missing())
-        elif ref.key not in keys:
-            near = _near(ref.key, keys) or f" (it has {', '.join(sorted(keys))})"
-            message = f"{kind} {ref.name!r} has no key {ref.key!r}{near}"
-            yield checked.finding((*path, "key"), message)

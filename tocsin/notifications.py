@@ -16,7 +16,6 @@ from notifier.config.shaping import near
 from notifier.current import aliases
 from notifier.health import HealthRules
 from notifier.notifiers import Annotated, implied, is_configuration
-from notifier.selectors import compile_selector
 from notifier.spec import PREFIX, NotifierSpec
 from notifier.subscriptions import problems_of
 from spine.errors import ConfigError
@@ -140,7 +139,6 @@ class _Look:
         `findings` has what is wrong with it and with the Notifier.
         """
         spec: NotifierSpec = self._checked.spec
-        self._watches(spec)
         config = self._found("ConfigMap", spec.config_map, "configMap")
         if config is None:
             return None
@@ -156,20 +154,6 @@ class _Look:
             self._say(spec.secret if problem.secret else spec.config_map, problem)
         self._health(spec, config)
         return loaded
-
-    def _watches(self, spec: NotifierSpec) -> None:
-        for index, watch in enumerate(spec.watches):
-            path = ("spec", "watches", index)
-            if watch in spec.watches[:index]:
-                self._finding(path, f"{watch} is watched twice, and told twice", "warning")
-            if watch.label_selector:
-                try:
-                    compile_selector(watch.label_selector)
-                except ConfigError as exc:
-                    self._finding((*path, "labelSelector"), str(exc))
-            if watch.variable and not _NAME.fullmatch(watch.variable):
-                why = f"{watch.variable!r}: a variable is letters, digits and _"
-                self._finding((*path, "variable"), why)
 
     def _finding(self, path: Path, message: str, severity: Severity = "error") -> None:
         self.findings.append(self._checked.finding(path, message, severity))
@@ -220,7 +204,6 @@ def _finding(obj: Object, path: Path, problem: Problem) -> Finding:
     return Finding(obj.place(path) if whole else place, full, problem.message, problem.severity)
 
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\$[A-Za-z0-9_{-]|\.secrets\b")
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from controller.objects import Checked
+from controller.placeholders import complaints
 from spine.manifest import Finding
 from spine.marked import Malformed, documents
 from spine.model import Path
-from tocsin.placeholders import complaints
 
 _DOT = re.compile(r"(?<=[\w*+?)}\0])\.(\w+)(?![\w*+?{])")
 """A dot between other things, before a word that is not repeated."""

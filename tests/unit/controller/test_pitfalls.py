@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.pitfalls import loose_dot
 from spine.manifest import ARGO, read_text
 from tocsin.checks import Setting, check
-from tocsin.pitfalls import loose_dot
 
 
 @pytest.mark.parametrize(
