@@ -20,13 +20,16 @@ TERM = 10.0
 """Seconds after which a lease that is not renewed may be taken."""
 MARGIN = 2.0
 """Seconds by which a holder stops before its term is over: a stalled loop, a slow clock."""
+LOOK = 1.0
+"""Seconds between looks of those who wait."""
 
 
 class Lease:
     """One name that one holder has at a time."""
 
-    def __init__(self, store: Store, key: str) -> None:
-        self._store, self._key = store, key
+    def __init__(self, store: Store, key: str, *, term: float = TERM) -> None:
+        """`term` is in seconds, more than MARGIN, and the same for all who name the key."""
+        self._store, self._key, self._term = store, key, term
         self._holder = uuid.uuid4().hex.encode()
         self._revision: int | None = None
         self._until = 0.0
@@ -65,7 +68,7 @@ class Lease:
                     return
                 if found[1] != seen:
                     seen, since = found[1], began
-                elif began - since >= TERM:
+                elif began - since >= self._term:
                     await self._put(seen, began)
                     return
                 self.waits()
@@ -73,17 +76,17 @@ class Lease:
                 seen = -1
             except BusError as exc:
                 log.warning("taking lease %s", self._key, extra={"error": str(exc)})
-            await asyncio.sleep(TERM / 5)
+            await asyncio.sleep(LOOK)
 
     async def _put(self, revision: int | None, began: float) -> None:
         self._revision = await self._store.put(self._key, self._holder, revision=revision)
-        self._until = began + TERM - MARGIN
+        self._until = began + self._term - MARGIN
 
     async def _keep(self) -> None:
         """Renew until the lease is lost."""
         loop = asyncio.get_running_loop()
         while self.held:
-            await asyncio.sleep(TERM / 5)
+            await asyncio.sleep(self._term / 5)
             try:
                 async with asyncio.timeout(max(0.0, self._until - loop.time())):
                     await self._put(self._revision, loop.time())

@@ -9,19 +9,23 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from eventbus.bus import STATE, Bus
-from spine.errors import ConflictError
+from spine.errors import BusError, ConflictError
 from spine.runtime import Memory
 
 
 class Kept(Memory):
-    """One key. Of several writers the last wins; `edit` builds on what the others wrote."""
+    """One key. Of several writers the last wins; `edit` builds on what the others wrote.
 
-    def __init__(self, bus: Bus, key: str) -> None:
-        self._bus, self._key = bus, key
+    `may_write` is asked before each write: who is no longer the one who sees to a source must not
+    write over what its successor did. Should it change during the write, the revision tells.
+    """
+
+    def __init__(self, bus: Bus, key: str, may_write: Callable[[], bool] = lambda: True) -> None:
+        self._bus, self._key, self._may_write = bus, key, may_write
 
     @override
     def part(self, name: str) -> "Kept":
-        return Kept(self._bus, f"{self._key}.{key_token(name)}")
+        return Kept(self._bus, f"{self._key}.{key_token(name)}", self._may_write)
 
     @override
     async def get(self) -> bytes | None:
@@ -38,6 +42,8 @@ class Kept(Memory):
         while True:
             found = await store.get(self._key)
             value = change(found[0] if found else None)
+            if not self._may_write():
+                raise BusError(f"remembering {self._key}: another replica sees to it now")
             try:
                 await store.put(self._key, value, revision=found[1] if found else None)
             except ConflictError:

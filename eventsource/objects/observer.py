@@ -20,6 +20,7 @@ from eventsource.objects.body import Bodies, Observed, outline, without_managed_
 from eventsource.objects.selection import Facts, Passes, moment
 from eventsource.objects.snapshot import Known, Snapshot
 from eventsource.source import Emit
+from spine.errors import BusError
 from spine.kube import Change, Page
 from spine.kube.versions import newer
 from spine.kube.watch import Item
@@ -28,6 +29,8 @@ from spine.lang.gjson import Document
 
 log = logging.getLogger(__name__)
 
+GRACE = 0.5
+"""Seconds that events on their way get at the end."""
 IN_FLIGHT = 256
 """Events on their way to the bus at a time."""
 ADD, UPDATE, DELETE = "ADD", "UPDATE", "DELETE"
@@ -61,6 +64,8 @@ class Observer:
     _slots: asyncio.Semaphore = field(init=False)
     _busy: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
     """Object -> the task that tells its latest event."""
+    _under_way: set[asyncio.Task[None]] = field(init=False, default_factory=set)
+    """Those, and the ones that they wait for."""
     _seen: deque[tuple[str, list[asyncio.Task[None]]]] = field(init=False, default_factory=deque)
     _ahead: dict[str, Known] = field(init=False, default_factory=dict)
     """What is known of objects whose latest event is not on the bus yet."""
@@ -101,6 +106,15 @@ class Observer:
             await asyncio.wait(set(self._busy.values()))
         self._advance()
         self._raise()
+
+    async def finish(self) -> None:
+        """Give what is on its way a moment, and let go of the rest: it is told by who comes next."""
+        tasks = [*self._under_way]
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # ------------------------------------------------------------------------ what it means
 
@@ -194,6 +208,7 @@ class Observer:
         self._ahead[uid] = now
         task = asyncio.create_task(self._emit(self._busy.get(uid), uid, kind, payload, now))
         self._busy[uid] = task
+        self._under_way.add(task)
         task.add_done_callback(lambda done: self._done(uid, done))
 
     async def _emit(
@@ -213,9 +228,12 @@ class Observer:
 
     def _done(self, uid: str, task: asyncio.Task[None]) -> None:
         self._slots.release()
+        self._under_way.discard(task)
         if self._busy.get(uid) is task:
             del self._busy[uid], self._ahead[uid]
-        if not task.cancelled() and task.exception() is not None:
+        if task.cancelled():
+            self._failed = self._failed or BusError("telling of a change: it was stopped")
+        elif task.exception() is not None:
             self._failed = self._failed or task.exception()
         self._advance()
 

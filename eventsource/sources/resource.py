@@ -109,14 +109,17 @@ class Resource(Source):
         writing = asyncio.create_task(snapshot.run(), name=f"memory of {env.name}")
         async with cancelled_at_exit(writing):
             at = {"labels": chosen.selector, "version": snapshot.version}
-            if snapshot.version:
-                async for page in state(kube, kind, self.namespace, **at):
-                    await observer.page(page, quiet=True)
-                env.listening()
-            async for one in follow(kube, kind, self.namespace, **at):
-                if isinstance(one, Page):
-                    await observer.page(one)
-                    if one.last:  # from now on nothing is missed
-                        env.listening()
-                else:
-                    await observer.change(one)
+            try:
+                if snapshot.version:
+                    async for page in state(kube, kind, self.namespace, **at):
+                        await observer.page(page, quiet=True)
+                    env.listening()
+                async for one in follow(kube, kind, self.namespace, **at):
+                    if isinstance(one, Page):
+                        await observer.page(one)
+                        if one.last:  # from now on nothing is missed
+                            env.listening()
+                    else:
+                        await observer.change(one)
+            finally:
+                await observer.finish()  # before what was told is written for the last time
