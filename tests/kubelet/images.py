@@ -4,6 +4,7 @@ An image that is not known is ours: the `tocsin` command of the tests' own virtu
 """
 
 import functools
+import os
 import re
 import shutil
 import sys
@@ -80,10 +81,6 @@ def image(name: str) -> Image:
 
 @functools.cache
 def needed() -> tuple[str, ...]:
-    """Return what every container must see of the machine and might not through the overlay."""
-    from kubelet.launch import HIDDEN
-
-    root = Path("/").stat().st_dev
-    paths = {str(REPOSITORY), sys.prefix, sys.base_prefix}
-    hidden = tuple(f"/{name}/" for name in HIDDEN)
-    return tuple(sorted(p for p in paths if p.startswith(hidden) or Path(p).stat().st_dev != root))
+    """Return what every container must see of the machine: our code, and the Python it runs on."""
+    paths = (str(REPOSITORY), sys.prefix, sys.base_prefix)
+    return tuple(sorted({*paths, *map(os.path.realpath, paths)}))

@@ -7,6 +7,7 @@ root is changed: the container sees it through an overlay, with what belongs to 
 
 import json
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -54,6 +55,34 @@ def place(root: Path, path: str, source: str) -> str:
     return str(at)
 
 
+def show(root: Path, path: str) -> None:
+    """Have everybody see a folder of the machine at its own path.
+
+    It may be hidden or covered by a volume, and it or a folder above may be open to its owner only.
+    """
+    source, at = Path(path), Path(place(root, path, path))
+    for folder in (at, *at.parents[: len(at.parts) - len(root.parts)]):
+        ours = folder.stat().st_dev == root.stat().st_dev  # what is the machine's stays as it is
+        if ours and not is_open(folder):
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o055)
+    if is_open(at) and all(os.path.lexists(at / one.name) for one in source.iterdir()):
+        return
+    if is_open(source):
+        kernel.bind(path, str(at), read_only=True)
+        return
+    kernel.mount("tmpfs", str(at), "tmpfs", data="mode=755")
+    for one in source.iterdir():
+        if one.is_symlink():
+            (at / one.name).symlink_to(one.readlink())
+        else:
+            kernel.bind(str(one), place(root, f"{path}/{one.name}", str(one)), read_only=True)
+
+
+def is_open(folder: Path) -> bool:
+    """Return whether everybody may go there and look."""
+    return folder.stat().st_mode & 0o005 == 0o005
+
+
 def overlay(scratch: str) -> Path:
     """Mount the machine's root so that writes stay here, and return where."""
     kernel.mount("tmpfs", scratch, "tmpfs", data="mode=755")
@@ -90,10 +119,13 @@ def mounts(root: Path, given: dict) -> None:
     kernel.mount("proc", f"{root}/proc", "proc")
     kernel.mount("sysfs", f"{root}/sys", "sysfs", flags=kernel.READ_ONLY)
     devices(root)
-    for path in given["needed"]:
-        kernel.bind(path, place(root, path, path), read_only=True)
-    for one in sorted(given["mounts"], key=lambda one: one["at"].rstrip("/").count("/")):
-        kernel.bind(one["from"], place(root, one["at"], one["from"]), read_only=one["read_only"])
+    wanted = [(one["at"], one["from"], one["read_only"]) for one in given["mounts"]]
+    wanted += [(path, "", True) for path in given["needed"]]
+    for at, source, read_only in sorted(wanted, key=lambda one: one[0].rstrip("/").count("/")):
+        if source:
+            kernel.bind(source, place(root, at, source), read_only=read_only)
+        else:
+            show(root, at)
     for name, text in given["files"].items():
         path = root / "etc" / name
         path.unlink(missing_ok=True)

@@ -39,6 +39,8 @@ def obstacle() -> str:
         return "the test kubelet needs root"
     if absent := [name for name in TOOLS if shutil.which(name) is None]:
         return f"the test kubelet needs {', '.join(absent)}: install iproute2 and util-linux"
+    if not Path(__file__).stat().st_mode & 0o004:
+        return "pods cannot read this checkout: clone it with umask 022"
     done = subprocess.run(
         ["unshare", "--mount", "--net", "--pid", "--fork", "sh", "-c", TRY],
         capture_output=True, check=False,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from kube_cluster import Cluster
 from kubelet.images import REPOSITORY
+from kubelet.process import Process
 
 SERVER = """
 import http.server, os, signal, sys, pathlib
@@ -539,6 +540,37 @@ async def test_our_own_image_runs_our_command(place, nodes):
     ended = await place.phase("one", "Succeeded")
 
     assert nodes.logs(ended).startswith("tocsin")
+
+
+async def test_a_volume_above_our_own_files_does_not_cover_them(place, nodes):
+    mount = {"name": "over", "mountPath": str(REPOSITORY.parent)}
+    one = {"name": "main", "image": "tocsin", "args": ["--version"], "volumeMounts": [mount]}
+    volumes = [{"name": "over", "emptyDir": {}}]
+    place.make(pod("one", one, volumes=volumes, restartPolicy="Never"))
+
+    assert nodes.logs(await place.phase("one", "Succeeded")).startswith("tocsin")
+
+
+async def test_a_checkout_below_folders_of_its_owner_is_seen_by_every_user(tmp_path, nodes):
+    """Such as one of a clone in /root; `needed` then names these folders."""
+    inner = tmp_path / "shut" / "checkout" / "venv"
+    inner.mkdir(parents=True)
+    (inner / "file").write_text("seen")
+    (inner.parent / "link").symlink_to("venv/file")
+    for folder in (tmp_path / "shut", inner.parent, inner):
+        folder.chmod(0o700)
+    paths = [str(inner.parent), str(inner)]
+    given = {
+        "network": "/proc/self/ns/net", "hostname": "here", "files": {}, "mounts": [],
+        "needed": paths, "folder": "/", "words": ["cat", f"{inner.parent}/link", f"{inner}/file"],
+        "environment": {"PATH": os.defpath}, "user": 65532, "group": 65532, "groups": [],
+        "add": [], "drop": ["ALL"], "privileged": False, "no_new_privileges": True,
+        "read_only": True,
+    }  # fmt: skip
+    process = await Process.start(given, tmp_path / "scratch", tmp_path / "log")
+
+    assert (await process.ended(), (tmp_path / "log").read_text()) == (0, "seenseen")
+    assert inner.stat().st_mode & 0o777 == 0o700
 
 
 async def test_kubectl_shows_what_a_pod_said_and_what_happened_to_it(place, nodes):
