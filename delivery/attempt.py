@@ -84,9 +84,7 @@ class Attempts:
             later = msgspec.structs.replace(action, due=due, postponed=action.postponed + 1)
             return later, exc
         except Exception as exc:  # noqa: BLE001 -- whatever a sender raises has a policy
-            seconds = time.perf_counter() - began
-            metrics.attempt_failed(trigger, seconds)
-            return self._failed(lane, action, exc, seconds), exc
+            return self._failed(lane, action, exc, time.perf_counter() - began), exc
         finally:
             metrics.in_flight(trigger, -1)
         seconds = time.perf_counter() - began
@@ -101,6 +99,7 @@ class Attempts:
     def _failed(self, lane: Lane, action: Action, exc: Exception, seconds: float) -> Action:
         now = self._clock()
         _, text, trace = reason(exc)
+        self._metrics.attempt_failed(action.trigger, seconds, text[:LONGEST])
         if isinstance(exc, TriggerError) and exc.permanent:
             lane.succeeded()
         elif may_pass(exc):

@@ -54,6 +54,11 @@ class Configurations:
         assert self._main is not None, "it was not read yet"
         return self._main
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What is to be said of the Notifier's own configuration; nothing before it is read."""
+        return tuple(str(one) for one in self._main.notices) if self._main is not None else ()
+
     async def read(self) -> None:
         """Read the Notifier's configuration for the first time. Waits for the API server."""
         attempt = 0

@@ -31,6 +31,7 @@ from notifier.watching import Watching
 from spine.kube import Kube, open_kube
 from spine.runtime import Env, Shared, cancelled_at_exit
 from spine.secrets import Secrets
+from spine.standing import STARTING, Part
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +63,27 @@ class Runner:
     _problem: str = field(init=False, default="is starting")
     _said: dict[str, None] = field(init=False, default_factory=dict)
     _watching: Watching | None = field(init=False, default=None)
+    _configurations: Configurations | None = field(init=False, default=None)
 
     @property
     def problem(self) -> str:
         """Why nobody is told just now; empty when people are. For readiness."""
         return self._problem or ("" if self._watching is None else self._watching.problem)
+
+    @property
+    def parts(self) -> list[Part]:
+        """How each watch stands."""
+        if self._watching is None or self._problem:
+            why = self._problem
+            return [Part(str(watch), False, STARTING, why) for watch in self.spec.watches]
+        return self._watching.parts
+
+    @property
+    def notes(self) -> list[str]:
+        """What is wrong with the configuration, and services that fail just now."""
+        notices = self._configurations.notices if self._configurations is not None else ()
+        failing = dict(self.metrics.failing).items()
+        return [*notices, *(f"service {name}: {why}" for name, why in failing)]
 
     @property
     def on_bus(self) -> str:
@@ -77,7 +94,7 @@ class Runner:
         """Run until cancelled; then finish what is being sent."""
         async with Shared() as shared:
             kube: Kube = await shared.get("kube", open_kube)
-            configurations = self._configurations(kube, shared)
+            configurations = self._configurations = self._configured(kube, shared)
             if self.spec.repo_server:
                 address = self.spec.repo_server
                 server = await shared.get("repo-server", lambda: open_repo_server(address))
@@ -111,7 +128,7 @@ class Runner:
                         log.warning("not all was sent within %g s: it waits on the bus", self.grace)
             await configurations.close()
 
-    def _configurations(self, kube: Kube, shared: Shared) -> Configurations:
+    def _configured(self, kube: Kube, shared: Shared) -> Configurations:
         spec = self.spec
         names = spec.config_map, spec.secret, spec.health_config_map or spec.config_map
         return Configurations(

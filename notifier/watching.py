@@ -18,6 +18,7 @@ from spine.errors import ConfigError, KubeError
 from spine.kube import Kube, Page, follow
 from spine.kube.watch import Item
 from spine.runtime import RECONNECT
+from spine.standing import Part
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,18 @@ class Watching:
     @property
     def problem(self) -> str:
         """Why not all is watched yet; empty when it is."""
-        return "; ".join(self._waiting.values())
+        return "; ".join(list(self._waiting.values()))
+
+    @property
+    def parts(self) -> list[Part]:
+        """How each watch stands."""
+        waiting = dict(self._waiting)
+        found = []
+        for number, watch in enumerate(self.spec.watches):
+            why = "; ".join(text for (of, _), text in waiting.items() if of == number)
+            reason = "Waiting" if why else "Watching"
+            found.append(Part(str(watch), not why, reason, why))
+        return found
 
     async def run(self) -> None:
         """Watch until cancelled."""

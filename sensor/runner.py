@@ -8,8 +8,8 @@ way finish; the rest goes back to the bus at once.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,9 +21,10 @@ from delivery.lease import Lease
 from delivery.policy import Retry
 from delivery.queue import Dispatcher, Route
 from delivery.subjects import EVENTS_LANE, REDRIVE, lease_key
-from eventbus.bus import LEASES, STATE, Bus, Handle, Message, Reader
+from eventbus.bus import LEASES, STATE, Bus, Handle, Message, Reader, ReaderInfo
 from eventbus.kept import Kept, key_token
 from sensor import guarded
+from sensor.adopted import Done, done_of, drop
 from sensor.folding import Folder
 from sensor.intake import Intake
 from sensor.plan import Plan, PlannedTrigger
@@ -32,6 +33,7 @@ from spine.errors import BusError
 from spine.lang.limits import Limits
 from spine.runtime import RECONNECT, Env, Shared, cancelled_at_exit
 from spine.secrets import Secrets
+from spine.standing import FAILING, STARTING, Part
 from spine.telemetry import SensorMetrics
 
 if TYPE_CHECKING:
@@ -78,6 +80,9 @@ class Runner:
     """Unix seconds; tests have their own."""
     ready: Callable[[], None] = lambda: None
     """Called once, when events are taken."""
+    take_over: Callable[[], Awaitable[object]] | None = None
+    """Called before the durable is made; it is tried again while it raises RemoteError."""
+    _before: Done | None = field(init=False, default=None)
     _problem: str = field(init=False, default="is starting")
     _guard: "Guard | None" = field(init=False, default=None)
     _gate: Gate = field(init=False, default_factory=Gate)
@@ -87,6 +92,25 @@ class Runner:
     def problem(self) -> str:
         """Why events are not handled just now; empty when they are. For readiness."""
         return self._problem or ("" if self._guard is None else self._guard.problem)
+
+    @property
+    def parts(self) -> list[Part]:
+        """How each trigger stands; one that is bound and whose target fails says so."""
+        why, metrics, found = self.problem, self.metrics, []
+        for name in self.plan.triggers:
+            failing, fired = metrics.failing.get(name, ""), metrics.fired.get(name, 0.0)
+            if why:
+                found.append(Part(name, False, STARTING, why, fired))
+            elif failing:
+                found.append(Part(name, True, FAILING, failing, fired))
+            else:
+                found.append(Part(name, True, "Bound", "", fired))
+        return found
+
+    @property
+    def notes(self) -> list[str]:
+        """What else is worth knowing; nothing."""
+        return []
 
     async def run(self) -> None:
         """Run until cancelled, then drain; return early once a newer generation is up."""
@@ -111,7 +135,7 @@ class Runner:
                 durations=[t.claimed_for for t in self.plan.triggers.values() if t.claim],
             )
             intake = Intake(self.plan, self.bus, dispatcher, self.metrics, ask, since)
-            intake.newer, intake.clock = self._newer, self.clock
+            intake.newer, intake.clock, intake.before = self._newer, self.clock, self._before
             await self._serve(intake, dispatcher)
 
     # ------------------------------------------------------------------------ parts
@@ -122,12 +146,17 @@ class Runner:
             try:
                 if await self._newer():
                     return None
-                return await prepare(self.plan, self.bus, self.generation)
+                if self.take_over is not None:
+                    await self.take_over()
+                since = await prepare(self.plan, self.bus, self.generation)
+                self._before = await done_of(self.plan, self.bus)
             except BusError as exc:
                 attempt += 1
                 self._problem = f"waits for the bus: {exc}"
                 log.warning("preparing the Sensor", extra={"error": str(exc)})
                 await asyncio.sleep(RECONNECT.wait(attempt))
+            else:
+                return since
 
     async def _route(self, stack: AsyncExitStack, shared: Shared, planned: PlannedTrigger) -> Route:
         plan = self.plan
@@ -179,7 +208,7 @@ class Runner:
                 group.create_task(lease.run(partial(self._handle, intake)), name="as the only one")
             else:
                 group.create_task(self._handle(intake), name="as one of several")
-            group.create_task(self._watch(), name="durable")
+            group.create_task(self._watch(intake), name="durable")
             self._problem = ""
             self.ready()
 
@@ -225,7 +254,7 @@ class Runner:
                 log.warning("pulling from stream %s", reader.stream, extra={"error": str(exc)})
                 await asyncio.sleep(RECONNECT.wait(attempt))
 
-    async def _watch(self) -> None:
+    async def _watch(self, intake: Intake) -> None:
         """Tell how much waits, and step back for a newer generation."""
         while True:
             await asyncio.sleep(LOOK)
@@ -236,7 +265,15 @@ class Runner:
                 continue
             if info is not None:
                 self.metrics.lag(info.pending)
+                await self._pass(info, intake)
             self._compare(generation_of(info))
+
+    async def _pass(self, info: ReaderInfo, intake: Intake) -> None:
+        """Forget what was done before us, once the durable is past it."""
+        if intake.before is not None and intake.before.is_behind(info):
+            with suppress(BusError):
+                await drop(self.plan, self.bus)
+                intake.before = None
 
     async def _newer(self) -> bool:
         return self._compare(generation_of(await durable_of(self.plan, self.bus)))

@@ -34,6 +34,7 @@ from typing_extensions import override
 
 from spine import __version__
 from spine.errors import ConfigError
+from spine.standing import Standing, encode
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300)
 """Seconds; from a loopback hop to a target that is slow or comes back after a while."""
@@ -113,6 +114,13 @@ class SourceMetrics:
             namespace,
             source,
         )
+        self.dead: dict[str, int] = {}
+        """What was set aside for good, by reason."""
+        self._dead = counter(
+            "tocsin_dead_letters_total",
+            "What was set aside for good.",
+            ("namespace", "eventsource_name", "reason"),
+        )
         self._evicted = Gauge(
             "tocsin_events_evicted",
             "Events that went from the bus before all sensors had read them, about.",
@@ -148,6 +156,11 @@ class SourceMetrics:
         """Count an event that the filter did not let pass."""
         self._filtered[event, reason].inc()
 
+    def dead_letter(self, reason: str) -> None:
+        """Count what was set aside for good."""
+        self._dead[reason].inc()
+        self.dead[reason] = self.dead.get(reason, 0) + 1
+
     def rejected(self, event: str, status: int) -> None:
         """Count a refused request."""
         self._rejected[event, str(status)].inc()
@@ -158,6 +171,12 @@ class SensorMetrics:
 
     def __init__(self, namespace: str, sensor: str, triggers: Iterable[str]) -> None:
         self.registry = metrics = registry()
+        self.fired: dict[str, float] = {}
+        """When a trigger last acted, in unix seconds."""
+        self.failing: dict[str, str] = {}
+        """Why the last attempt of a trigger failed; without those that succeeded since."""
+        self.dead: dict[str, int] = {}
+        """What was set aside for good, by reason."""
         of_sensor = ("namespace", "sensor_name")
         of_trigger = (*of_sensor, "trigger_name")
 
@@ -253,13 +272,17 @@ class SensorMetrics:
     def triggered(self, trigger: str, seconds: float, latency: float = math.nan) -> None:
         """Count a successful attempt: its duration, and the time since the event."""
         self._triggered[trigger].inc()
+        self.fired[trigger] = time.time()
+        if self.failing:
+            self.failing.pop(trigger, None)
         self._duration[trigger].observe(seconds * 1000)
         if not math.isnan(latency):
             self._latency[trigger].observe(latency)
 
-    def attempt_failed(self, trigger: str, seconds: float) -> None:
+    def attempt_failed(self, trigger: str, seconds: float, why: str = "") -> None:
         """Count a failed attempt and its duration."""
         self._failed[trigger].inc()
+        self.failing[trigger] = why
         self._duration[trigger].observe(seconds * 1000)
 
     def gave_up(self, trigger: str) -> None:
@@ -281,6 +304,7 @@ class SensorMetrics:
     def dead_letter(self, reason: str) -> None:
         """Count what was set aside for good."""
         self._dead[reason].inc()
+        self.dead[reason] = self.dead.get(reason, 0) + 1
 
     def in_flight(self, trigger: str, delta: int) -> None:
         """Add to the attempts that are under way."""
@@ -372,16 +396,22 @@ STUCK = 30.0
 
 
 class StatusServer:
-    """Serves `/metrics`, `/healthz` and `/readyz` from a thread of its own.
+    """Serves `/metrics`, `/healthz`, `/readyz` and `/status` from a thread of its own.
 
     A thread, so that a blocked event loop can be reported by the process that has it.
     """
 
     def __init__(
-        self, host: str, port: int, metrics: CollectorRegistry, checks: Mapping[str, Check]
+        self,
+        host: str,
+        port: int,
+        metrics: CollectorRegistry,
+        checks: Mapping[str, Check],
+        standing: Callable[[], Standing] | None = None,
     ) -> None:
+        """`standing` is what `/status` tells; without it there is no such path."""
         self._address = (host, port)
-        self._metrics, self._checks = metrics, dict(checks)
+        self._metrics, self._checks, self._standing = metrics, dict(checks), standing
         self._beat = time.monotonic()
         self.port = port
 
@@ -429,6 +459,8 @@ class StatusServer:
             lines = [f"{name}: {why or 'ok'}\n" for name, why in found.items()]
             ready = not any(found.values())
             return (200 if ready else 503), "text/plain; charset=utf-8", "".join(lines).encode()
+        if path == "/status" and self._standing is not None:
+            return 200, "application/json", encode(self._standing())
         return 404, "text/plain; charset=utf-8", b"try /metrics, /healthz or /readyz\n"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
