@@ -51,6 +51,8 @@ class Reader:
     stream: str = EVENTS
     start: str | float = "new"
     """Where a first durable begins: `new`, `all`, or a moment in unix seconds."""
+    after: int | None = None
+    """Sequence after which a first durable begins, instead of `start`."""
     ack_wait: float = 30.0
     """Seconds without a sign of life after which a message is delivered elsewhere."""
     max_ack_pending: int = 10_000

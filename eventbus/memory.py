@@ -144,7 +144,11 @@ class MemoryBus(Bus):
 
     @staticmethod
     def _begin(stream: _Stream, reader: Reader) -> int:
-        if reader.start == "all" or reader.stream == ACTIONS:
+        if reader.stream == ACTIONS:
+            return 0
+        if reader.after is not None:
+            return reader.after
+        if reader.start == "all":
             return 0
         if reader.start == "new":
             return stream.last

@@ -10,6 +10,9 @@ from sensor.state import State
 from sensor.trace import DependencyTrace, Mismatch, TriggerTrace
 from spine.event import Event
 
+Skip = tuple[str | tuple[str, str], ...]
+"""What an event is not for: dependencies, or (trigger, dependency) for that trigger alone."""
+
 
 class DependencyVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a dependency made of the event."""

@@ -7,12 +7,19 @@ in the same way what follows from time alone. Neither has a clock or does I/O; w
 event is a fault in the decision, and the rest goes on.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from delivery.action import Action, action_key
-from sensor.decision import Decision, DependencyVerdict, EventFault, TriggerCode, TriggerVerdict
+from sensor.decision import (
+    Decision,
+    DependencyVerdict,
+    EventFault,
+    Skip,
+    TriggerCode,
+    TriggerVerdict,
+)
 from sensor.dependencies import PlannedDependency, Seen, look
 from sensor.firing import Firing
 from sensor.gather import NEVER
@@ -49,14 +56,14 @@ def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held
     *,
     sequence: int = 0,
     stored: float = 0.0,
-    skip: Container[str] = (),
+    skip: Skip = (),
     trace: bool = False,
 ) -> Decision:
     """Decide what follows from an event.
 
     `now` is in unix seconds. `sequence` and `stored` say where in the stream the event stands;
-    without them (0) it counts as new. Dependencies in `skip` do not look at it. With `trace` the
-    decision tells each thing that was looked at, also where one was enough to decide.
+    without them (0) it counts as new. `skip` says for which dependencies it is not. With
+    `trace` the decision tells each thing that was looked at, also where one was enough to decide.
     """
     dependencies = plan.dependencies_of(event.source, event.subject)
     if not dependencies:
@@ -75,7 +82,8 @@ def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held
     if trace:
         triggering.fired = {}
     if waiting:
-        _advance([plan.triggers[name] for name in waiting], seen, triggering, message_id(event))
+        triggers = [plan.triggers[name] for name in waiting]
+        _advance(triggers, seen, triggering, message_id(event), skip)
     if trace:
         _trace(plan, event, document, triggering)
     return decision
@@ -106,12 +114,13 @@ def _advance(
     seen: Mapping[str, Seen],
     triggering: Triggering,
     identity: str,
+    skip: Skip,
 ) -> None:
     """Advance the triggers that wait for a dependency which passed."""
     for planned in waiting:
         for name in planned.conditions.names:
             one = seen.get(name)
-            if one is None:
+            if one is None or (planned.name, name) in skip:
                 continue
             if planned.stateful:
                 triggering.count(planned, name, one)

@@ -20,7 +20,7 @@ import msgspec
 from delivery.action import Action
 from delivery.report import Thinned
 from eventbus.bus import Message, Store, Topic
-from sensor.decision import Decision, EventFault
+from sensor.decision import Decision, EventFault, Skip
 from sensor.evaluate import due, tick, unfinished
 from sensor.gather import NEVER
 from sensor.keeping import Keeper, every
@@ -40,8 +40,8 @@ GUARDED_BATCH = 16
 TURN = 32
 """Events evaluated in a row before others get the loop: about 2 ms."""
 
-Decide = Callable[[State, Event, Message, tuple[str, ...]], Awaitable[Decision]]
-"""Evaluates one event; the last argument names dependencies to skip."""
+Decide = Callable[[State, Event, Message, Skip], Awaitable[Decision]]
+"""Evaluates one event; the last argument says what to skip."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +67,7 @@ class _Waiting(_Owed):
 
     event: Event
     message: Message
-    skip: tuple[str, ...]
+    skip: Skip
     answer: asyncio.Future[Decision]
 
 
@@ -114,7 +114,7 @@ class Folder:
 
     # ------------------------------------------------------------------------ in
 
-    async def fold(self, event: Event, message: Message, skip: tuple[str, ...] = ()) -> Decision:
+    async def fold(self, event: Event, message: Message, skip: Skip = ()) -> Decision:
         """Return the decision on an event, once what it changed is stored.
 
         By then the actions of triggers with state are on the bus, their faults are dead letters,

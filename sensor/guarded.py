@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from sensor.decision import Skip
 from sensor.evaluate import Decision, evaluate
 from sensor.plan import Plan, compile_plan
 from sensor.spec import SensorSpec
@@ -33,7 +34,7 @@ class _Request(msgspec.Struct):
     now: float
     sequence: int
     stored: float
-    skip: tuple[str, ...]
+    skip: Skip
     trace: bool = False
 
 
@@ -79,7 +80,7 @@ def request(  # noqa: PLR0913 -- what `evaluate` takes
     *,
     sequence: int = 0,
     stored: float = 0.0,
-    skip: tuple[str, ...] = (),
+    skip: Skip = (),
     trace: bool = False,
 ) -> bytes:
     """Return a request for a worker."""

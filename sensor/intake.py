@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,6 +35,7 @@ from delivery.recent import Recent
 from delivery.report import Report, Thinned
 from eventbus.bus import Bus, Message, Topic
 from sensor import guarded
+from sensor.decision import Skip
 from sensor.evaluate import (
     Decision,
     DependencyVerdict,
@@ -51,6 +53,9 @@ from spine.errors import EventError, RemoteError
 from spine.event import Event, decode, encode
 from spine.lang import EvaluationError
 from spine.telemetry import SensorMetrics
+
+if TYPE_CHECKING:
+    from sensor.adopted import Done
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +87,8 @@ class Intake:
         """Set where a trigger has state."""
         self.newer: Callable[[], Awaitable[bool]] = _never
         """Tells whether a newer generation of the Sensor runs."""
+        self.before: Done | None = None
+        """What was done before this Sensor took over, as long as it matters."""
         self.clock: Callable[[], float] = time.time
         self._folded = frozenset(
             name
@@ -114,6 +121,9 @@ class Intake:
         metrics.received()
         if self._recent.has(message):
             return
+        skip: Skip | None = () if self.before is None else self.before.skip(message)
+        if skip is None:  # done before we came
+            return
         if message.deliveries > 1 and self._hopeless(message):
             await self._bury(NoOutcome(message.deliveries), message)
             return
@@ -122,9 +132,8 @@ class Intake:
         except EventError as exc:
             await self._bury(exc, message)
             return
-        skip: tuple[str, ...] = ()
         if message.stored < self._latest:  # older than a dependency of today
-            skip = tuple(name for name, at in self._since.items() if message.stored < at)
+            skip += tuple(name for name, at in self._since.items() if message.stored < at)
         if self._line is None:
             async with self._objects.turn(event):
                 await self._excusing(message, self._handle(event, message, skip))
@@ -132,9 +141,7 @@ class Intake:
             await self._in_line(self._line, event, message, skip)
         self._recent.add(message)
 
-    async def _in_line(
-        self, line: Line, event: Event, message: Message, skip: tuple[str, ...]
-    ) -> None:
+    async def _in_line(self, line: Line, event: Event, message: Message, skip: Skip) -> None:
         """Handle an event without ever giving it back for the bus's sake: others would pass it."""
         line.enter(message.sequence)  # before anything is awaited: calls begin in order
         try:
@@ -159,7 +166,7 @@ class Intake:
         excused = self._excused.get(message.sequence, 0)
         return message.deliveries - excused > MAX_DELIVERIES
 
-    async def _handle(self, event: Event, message: Message, skip: tuple[str, ...]) -> None:
+    async def _handle(self, event: Event, message: Message, skip: Skip) -> None:
         try:
             decision = await self._decided(event, message, skip)
         except (RemoteError, asyncio.CancelledError):
@@ -172,20 +179,20 @@ class Intake:
             return
         await self._follow(decision, event, message)
 
-    async def _decided(self, event: Event, message: Message, skip: tuple[str, ...]) -> Decision:
+    async def _decided(self, event: Event, message: Message, skip: Skip) -> Decision:
         if self.folder is not None and self._is_folded(event):
             return await self.folder.fold(event, message, skip)
         if self._ask is None:
-            return evaluate(self._plan, EMPTY, event, time.time(), skip=skip)
+            return evaluate(
+                self._plan, EMPTY, event, time.time(), sequence=message.sequence, skip=skip
+            )
         return await self.decide(EMPTY, event, message, skip)
 
     def _is_folded(self, event: Event) -> bool:
         known = self._plan.dependencies_of(event.source, event.subject)
         return any(dependency.name in self._folded for dependency in known)
 
-    async def decide(
-        self, state: State, event: Event, message: Message, skip: tuple[str, ...]
-    ) -> Decision:
+    async def decide(self, state: State, event: Event, message: Message, skip: Skip) -> Decision:
         """Evaluate an event, in another process where the plan is not safe."""
         now, stored = self.clock(), message.stored
         sequence = 0 if REDRIVEN in message.headers else message.sequence  # 0 counts as new
@@ -345,7 +352,7 @@ class Intake:
         except EventError as exc:
             await self._store(_again(letter, exc, message))
             return
-        skip: tuple[str, ...] = ()
+        skip: Skip = ()
         if kind == "dependencies":
             skip = tuple(name for name in self._plan.dependencies if name != place)
         original = replace(

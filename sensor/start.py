@@ -1,6 +1,7 @@
 """Where a Sensor begins: its durable, and the moments from which its dependencies count.
 
-A first durable begins where the Sensor says, at new events by default. An edit never moves it.
+A first durable begins where the Sensor says, at new events by default, or where the program was
+whose place it took. An edit never moves it.
 But a durable whose filter grows may hand out events that are older than the edit, so the moment
 at which a dependency was added is written down, by the clock of the bus, before the durable is
 changed, and what is older does not count for it.
@@ -15,6 +16,7 @@ import msgspec
 from delivery.inorder import ACK_WAIT
 from delivery.subjects import decision_subject, sensor_durable, token
 from eventbus.bus import DECISIONS, EVENTS, STATE, Bus, Reader, ReaderInfo
+from sensor.adopted import adopted_of
 from sensor.plan import Plan
 from spine.errors import ConflictError
 
@@ -64,7 +66,10 @@ async def prepare(plan: Plan, bus: Bus, generation: int = 0) -> Mapping[str, flo
     """
     fresh = await durable_of(plan, bus) is None
     added = await _record(plan, bus, fresh=fresh)
-    await bus.ensure(reader_of(plan, generation))
+    reader = reader_of(plan, generation)
+    if fresh and (adopted := await adopted_of(plan.name, bus)) is not None:
+        reader = replace(reader, after=adopted.after)
+    await bus.ensure(reader)
     return {name: one.since for name, one in added.items() if one.since}
 
 

@@ -75,6 +75,11 @@ class JetStreamBus(Bus):
         return self._connection.problem
 
     @property
+    def api(self) -> Api:
+        """The server's own API, for what other programs keep on it."""
+        return self._api
+
+    @property
     def held(self) -> str:
         """Why events are not taken just now (a reader is too far behind); empty when they are."""
         return self._watch.held

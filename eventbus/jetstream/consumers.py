@@ -162,7 +162,11 @@ def _without_server(value: Any) -> Any:
 
 
 def _start(reader: Reader) -> dict[str, Any]:
-    if reader.stream == ACTIONS or reader.start == "all":  # a work queue has no other start
+    if reader.stream == ACTIONS:  # a work queue has no other start
+        return {"deliver_policy": "all"}
+    if reader.after is not None:
+        return {"deliver_policy": "by_start_sequence", "opt_start_seq": reader.after + 1}
+    if reader.start == "all":
         return {"deliver_policy": "all"}
     if reader.start == "new":
         return {"deliver_policy": "new"}
