@@ -27,6 +27,7 @@ from spine.errors import (
     EventError,
     FilterError,
     RemoteError,
+    SourceError,
 )
 from spine.event import (
     ORIGIN_SOURCE,
@@ -38,6 +39,7 @@ from spine.event import (
 )
 from spine.runtime import Backoff, Env, Shared
 from spine.secrets import Secrets
+from spine.standing import STANDING_BY, STARTING, Part
 from spine.telemetry import SourceMetrics
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,10 @@ RESTART = Backoff(duration=1.0, factor=2.0, jitter=0.25, steps=0, cap=60.0)
 """Waits before a source that failed is started again."""
 HEALTHY = 300.0
 """Seconds of listening after which the next failure counts as the first."""
+TERM = 7.0
+"""Seconds of silence after which another replica takes over what only one may listen to: with a
+second for its look, and one to begin, less than ten."""
+LISTENING = "Listening"
 PATIENCE = Backoff(duration=1.0, factor=2.0, jitter=0.25, steps=5, cap=8.0)
 """Attempts to publish for a source that has nobody to say no to."""
 
@@ -67,17 +73,35 @@ class Runner:
     """Added to every port of the manifest."""
     ready: Callable[[], None] = lambda: None
     """Called once, when every source listens."""
-    _down: dict[str, str] = field(init=False, default_factory=dict)
-    """Why an event is not listened to, for those that are not."""
+    _parts: dict[str, Part] = field(init=False, default_factory=dict)
+    """How each event stands; the keys stay as they are, so another thread may look."""
 
     def __post_init__(self) -> None:
-        self._down = dict.fromkeys(self.spec.sources(), "is starting")
+        for event in self.spec.sources():
+            self._set(event, STARTING, "is starting")
         self.metrics.evicted_as(lambda: self.bus.evicted)
 
     @property
     def problem(self) -> str:
         """Why events may be missed just now; empty when every source listens. For readiness."""
-        return "; ".join(f"event {name} {why}" for name, why in self._down.items())
+        return "; ".join(f"event {one.name} {one.message}" for one in self.parts if not one.ready)
+
+    @property
+    def parts(self) -> list[Part]:
+        """How each event stands."""
+        return list(self._parts.values())
+
+    @property
+    def notes(self) -> list[str]:
+        """What else is worth knowing."""
+        lost = self.bus.evicted
+        return [f"about {lost} events went from the bus before all had read them"] if lost else []
+
+    def _set(self, event: str, reason: str, message: str = "", *, ready: bool = False) -> bool:
+        """Note how an event stands; return whether all are up now, and were not before."""
+        before = self.problem
+        self._parts[event] = Part(event, ready, reason, message)
+        return bool(before) and not self.problem
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -87,12 +111,21 @@ class Runner:
         try:
             async with Shared() as shared, asyncio.TaskGroup() as tasks:
                 for event, source in self.spec.sources().items():
-                    env = self._env(event, source, shared)
-                    tasks.create_task(self._keep(event, source, env), name=f"source {event}")
+                    lease = self._lease(event) if source.alone else None
+                    env = self._env(event, source, shared, lease)
+                    keeping = self._keep(event, source, env, lease)
+                    tasks.create_task(keeping, name=f"source {event}")
         except BaseExceptionGroup as group:
             _raise_plainly(group)
 
-    def _env(self, event: str, source: Source, shared: Shared) -> Env:
+    def _lease(self, event: str) -> Lease:
+        key = f"source.{key_token(self.name)}.{key_token(event)}"
+        lease = Lease(self.bus.store(LEASES), key, term=TERM)
+        lease.waits = partial(self._stand_by, event)
+        return lease
+
+    def _env(self, event: str, source: Source, shared: Shared, lease: Lease | None) -> Env:
+        key = f"{source.type}.{key_token(self.name)}.{key_token(event)}"
         return Env(
             object=self.name,
             name=event,
@@ -102,19 +135,20 @@ class Runner:
             host=self.host,
             port_offset=self.port_offset,
             rejected=partial(self.metrics.rejected, event),
-            memory=Kept(self.bus, f"{source.type}.{key_token(self.name)}.{key_token(event)}"),
+            memory=Kept(self.bus, key, _may_act(lease)),
         )
 
-    async def _keep(self, event: str, source: Source, env: Env) -> None:
+    async def _keep(self, event: str, source: Source, env: Env, lease: Lease | None) -> None:
         """Run a source, again and again."""
         clock = asyncio.get_running_loop().time
-        emit = _emitter(self.bus, self.metrics, source, env)
+        store = _Store(self.bus, event, _may_act(lease))
+        emit = _emitter(store, self.metrics, source, env)
         attempt = 1
         while True:
             heard: list[float] = []
             env = replace(env, listening=partial(self._up, event, heard, clock))
             try:
-                await self._run(source, env, emit)
+                await self._run(source, env, emit, lease)
                 failure: RemoteError | None = None
             except RemoteError as exc:
                 failure = exc
@@ -127,35 +161,41 @@ class Runner:
             wait = RESTART.wait(attempt) if asked is None else asked
             attempt += 1
             why = str(failure) if failure else "it ended by itself"
-            self._down[event] = f"failed: {why}"
+            self._set(event, failure.code if failure else SourceError.code, f"failed: {why}")
             extra = {"eventName": event, "error": why, "wait": round(wait, 2)}
             log.warning("event source failed, starting it again", extra=extra)
             await asyncio.sleep(wait)
 
-    async def _run(self, source: Source, env: Env, emit: Emit) -> None:
-        if not source.alone:
+    async def _run(self, source: Source, env: Env, emit: Emit, lease: Lease | None) -> None:
+        if lease is None:
             await source.run(env, emit)
             return
-        key = f"source.{key_token(self.name)}.{key_token(env.name)}"
-        lease = Lease(self.bus.store(LEASES), key)
-        lease.waits = partial(self._stand_by, env.name)
-        await lease.run(lambda: source.run(env, emit))
+
+        async def listen() -> None:
+            try:
+                await source.run(env, emit)
+            finally:  # the lease may be lost, and then taken again
+                self.metrics.running(env.name, up=False)
+                self._set(env.name, STARTING, "waits for its turn among the replicas")
+
+        await lease.run(listen)
 
     def _stand_by(self, event: str) -> None:
         """Count an event as served that another replica sees to; this one takes over if need be."""
-        if self._down.pop(event, None) is not None:
-            log.info("standing by: another replica listens", extra={"eventName": event})
-            if not self._down:
-                self.ready()
+        if self._parts[event].reason == STANDING_BY:
+            return
+        log.info("standing by: another replica listens", extra={"eventName": event})
+        if self._set(event, STANDING_BY, ready=True):
+            self.ready()
 
     def _up(self, event: str, heard: list[float], clock: Callable[[], float]) -> None:
-        if heard:
+        if self._parts[event].reason == LISTENING:
             return
-        heard.append(clock())
+        if not heard:
+            heard.append(clock())
         self.metrics.running(event, up=True)
-        self._down.pop(event, None)
         log.info("listening", extra={"eventName": event})
-        if not self._down:
+        if self._set(event, LISTENING, ready=True):
             self.ready()
 
 
@@ -170,7 +210,37 @@ def _raise_plainly(group: BaseExceptionGroup[BaseException]) -> NoReturn:
     raise group
 
 
-def _emitter(bus: Bus, metrics: SourceMetrics, source: Source, env: Env) -> Emit:
+def _may_act(lease: Lease | None) -> Callable[[], bool]:
+    """Return what is asked right before each act of a source."""
+    return lambda: lease is None or lease.held
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """The bus as a source may use it: only while no other replica has taken its place.
+
+    Who was stopped and wakes up, or was cut off, still has events in hand that its successor has
+    told, or will tell in their turn.
+    """
+
+    bus: Bus
+    event: str
+    may_act: Callable[[], bool]
+
+    async def publish(self, event: Event) -> None:
+        self._check()
+        await self.bus.publish(event)
+
+    async def set_aside(self, letter: DeadLetter) -> None:
+        self._check()
+        await dead_letter(self.bus, letter)
+
+    def _check(self) -> None:
+        if not self.may_act():
+            raise BusError(f"publishing event {self.event}: another replica listens now")
+
+
+def _emitter(bus: _Store, metrics: SourceMetrics, source: Source, env: Env) -> Emit:
     """Return what a source tells its events to; made once, as it is called for each."""
     name, event_name, kind = env.object, env.name, source.type
     extra = {"eventName": event_name, "eventSourceType": kind}
@@ -205,7 +275,7 @@ def _emitter(bus: Bus, metrics: SourceMetrics, source: Source, env: Env) -> Emit
             extensions=_extensions(origin) if origin else {},
         )
         if passes is not True:
-            await _set_aside(bus, event, passes)
+            await _set_aside(bus, event, passes, metrics)
             return
         try:
             await _publish(bus, event, source, extra)
@@ -218,7 +288,7 @@ def _emitter(bus: Bus, metrics: SourceMetrics, source: Source, env: Env) -> Emit
             metrics.processing_failed(event_name)
             if source.answers:
                 raise
-            await _set_aside(bus, event, exc)
+            await _set_aside(bus, event, exc, metrics)
             return
         metrics.sent(event_name, perf_counter() - began)
         if debugging():
@@ -227,7 +297,7 @@ def _emitter(bus: Bus, metrics: SourceMetrics, source: Source, env: Env) -> Emit
     return emit
 
 
-async def _publish(bus: Bus, event: Event, source: Source, extra: dict[str, str]) -> None:
+async def _publish(bus: _Store, event: Event, source: Source, extra: dict[str, str]) -> None:
     """Publish an event, with patience where nobody waits who could be told to come again."""
     try:
         return await bus.publish(event)
@@ -267,7 +337,9 @@ def _extensions(origin: Origin) -> dict[str, object]:
     return {**origin.extensions, **{key: value for key, value in own.items() if value}}
 
 
-async def _set_aside(bus: Bus, event: Event, error: EventError) -> None:
+async def _set_aside(
+    bus: _Store, event: Event, error: EventError, metrics: SourceMetrics
+) -> None:
     """Keep an event that can never pass where `tocsin dlq` finds it."""
     letter = DeadLetter(
         kind="event",
@@ -280,6 +352,7 @@ async def _set_aside(bus: Bus, event: Event, error: EventError) -> None:
         subject=Topic(event.source, event.subject).subject,
         data=encode(event),
     )
-    await dead_letter(bus, letter)
+    await bus.set_aside(letter)
+    metrics.dead_letter(error.code)
     extra = {"eventName": event.subject, "eventID": event.id, "error": str(error)}
     log.error("set an event aside that can never pass", extra=extra)

@@ -26,7 +26,11 @@ _OPTIONS = (
     click.option("--port-offset", default=0, help="Added to every port of the manifest."),
     click.option(
         "--metrics-port", default=METRICS_PORT, show_default=True, type=click.IntRange(0, 65535),
-        help="Port of /metrics, /healthz and /readyz; 0 for a free one.",
+        help="Port of /metrics, /healthz, /readyz and /status; 0 for a free one.",
+    ),
+    click.option(
+        "--stop-delay", default=0.0, type=click.FloatRange(0, 30), metavar="SECONDS",
+        help="From SIGTERM on, not ready any more, until it stops to listen.",
     ),
     click.option("--secrets-dir", default="/argo-events/secrets", show_default=True,
                  metavar="DIR", help="Secrets, as DIR/NAME/KEY."),
@@ -66,6 +70,7 @@ def run_pod(kind: str, variable: str, parts: Parts, options: dict[str, Any]) -> 
         host=options["host"],
         port_offset=options["port_offset"],
         metrics_port=options["metrics_port"],
+        stop_delay=options["stop_delay"],
         log_format=options["log_format"],
         log_level=options["log_level"] or os.environ.get("LOG_LEVEL", "info"),
     )

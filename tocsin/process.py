@@ -1,7 +1,7 @@
 """One EventSource, Sensor or Notifier as a process: what a pod runs, and what `tocsin run` starts.
 
 The object comes from a file, from the environment variables that Argo Events' controllers set, or
-from the parent. The process answers `/metrics`, `/healthz` and `/readyz` from its first moment,
+from the parent. It answers `/metrics`, `/healthz`, `/readyz` and `/status` from its first moment,
 waits for the bus as long as it takes, and on SIGTERM finishes what is in flight.
 """
 
@@ -27,6 +27,7 @@ from spine.manifest import Finding, Object
 from spine.model import load
 from spine.runtime import cancelled_at_exit
 from spine.secrets import GivenSecrets, LayeredSecrets, MountedSecrets, Secrets
+from spine.standing import Part, Standing
 from spine.telemetry import StatusServer, configure_logging
 from tocsin.parent import Parent
 
@@ -61,6 +62,9 @@ class Job:
     metrics_port: int = METRICS_PORT
     log_format: str = "json"
     log_level: str = "info"
+    stop_delay: float = 0.0
+    """Seconds from SIGTERM, not ready any more, until it really stops: who sends to a pod learns
+    of its end a little later than the pod itself."""
     dry_run: bool = False
     """Whether actions are only told."""
     supervised: bool = False
@@ -91,6 +95,16 @@ class Runner(Protocol):
     @property
     def problem(self) -> str:
         """Why it cannot do its work just now; empty when it can."""
+        ...
+
+    @property
+    def parts(self) -> list[Part]:
+        """How its events, triggers or watches stand."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What else is worth knowing."""
         ...
 
     async def run(self) -> None:
@@ -167,22 +181,24 @@ async def _serve(job: Job, checked: Checked, parts: Parts, parent: Parent | None
     assert main is not None
     stopping = False
     level = logging.INFO if parent is None else logging.DEBUG
+    ready = _Readiness(job, checked, parts.metrics(checked))
 
-    def stop() -> None:
+    def stop(after: float = 0.0) -> None:
         nonlocal stopping
         if stopping:
             log.warning("stopping at once")
             os._exit(1)
         stopping = True
+        ready.stopping = "is stopping"
         log.log(level, "stopping: finishing what is in flight")
-        main.cancel()
+        loop.call_later(after, main.cancel)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGTERM, stop, job.stop_delay)
+    loop.add_signal_handler(signal.SIGINT, stop)
     if parent is not None:
         parent.watch(partial(_in_loop, loop, stop))
     try:
-        await _run(job, checked, parts, parent)
+        await _run(job, checked, parts, parent, ready)
     except asyncio.CancelledError:
         if not stopping:
             raise
@@ -199,24 +215,48 @@ def _only_faults(exc: Exception) -> bool:
 
 
 class _Readiness:
-    """Why the process cannot do its work just now, for `/readyz`."""
+    """Why the process cannot do its work just now, for `/readyz`, and more, for `/status`."""
 
-    def __init__(self) -> None:
+    def __init__(self, job: Job, checked: Checked, metrics: Any) -> None:
         self.of: Bus | None = None
         self.runner: Runner | None = None
+        self.stopping = ""
+        self.metrics = metrics
+        self._job, self._checked = job, checked
+
+    @property
+    def checks(self) -> dict[str, Callable[[], str]]:
+        """What is looked at, by name."""
+        return {"bus": self.bus, self._job.kind.lower(): self.object}
 
     def bus(self) -> str:
         return self.of.problem if self.of else "is being connected"
 
     def object(self) -> str:
-        return self.runner.problem if self.runner else "waits for the bus"
+        return self.stopping or (self.runner.problem if self.runner else "waits for the bus")
+
+    def standing(self) -> Standing:
+        """Return all that is known; called from another thread."""
+        generation = self._job.metadata.get("generation")
+        namespace, name = self._checked.key
+        return Standing(
+            kind=self._job.kind,
+            namespace=namespace,
+            name=name,
+            generation=generation if isinstance(generation, int) else 0,
+            checks={what: check() for what, check in self.checks.items()},
+            parts=self.runner.parts if self.runner else [],
+            notes=self.runner.notes if self.runner else [],
+            dead_letters=dict(self.metrics.dead),
+        )
 
 
-async def _run(job: Job, checked: Checked, parts: Parts, parent: Parent | None) -> None:
+async def _run(
+    job: Job, checked: Checked, parts: Parts, parent: Parent | None, ready: _Readiness
+) -> None:
     config = load(BusConfig, job.bus, what="event bus", lenient=True, on_warning=log.warning)
-    metrics, ready = parts.metrics(checked), _Readiness()
-    checks = {"bus": ready.bus, job.kind.lower(): ready.object}
-    async with StatusServer(job.host, job.metrics_port, metrics.registry, checks) as status:
+    metrics, address = ready.metrics, (job.host, job.metrics_port)
+    async with StatusServer(*address, metrics.registry, ready.checks, ready.standing) as status:
         log.debug("serving metrics and health", extra={"port": status.port})
         if parent is not None:
             parent.tell(metrics=status.port)
