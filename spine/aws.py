@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from spine.errors import ConfigError
-from spine.http.egress import check_host
+from spine.http.egress import check_host, guarded_socket
 from spine.http.url import parse
 
 CONNECT_TIMEOUT = 5
@@ -97,7 +97,10 @@ def _library(doing: str) -> None:
 def _config(read_timeout: float) -> Any:
     from aiobotocore.config import AioConfig
 
+    from spine.http.resolver import Resolver
+
     return AioConfig(
+        connector_args={"resolver": Resolver(), "socket_factory": guarded_socket},
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=read_timeout,
         max_pool_connections=CONNECTIONS,

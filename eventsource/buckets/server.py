@@ -204,7 +204,10 @@ async def open_server(place: Place, secrets: Secrets) -> AsyncIterator[Server]:
     """Yield a server with the keys as they are now. Raises ConfigError."""
     import aiohttp
 
+    from spine.http.resolver import guarded_connector
+
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=SILENCE)
     keys, tls = place.keys(secrets), place.tls(secrets)
-    async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+    session = aiohttp.ClientSession(connector=guarded_connector(), timeout=timeout, trust_env=True)
+    async with session:
         yield Server(place, keys, session, tls)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import aiohttp
 
 from spine.errors import ConfigError, TriggerError
+from spine.http.resolver import guarded_connector
 
 SECONDS = 30.0
 
@@ -56,7 +57,7 @@ async def retry(namespace: str, name: str, words: Sequence[str]) -> None:
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout) as client,
+            aiohttp.ClientSession(connector=guarded_connector(), timeout=timeout) as client,
             client.put(url, json=body, headers=headers, ssl=verify) as answer,
         ):
             status, text = answer.status, (await answer.text())[:200]

@@ -5,7 +5,7 @@ from yarl import URL
 
 from spine.errors import ConfigError
 from spine.http.egress import check_host
-from spine.http.resolver import Resolver
+from spine.http.resolver import guarded_connector
 
 MOST = 512 * 1024
 """Bytes of a document; an object of Kubernetes cannot be much larger."""
@@ -28,7 +28,7 @@ async def fetch(address: str, *, verify: bool) -> str:
         raise ConfigError(f"fetching {address!r}: it is no URL of http or https")
     check_host(host, f"fetching {address}")
     timeout = aiohttp.ClientTimeout(total=SECONDS)
-    connector = aiohttp.TCPConnector(resolver=Resolver(), limit=1)
+    connector = guarded_connector(limit=1)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as client,

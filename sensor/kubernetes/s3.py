@@ -19,7 +19,7 @@ from sensor.artifact import S3Artifact
 from sensor.kubernetes.fetching import content_of
 from spine.errors import ConfigError
 from spine.http.egress import check_host
-from spine.http.resolver import Resolver
+from spine.http.resolver import guarded_connector
 from spine.secrets import SecretRef, Secrets
 from spine.sigv4 import Keys, Scope, quoted, signed_headers
 
@@ -107,7 +107,7 @@ async def _get(
             host=url.host_port_subcomponent or "",
             path=url.raw_path,
         )
-    connector = aiohttp.TCPConnector(resolver=Resolver(), limit=1)
+    connector = guarded_connector(limit=1)
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     try:
         async with (

@@ -30,7 +30,7 @@ from sensor.trigger import Events, Render, Trigger
 from spine.access import BasicAuth, TlsConfig
 from spine.errors import ConfigError, ParameterError, TriggerError
 from spine.http import url as gourl
-from spine.http.client import HttpClient, Request, Response, open_client
+from spine.http.client import HttpClient, Request, Response, open_guarded_client
 from spine.http.tls import read_tls
 from spine.model import Model, load
 from spine.runtime import Env
@@ -225,7 +225,7 @@ def _url(text: str) -> gourl.Url:
 
 @asynccontextmanager
 async def _open(env: Env) -> AsyncIterator[Sender]:
-    client: HttpClient = await env.shared.get("http client", open_client)
+    client: HttpClient = await env.shared.get("guarded http client", open_guarded_client)
     yield HttpSender(client, env.secrets)
 
 
@@ -241,11 +241,14 @@ class HttpSender(Sender):
         content = action.content
         try:
             request = self._request(content)
+        except ConfigError as exc:  # a Secret may yet come
+            raise TriggerError(f"sending {content['method']}: {exc}") from exc
+        try:
             response = await self._client.send(
                 request, content["timeout"], hint="raise http.timeout"
             )
-        except ConfigError as exc:  # a Secret may yet come
-            raise TriggerError(f"sending {content['method']}: {exc}") from exc
+        except ConfigError as exc:  # it may not go there
+            raise TriggerError(f"{request.what}: {exc}", permanent=True) from exc
         return judge(request, response, content.get("allow"))
 
     def _request(self, content: Mapping[str, Any]) -> Request:
@@ -269,6 +272,7 @@ class HttpSender(Sender):
             private=frozenset(private),
             body=_body(content),
             host=content.get("host", ""),
+            guarded=True,
             tls=read_tls(content["tls"], self._secrets) if "tls" in content else None,
         )
 

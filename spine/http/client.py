@@ -170,8 +170,8 @@ class HttpClient:
 
 @asynccontextmanager
 async def open_client(environment: Mapping[str, str] = os.environ) -> AsyncIterator[HttpClient]:
-    """Open the client of a process. Proxies of the environment are honoured."""
-    async with _open(environment, None) as client:
+    """Open a client that goes anywhere. Proxies of the environment are honoured."""
+    async with _open(environment, guarded=False) as client:
         yield client
 
 
@@ -179,22 +179,21 @@ async def open_client(environment: Mapping[str, str] = os.environ) -> AsyncItera
 async def open_guarded_client(
     environment: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[HttpClient]:
-    """Open a client for addresses that are not the process's own: see `spine.http.egress`."""
-    from spine.http.resolver import Resolver
-
-    async with _open(environment, Resolver()) as client:
+    """Open a client for addresses that others choose: see `spine.http.egress`."""
+    async with _open(environment, guarded=True) as client:
         yield client
 
 
 @asynccontextmanager
-async def _open(
-    environment: Mapping[str, str], resolver: "aiohttp.abc.AbstractResolver | None"
-) -> AsyncIterator[HttpClient]:
+async def _open(environment: Mapping[str, str], *, guarded: bool) -> AsyncIterator[HttpClient]:
     import aiohttp
+
+    from spine.http.resolver import guarded_connector
 
     proxies = any(environment.get(n) or environment.get(n.upper()) for n in _PROXIES)
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, resolver=resolver),  # who sends bounds it
+        # who sends bounds how many there are
+        connector=guarded_connector() if guarded else aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": USER_AGENT},
         skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),

@@ -1,9 +1,9 @@
-"""Names resolved for what is fetched: addresses that must not be reached are errors."""
+"""Connections of aiohttp that never go to an address that must not be reached."""
 
 import aiohttp
 from typing_extensions import override
 
-from spine.http.egress import check_address
+from spine.http.egress import check_address, guarded_socket
 
 
 class Resolver(aiohttp.ThreadedResolver):
@@ -17,3 +17,8 @@ class Resolver(aiohttp.ThreadedResolver):
         for one in found:
             check_address(host, one["host"])
         return found
+
+
+def guarded_connector(limit: int = 0) -> aiohttp.TCPConnector:
+    """Return the connector of a session; `limit` is how many connections it has, 0: any number."""
+    return aiohttp.TCPConnector(limit=limit, resolver=Resolver(), socket_factory=guarded_socket)

@@ -11,7 +11,7 @@ from spine import github_app
 from spine.errors import ConfigError
 from spine.github_app import Token, private_key, proof, token_of
 from spine.http.egress import check_host
-from spine.http.resolver import Resolver
+from spine.http.resolver import guarded_connector
 
 SECONDS = 20.0
 MOST = 64 * 1024
@@ -50,7 +50,7 @@ async def _ask(api: str, app: GithubApp, key: str) -> Token:
         "Accept": "application/vnd.github+json",
         "User-Agent": "tocsin",
     }
-    connector = aiohttp.TCPConnector(resolver=Resolver(), limit=1)
+    connector = guarded_connector(limit=1)
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     try:
         async with (
