@@ -20,6 +20,7 @@ from spine.manifest import CHECKED_KINDS
 from spine.model import Model
 from spine.schema import Schema, editor
 from tocsin.crd import NAMES, api_version, crd
+from tocsin.installing.generated import CHART, schema, values_yaml
 from tocsin.reference import page
 from tocsin.service_pages import service_index, service_page
 from tocsin.source_pages import source_index, source_page
@@ -33,9 +34,13 @@ def files() -> Iterator[tuple[str, str]]:
     kinds = {kind: model_of(kind) for kind in CHECKED_KINDS}
     for kind, model in kinds.items():
         group = api_version(kind).partition("/")[0]
-        yield f"crds/{group}_{NAMES[kind][0]}.yaml", _yaml(crd(kind, model))
+        definition = _yaml(crd(kind, model))
+        for folder in ("crds", f"{CHART}/files/crds"):  # Helm reads nothing outside of a chart
+            yield f"{folder}/{group}_{NAMES[kind][0]}.yaml", definition
         yield f"crds/editor/{kind.lower()}.schema.json", _json(editor_schema(kind, model))
     yield "crds/editor/manifest.schema.json", _json(_any_kind())
+    yield f"{CHART}/values.yaml", values_yaml()
+    yield f"{CHART}/values.schema.json", _json(schema())
     yield "docs/reference.md", page(kinds)
     for name, service in SERVICES.items():
         yield f"docs/services/{name}.md", service_page(service)
