@@ -192,6 +192,10 @@ class Bus(ABC):
         """Remove one message of a stream; no error where there is none."""
 
     @abstractmethod
+    async def counts(self, stream: str) -> Mapping[str, int]:
+        """Return how many messages of a stream there are under each subject."""
+
+    @abstractmethod
     async def readers(self, stream: str) -> list[ReaderInfo]:
         """Return the durables of a stream."""
 

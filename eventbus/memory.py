@@ -6,7 +6,7 @@ All its time is the loop's, so a test in virtual time needs no waiting.
 import asyncio
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -278,6 +278,11 @@ class MemoryBus(Bus):
     async def delete(self, stream: str, sequence: int) -> None:
         self._check(f"deleting message {sequence} of stream {stream}")
         self._streams[stream].messages.pop(sequence, None)
+
+    @override
+    async def counts(self, stream: str) -> Mapping[str, int]:
+        self._check(f"counting the messages of stream {stream}")
+        return Counter(one.subject for one in self._streams[stream].messages.values())
 
     @override
     async def readers(self, stream: str) -> list[ReaderInfo]:

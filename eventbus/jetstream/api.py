@@ -79,6 +79,22 @@ class Api:
         """Return configuration and state of a stream, or None."""
         return await self._info(f"STREAM.INFO.{name}", NO_STREAM, f"looking up stream {name}")
 
+    async def subjects(self, name: str) -> dict[str, int]:
+        """Return the number of messages of a stream by subject; none where it is not there."""
+        what, found = f"counting the messages of stream {name}", dict[str, int]()
+        while True:
+            body = {"subjects_filter": ">", "offset": len(found)}
+            try:
+                page = await self.call(f"STREAM.INFO.{name}", body, what=what)
+            except ApiError as exc:
+                if exc.reason == NO_STREAM:
+                    return found
+                raise
+            before = len(found)
+            found |= page.get("state", {}).get("subjects") or {}
+            if len(found) == before or len(found) >= page.get("total", 0):
+                return found
+
     async def consumer(self, stream: str, name: str) -> dict[str, Any] | None:
         """Return configuration and state of a consumer, or None where it or its stream is not."""
         what = f"looking up durable {name} of stream {stream}"

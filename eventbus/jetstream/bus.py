@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from typing_extensions import override
@@ -147,6 +147,10 @@ class JetStreamBus(Bus):
             gone = exc.reason in {NO_MESSAGE, NO_STREAM, _SEQUENCE_NOT_FOUND}
             if not gone and "no message found" not in exc.message:
                 raise
+
+    @override
+    async def counts(self, stream: str) -> Mapping[str, int]:
+        return await self._api.subjects(stream)
 
     @override
     async def readers(self, stream: str) -> list[ReaderInfo]:

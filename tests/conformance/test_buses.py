@@ -398,6 +398,17 @@ async def test_readers_say_how_far_they_are(bus: Bus):
     assert (info.durable, info.pending, info.in_flight, info.acknowledged) == ("sensor", 1, 0, 4)
 
 
+async def test_messages_are_counted_by_subject(bus: Bus):
+    assert await bus.counts(DEAD) == {}
+    one, other = f"{DEAD}.sensor.a.t", f"{DEAD}.sensor.b.t"
+    first = await bus.append(DEAD, one, b"1")
+    await bus.append(DEAD, one, b"2")
+    await bus.append(DEAD, other, b"3")
+    assert await bus.counts(DEAD) == {one: 2, other: 1}
+    await bus.delete(DEAD, first)
+    assert await bus.counts(DEAD) == {one: 1, other: 1}
+
+
 async def test_a_removed_reader_is_gone(bus: Bus):
     await bus.ensure(READER)
     await bus.remove_reader(EVENTS, "sensor")
