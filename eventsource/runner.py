@@ -337,9 +337,7 @@ def _extensions(origin: Origin) -> dict[str, object]:
     return {**origin.extensions, **{key: value for key, value in own.items() if value}}
 
 
-async def _set_aside(
-    bus: _Store, event: Event, error: EventError, metrics: SourceMetrics
-) -> None:
+async def _set_aside(bus: _Store, event: Event, error: EventError, metrics: SourceMetrics) -> None:
     """Keep an event that can never pass where `tocsin dlq` finds it."""
     letter = DeadLetter(
         kind="event",

@@ -108,7 +108,7 @@ class Observer:
         self._raise()
 
     async def finish(self) -> None:
-        """Give what is on its way a moment, and let go of the rest: it is told by who comes next."""
+        """Give what is on its way a moment; the rest is told by who comes next."""
         tasks = [*self._under_way]
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE)

@@ -1,8 +1,9 @@
 """Calendar: an event at each tick of a schedule or an interval.
 
-The id of an event is made of EventSource, event name and the moment that the tick was due, so
-replicas and a catch-up after a restart never make two events of one tick. A tick that the bus
-does not take is tried again until it does.
+All replicas tell each tick, so none is missed while one is replaced. The id of an event is made
+of EventSource, event name and the moment that the tick was due, so the bus keeps one of them. A
+replica that was stopped and tells a tick late first looks whether another one told it, as the bus
+may have forgotten its id. A tick that the bus does not take is tried again until it does.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import field_validator, model_validator
 from typing_extensions import override
@@ -26,8 +27,12 @@ from spine.lang import gojson
 from spine.model import Model, warn
 from spine.runtime import RECONNECT, Env, Memory, seconds
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
+LATE = 60.0
+"""Seconds after which the bus may have forgotten the id of a tick that another replica told."""
 NAP = 60.0
 """Seconds after which a sleeper looks at the clock again, as it may have been set."""
 
@@ -150,14 +155,13 @@ class Calendar(Source):
     @override
     async def run(self, env: Env, emit: Emit) -> None:
         plan, off, zone = self.plan(), _excluded(self.exclusion_dates), self._zone()
-        memory = env.memory if self.persistence is not None else None
-        if self.persistence is not None and memory is None:
+        if self.persistence is not None and env.memory is None:
             raise ConfigError(
                 f"remembering the ticks of event {env.name!r}: this process keeps nothing",
                 hint="leave persistence away",
             )
         started, here = now(), cron.local_zone()
-        last = await self._resume(memory, started)
+        last = await self._resume(env.memory, started)
         env.listening()
         while True:
             due = plan.next(last)
@@ -171,12 +175,13 @@ class Calendar(Source):
             if not self._makes_up() and _late(plan, due):
                 log.warning("skipping a missed tick", extra={"eventName": env.name, "due": due})
                 continue  # the machine slept, or the bus was away: the latest of several is enough
+            if due > started and await _told_by_another(env, due):
+                continue
             shown = gotime.text(due) if due <= started else gotime.reading(now().astimezone(here))
             tick = Tick(shown, self.metadata)
             await _insist(env, partial(emit, tick, id=tick_id(env, due)))
-            if memory is not None:
-                kept = Tick(gotime.text(due)).encode()
-                await _insist(env, partial(memory.put, kept))
+            if env.memory is not None and (self.persistence is not None or _rare(plan, due)):
+                await _insist(env, partial(env.memory.edit, partial(_later, due)))
 
     async def _resume(self, memory: Memory | None, started: datetime) -> datetime:
         """Return the moment after which the first tick is looked for."""
@@ -200,6 +205,29 @@ def _late(plan: cron.Plan, due: datetime) -> bool:
     return after is not None and after <= now()
 
 
+def _rare(plan: cron.Plan, due: datetime) -> bool:
+    """Whether the next tick is so far away that this one may yet be told late."""
+    after = plan.next(due)
+    return after is None or (after - due).total_seconds() > LATE
+
+
+async def _told_by_another(env: Env, due: datetime) -> bool:
+    """Whether a tick that is late was told by a replica that was not."""
+    if env.memory is None or (now() - due).total_seconds() < LATE:
+        return False
+    value = await _insist(env, env.memory.get)
+    last = None if value is None else _kept(value)
+    return last is not None and due <= last <= now()
+
+
+def _later(due: datetime, kept: bytes | None) -> bytes:
+    """Return what is remembered after a tick; a replica that is behind sets nothing back."""
+    before = None if kept is None else _kept(kept)
+    if kept is not None and before is not None and due <= before <= now():
+        return kept
+    return Tick(gotime.text(due)).encode()
+
+
 def tick_id(env: Env, due: datetime) -> str:
     """Return the id of the event of a tick."""
     parts = (env.object, env.name, due.astimezone(UTC).isoformat())
@@ -220,7 +248,7 @@ async def _sleep_until(due: datetime) -> None:
         await asyncio.sleep(min(left, NAP))
 
 
-async def _insist(env: Env, do: Callable[[], Awaitable[None]]) -> None:
+async def _insist(env: Env, do: Callable[[], Awaitable[T]]) -> T:
     """Do something with the bus, however often it takes."""
     attempt = 1
     while True:

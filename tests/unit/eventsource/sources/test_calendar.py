@@ -90,6 +90,8 @@ class World:
         """Seconds since START, eventTime, id."""
         self.refuse_until = 0.0
         self.listening = False
+        self.slept = 0.0
+        """Seconds by which the clock went on while the loop stood still."""
         self.env = replace(env, memory=self, listening=self._listening)
 
     def _listening(self) -> None:
@@ -99,13 +101,16 @@ class World:
         return asyncio.get_running_loop().time()
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self.elapsed())
+        return START + timedelta(seconds=self.elapsed() + self.slept)
 
     async def get(self) -> bytes | None:
         return self.value
 
     async def put(self, value: bytes) -> None:
         self.value = value
+
+    async def edit(self, change) -> None:
+        self.value = change(self.value)
 
     async def emit(self, payload, *, id=None, time=None, origin=None) -> None:
         if self.elapsed() < self.refuse_until:
@@ -253,6 +258,51 @@ async def test_position_from_the_future_does_not_stop_the_clock(world):
     world.value = b'{"eventTime":"2034-03-15 10:00:00 +0000 UTC"}'
     await world.run(2, schedule="* * * * *", persistence={"catchup": {"enabled": True}})
     assert world.times == [1.6]
+
+
+async def stopped_for_ten_minutes(world, told: bytes | None, **raw: Any) -> None:
+    """Run over 11:00 as a process that was stopped meanwhile, while another one told of it."""
+
+    def stop() -> None:
+        world.slept, world.value = 600.0, told
+
+    asyncio.get_running_loop().call_later(1700, stop)
+    await world.run(1790, **raw)
+
+
+HOURLY = {"schedule": "0 * * * *"}
+WITH_CATCHUP = {"schedule": "*/10 * * * *", "persistence": {"catchup": {"enabled": True}}}
+
+
+@virtual
+@pytest.mark.parametrize("raw", [HOURLY, WITH_CATCHUP], ids=["hourly", "with catch-up"])
+async def test_a_replica_that_was_stopped_does_not_repeat_what_another_told(world, raw):
+    """By then the bus has long forgotten the id."""
+    await stopped_for_ten_minutes(world, b'{"eventTime":"2024-03-15 11:00:00 +0000 UTC"}', **raw)
+    assert not [at for at in world.times if at > 1700]
+
+
+@virtual
+@pytest.mark.parametrize("raw", [HOURLY, WITH_CATCHUP], ids=["hourly", "with catch-up"])
+async def test_what_nobody_told_meanwhile_is_told_late(world, raw):
+    await stopped_for_ten_minutes(world, b'{"eventTime":"2024-03-15 10:50:00 +0000 UTC"}', **raw)
+    assert len([at for at in world.times if at > 1700]) == 1
+    assert b"11:00:00" in world.value
+
+
+@virtual
+async def test_a_replica_that_is_behind_sets_nothing_back(world):
+    kept = b'{"eventTime":"2024-03-15 10:29:59 +0000 UTC"}'
+    world.value = kept
+    at = datetime(2024, 3, 15, 10, 29, tzinfo=UTC)
+    await asyncio.sleep(1)
+    assert calendar._later(at, kept) is kept
+
+
+@virtual
+async def test_frequent_ticks_write_nothing(world):
+    await world.run(150, schedule="* * * * *")
+    assert world.value is None
 
 
 async def test_persistence_needs_a_memory(env):
