@@ -1,4 +1,4 @@
-"""A real Kubernetes API server for tests: etcd, kube-apiserver and kube-controller-manager.
+"""A real Kubernetes API server for tests: etcd, kube-apiserver, kube-controller-manager, kubectl.
 
 Started once for a test session on free ports, with RBAC and real service accounts. Pods run where
 a test asks for `nodes`: see `kubelet`. `KUBEBUILDER_ASSETS` is honoured; else the binaries are
@@ -15,6 +15,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -27,7 +28,7 @@ import pytest
 
 BUILD = Path(__file__).parent / "cluster" / "build.sh"
 ADMIN = "admin-of-the-test-cluster"
-NAMES = ("etcd", "kube-apiserver", "kube-controller-manager")
+SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 
 def assets() -> Path | None:
@@ -119,7 +120,7 @@ class Cluster:
         if folder is None:
             missing("needs kube-apiserver: install Go, or set KUBEBUILDER_ASSETS")
             return
-        for name in NAMES:
+        for name in (*SERVERS, "kubectl"):
             found = folder / name
             path = str(found) if found.exists() else shutil.which(name)
             if path is None:
@@ -206,7 +207,7 @@ class Cluster:
 
     def stop(self) -> None:
         """End everything."""
-        for name in reversed(NAMES):
+        for name in reversed(SERVERS):
             self._end(name, signal.SIGKILL)
         if self._mark:
             self._mark.close()
@@ -240,6 +241,23 @@ class Cluster:
         }
         file.write_text(json.dumps(config))
         return str(file)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What somebody at a shell has who may do everything: the cluster and its `kubectl`."""
+        folder = Path(self._binaries["kubectl"]).parent
+        path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        cache = str(self.folder / "kubectl-cache")  # the next cluster may have our port
+        return {
+            **os.environ, "PATH": path, "KUBECONFIG": self.kubeconfig, "KUBECACHEDIR": cache,
+        }  # fmt: skip
+
+    def kubectl(self, *words: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run kubectl as the admin; `returncode`, `stdout` and `stderr` are in what comes back."""
+        return subprocess.run(
+            [self._binaries["kubectl"], *words], env=self.environment, input=given,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> dict:
         """Ask the API server as its admin and return the answer. Raises OSError."""

@@ -578,11 +578,8 @@ async def test_kubectl_shows_what_a_pod_said_and_what_happened_to_it(place, node
     await place.runs("one")
 
     async def kubectl(*words: str) -> str:
-        config = ("--kubeconfig", nodes.cluster.kubeconfig, "--namespace", place.name)
-        process = await asyncio.create_subprocess_exec(
-            "kubectl", *config, *words, stdout=asyncio.subprocess.PIPE
-        )
-        return (await process.communicate())[0].decode()
+        words = ("--namespace", place.name, *words)
+        return (await asyncio.to_thread(nodes.cluster.kubectl, *words)).stdout
 
     async def previous() -> str:
         return await kubectl("logs", "one", "--previous")
@@ -598,9 +595,7 @@ async def test_a_service_is_reached_over_the_api_server_too(place, nodes):
     path = f"/api/v1/namespaces/{place.name}/services/web:80/proxy/"
 
     async def through() -> str:
-        return await shell(
-            "kubectl", "--kubeconfig", nodes.cluster.kubeconfig, "get", "--raw", path
-        )
+        return (await asyncio.to_thread(nodes.cluster.kubectl, "get", "--raw", path)).stdout
 
     assert (await nodes.until(through)).split() == [ready["metadata"]["name"]]
 
