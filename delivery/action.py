@@ -35,6 +35,9 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the sender of that kind needs; JSON only."""
     events: dict[str, str] = {}
     """Dependency -> id of its event."""
+    at: dict[str, int] = {}
+    """Dependency -> position of its event in the stream; without those of `batch`, which are many,
+    and of events whose position is not known."""
     event_time: float = 0.0
     """Unix seconds of the newest event, for latency."""
     order: str = ""

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from delivery.action import Action, Failure, PartlyDone, Postponed
-from delivery.dead import DeadLetter, dead_letter, reason
+from delivery.dead import DeadLetter, dead_letter, events_of, reason
 from delivery.lane import Lane
 from delivery.policy import may_pass
 from delivery.report import Reporter, Thinned
@@ -201,6 +201,7 @@ class Attempts:
             time=self._clock(),
             traceback=trace,
             sequence=sequence,
+            events=await events_of(self._bus, action),
             action=action,
             lane=lane,
         )

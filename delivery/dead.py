@@ -24,12 +24,14 @@ from delivery.subjects import (
 )
 from eventbus.bus import ACTIONS, DEAD, EVENTS, Bus, Message
 from spine.errors import ConfigError, EventError, Fault
-from spine.event import decode
+from spine.event import decode, message_id
 
 REDRIVEN = "Tocsin-Redriven"
 """Header, within the process only, of an event that is retried: the position of the retry."""
 MAX_DELIVERIES = 5
 """Deliveries of a message without an outcome after which it is set aside."""
+KEPT = 256 * 1024
+"""Bytes of the events that are kept beside an action."""
 SPARE = 1024
 """Bytes of `max_payload` left for what travels beside a dead letter."""
 
@@ -70,7 +72,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: bytes = b""
     """The message of an event, as it was read."""
     events: dict[str, bytes] = {}
-    """Dependency -> event, as it was when the action of a firing could not be made of them."""
+    """Dependency -> event: of an action as the bus has it, so that its decision can be looked at
+    again; of a firing whose action could not be made, after its transform."""
     action: Action | None = None
     lane: str = ""
     """Token of the trigger, or of its `dlqTrigger`, whose action it is."""
@@ -138,12 +141,36 @@ async def dead_letter(bus: Bus, letter: DeadLetter) -> int:
     identity = _identity(letter)
     data = _encode(letter)
     if len(data) > bus.max_payload - SPARE:
-        action = msgspec.structs.replace(letter.action, content={}) if letter.action else None
-        text = letter.message[:SPARE]
-        letter = msgspec.structs.replace(letter, data=b"", action=action, message=text, cut=True)
-        data = _encode(letter)
+        data = _encode(_cut(letter, bus.max_payload - SPARE))
     subject = dead_subject(letter.component, letter.object, letter.place)
     return await bus.append(DEAD, subject, data, message_id=identity)
+
+
+def _cut(letter: DeadLetter, size: int) -> DeadLetter:
+    """Return a letter without what makes it too large: what can be had elsewhere goes first."""
+    letter = msgspec.structs.replace(letter, message=letter.message[:SPARE])
+    if letter.action is not None:
+        letter = msgspec.structs.replace(letter, events={})
+        if len(_encode(letter)) <= size:
+            return letter
+    action = msgspec.structs.replace(letter.action, content={}) if letter.action else None
+    return msgspec.structs.replace(letter, data=b"", action=action, cut=True)
+
+
+async def events_of(bus: Bus, action: Action) -> dict[str, bytes]:
+    """Return the events of an action that the bus still has and that are not too large to keep."""
+    found: dict[str, bytes] = {}
+    for dependency, sequence in action.at.items():
+        message = await bus.get(EVENTS, sequence) if sequence else None
+        if message is None or sum(map(len, found.values())) + len(message.data) > KEPT:
+            continue
+        try:
+            same = message_id(decode(message.data)) == action.events.get(dependency)
+        except EventError:
+            same = False
+        if same:  # the stream may have been made anew since
+            found[dependency] = message.data
+    return found
 
 
 async def list_dead(
@@ -213,7 +240,8 @@ async def retry(bus: Bus, sequence: int) -> str:
 async def _send(bus: Bus, sequence: int, letter: DeadLetter) -> str:
     data = b"" if letter.kind == "action" else await body(bus, letter)
     if letter.component != "eventsource":
-        sent = _encode(msgspec.structs.replace(letter, traceback=""))
+        events = {} if letter.action is not None else letter.events
+        sent = _encode(msgspec.structs.replace(letter, traceback="", events=events))
         identity = f"retry of dead letter {sequence}"
         notifier = letter.component == NOTIFIER
         owner = notifier_owner(letter.object) if notifier else letter.object
@@ -224,6 +252,27 @@ async def _send(bus: Bus, sequence: int, letter: DeadLetter) -> str:
     event = decode(data)
     await bus.publish(event)
     return f"event {event.subject} of event source {event.source}"
+
+
+async def do_again(bus: Bus, action: Action, *, said: str) -> None:
+    """Have the Sensor that runs do an action anew, as if it had been a dead letter.
+
+    `said` is kept should that fail; told twice within the bus's window for duplicates, the action
+    is done once. Raises BusError.
+    """
+    letter = DeadLetter(
+        kind="action",
+        component="sensor",
+        object=action.sensor,
+        place=action.trigger,
+        code="Replayed",
+        message=said,
+        time=time.time(),
+        action=action,
+        lane=token(action.trigger),
+    )
+    identity = f"replay of {action.key} {_identity(letter)}"
+    await bus.append(ACTIONS, redrive_subject(action.sensor), _encode(letter), message_id=identity)
 
 
 async def body(bus: Bus, letter: DeadLetter) -> bytes:

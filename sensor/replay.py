@@ -48,11 +48,15 @@ class Replay:
 
     async def take(self, event: Event, now: float, *, trace: bool = True) -> Told:
         """Return what follows from an event that the bus took at `now`, in unix seconds."""
-        decision = await self._decide(event, now, trace)
+        decision = await self._decide(self.state, event, now, trace)
         self.state = decision.state
         for action in decision.actions:
             self.state = self.state.finish(action.trigger, [action.key])
         return Told(event, now, decision)
+
+    async def look(self, event: Event, now: float) -> Told:
+        """Return what follows from an event alone, with all that is looked at; forget it again."""
+        return Told(event, now, await self._decide(EMPTY, event, now, True))
 
     async def tick(self, now: float) -> Told:
         """Return what follows from time alone at a moment, in unix seconds."""
@@ -62,15 +66,15 @@ class Replay:
             self.state = self.state.finish(action.trigger, [action.key])
         return Told(TIME, now, decision)
 
-    async def _decide(self, event: Event, now: float, trace: bool) -> Decision:
+    async def _decide(self, state: State, event: Event, now: float, trace: bool) -> Decision:
         if self._ask is None:
-            return evaluate(self.plan, self.state, event, now, stored=now, trace=trace)
-        request = guarded.request(self.state, event, now, stored=now, trace=trace)
+            return evaluate(self.plan, state, event, now, stored=now, trace=trace)
+        request = guarded.request(state, event, now, stored=now, trace=trace)
         try:
             return guarded.decision(await self._ask(request))
         except EvaluationError as exc:
             message = f"evaluating event {event.id!r}: {exc}"
-            return Decision(self.state, faults=[EventFault("", EventError.code, message)])
+            return Decision(state, faults=[EventFault("", EventError.code, message)])
 
 
 @asynccontextmanager

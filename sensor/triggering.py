@@ -42,7 +42,7 @@ class Triggering:
         if is_json(seen.event):
             events.documents[name] = seen.document
         key = action_key(self._plan.name, planned.name, {name: identity})
-        self._fire(planned, name, events, key)
+        self._fire(planned, name, events, key, at={name: self._mark.sequence})
 
     def count(self, planned: PlannedTrigger, name: str, seen: Seen) -> None:
         """Count an event for a trigger that waits, each event once."""
@@ -83,7 +83,7 @@ class Triggering:
             return
         ids = {d: message_id(s.event) for d, s in saved.items()}
         key = action_key(self._plan.name, planned.name, ids)
-        fired = self._fire(planned, name, Firing(_events(saved)), key)
+        fired = self._fire(planned, name, Firing(_events(saved)), key, at=places(saved))
         firings = {**state.firings, key: saved} if fired else state.firings
         self._keep(planned, TriggerState({}, state.counted, firings, *rest))
 
@@ -106,7 +106,8 @@ class Triggering:
         for key, events in state.firings.items():
             saved = events.get(name)
             if saved is not None and saved.mark == self._mark:
-                self._fire(planned, name, Firing(_events(events)), key, code="Repeated")
+                at, code = places(events), "Repeated"
+                self._fire(planned, name, Firing(_events(events)), key, code=code, at=at)
                 return
         for key, held in state.released.items():
             self._fire(planned, name, firing_of(held)[0], key, code="Repeated")
@@ -204,6 +205,7 @@ class Triggering:
         code: str = "Fired",
         gathered: int = 0,
         early: str = "",
+        at: dict[str, int] | None = None,
     ) -> bool:
         """Take the action of a firing; return False where its `if` says that there is none."""
         if self.fired is not None:
@@ -218,6 +220,8 @@ class Triggering:
         except ParameterError as exc:
             self._fault(planned, name, events, key, exc)
             return True
+        if at is not None and self._mark.sequence:
+            place(action, at)
         self.decision.actions.append(action)
         verdict = TriggerVerdict(
             planned.name,
@@ -250,6 +254,11 @@ def owed(state: TriggerState) -> dict[str, Firing]:
     return firings | {key: firing_of(held)[0] for key, held in state.released.items()}
 
 
+def place(action: Action, at: dict[str, int]) -> None:
+    """Say of an action that is nobody else's yet where its events are."""
+    msgspec.structs.force_setattr(action, "at", at)
+
+
 def action_of(planned: PlannedTrigger, events: Firing, key: str) -> tuple[Action, str]:
     """Return an action with what to do when it fails for good, and what is wrong with that."""
     action = planned.render(events, key)
@@ -267,6 +276,11 @@ def fault_of(planned: PlannedTrigger, exc: Exception, key: str, events: Firing) 
     code, text, _ = reason(exc)
     place = f"triggers.{planned.name}"
     return EventFault(place, code, text, "", planned.name, dict(events), key)
+
+
+def places(saved: Mapping[str, Saved]) -> dict[str, int]:
+    """Return dependency -> position of its event in the stream."""
+    return {name: one.mark.sequence for name, one in saved.items()}
 
 
 def _events(saved: Mapping[str, Saved]) -> dict[str, Event]:

@@ -27,6 +27,7 @@ VERBS = {
     "send": "Put an event on the bus, as an event source would.",
     "tail": "Show events and actions live.",
     "why": "Show what a running Sensor made of its events.",
+    "replay": "Show what a Sensor would do with events that came before.",
     "dlq": "List, show, retry and drop dead letters.",
     "notify": "Try notifications: who would be told what, and why.",
     "wait": "Wait until objects of a cluster are healthy.",

@@ -334,6 +334,7 @@ class Local:
         run = {
             "pid": os.getpid(),
             "started": time.time(),
+            "manifests": [str(Path(path).resolve()) for path in self._options.paths],
             "buses": [
                 {"namespace": key[0], "name": key[1], "config": config}
                 for key, config in self._buses.items()
