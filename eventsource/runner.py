@@ -84,7 +84,7 @@ class Runner:
     @property
     def problem(self) -> str:
         """Why events may be missed just now; empty when every source listens. For readiness."""
-        return "; ".join(f"event {one.name} {one.message}" for one in self.parts if not one.ready)
+        return "; ".join(f"event {one.name} {_why(one)}" for one in self.parts if not one.ready)
 
     @property
     def parts(self) -> list[Part]:
@@ -161,7 +161,7 @@ class Runner:
             wait = RESTART.wait(attempt) if asked is None else asked
             attempt += 1
             why = str(failure) if failure else "it ended by itself"
-            self._set(event, failure.code if failure else SourceError.code, f"failed: {why}")
+            self._set(event, failure.code if failure else SourceError.code, why)
             extra = {"eventName": event, "error": why, "wait": round(wait, 2)}
             log.warning("event source failed, starting it again", extra=extra)
             await asyncio.sleep(wait)
@@ -197,6 +197,10 @@ class Runner:
         log.info("listening", extra={"eventName": event})
         if self._set(event, LISTENING, ready=True):
             self.ready()
+
+
+def _why(part: Part) -> str:
+    return part.message if part.reason == STARTING else f"failed: {part.message}"
 
 
 def _raise_plainly(group: BaseExceptionGroup[BaseException]) -> NoReturn:
