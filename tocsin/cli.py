@@ -32,6 +32,7 @@ VERBS = {
     "notify": "Try notifications: who would be told what, and why.",
     "wait": "Wait until objects of a cluster are healthy.",
     "rbac": "Print the least rights that manifests need in a cluster.",
+    "install": "Print all that runs in a cluster, for kubectl apply.",
     "eventsource": "Run one EventSource: what a pod runs.",
     "sensor": "Run one Sensor: what a pod runs.",
     "notifier": "Run one Notifier: what a pod runs.",
