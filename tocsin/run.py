@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spine.errors import ConfigError
+from spine.http import nearby
 from spine.telemetry import LEVELS, configure_logging
 from tocsin import state
 
@@ -115,6 +116,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         if not Path(kubeconfig).is_file():
             raise ConfigError(f"reading kubeconfig {kubeconfig}: there is no such file")
         os.environ["KUBECONFIG"] = str(Path(kubeconfig).absolute())
+    os.environ[nearby.VARIABLE] = str(port_offset)
     options = Options(
         paths=paths,
         bus=bus,

@@ -4,6 +4,7 @@ import aiohttp
 from typing_extensions import override
 
 from spine.http.egress import check_address, guarded_socket
+from spine.http.nearby import nearby
 
 
 class Resolver(aiohttp.ThreadedResolver):
@@ -13,7 +14,8 @@ class Resolver(aiohttp.ThreadedResolver):
     async def resolve(
         self, host: str, port: int = 0, family: int = 0
     ) -> list[aiohttp.abc.ResolveResult]:
-        found = await super().resolve(host, port, family)  # type: ignore[arg-type]  # any family
+        where, port = nearby(host, port) or (host, port)
+        found = await super().resolve(where, port, family)  # type: ignore[arg-type]  # any family
         for one in found:
             check_address(host, one["host"])
         return found
