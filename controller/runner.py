@@ -19,6 +19,7 @@ from controller.leader import Leader
 from controller.queue import Queue
 from controller.reconciler import GROUPS, Key, Manifest, Reconciler, owner_of
 from controller.sweep import Sweep
+from controller.workload.reports import Reports
 from spine.errors import ConfigError, Fault, RemoteError
 from spine.kube import Kube
 from spine.runtime import cancelled_at_exit
@@ -71,6 +72,7 @@ class Controller:
     namespace: str = "default"
     """The controller's own."""
     sweep: Sweep | None = None
+    reports: Reports | None = None
     workers: int = WORKERS
     metrics: Metrics = field(default_factory=Metrics)
     _cache: Cache | None = None
@@ -80,6 +82,11 @@ class Controller:
     def problem(self) -> str:
         """Why this replica could not take over just now; empty when it could. For readiness."""
         return "waits for CRDs" if self._cache is None else self._cache.problem
+
+    @property
+    def cache(self) -> Cache | None:
+        """What is in the cluster; None while not all of it is known."""
+        return None if self.problem else self._cache
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -168,6 +175,8 @@ class Controller:
         while self.problem:  # noqa: ASYNC110 -- the lists come one by one
             await asyncio.sleep(0.02)
         queue.forget()
+        if self.reports is not None:
+            self.reports.clear()
         by_kind = {one.kind: one for one in served}
         for one in served:
             for manifest in cluster.all(one.api_version, one.kind):
@@ -182,6 +191,8 @@ class Controller:
                     )
                 if self.sweep is not None:
                     group.create_task(self.sweep.run(cluster, queue.add), name="sweep")
+                if self.reports is not None:
+                    group.create_task(self.reports.run(cluster, queue.add), name="ask pods")
         finally:
             self.metrics.leading.set(0)
 

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -17,6 +18,8 @@ from controller.objects import Checked, references
 from spine.model import Path
 from spine.secrets import SecretRef
 
+LONGEST, MOST = 253, 1_000
+"""Characters of a name, and names, among which one that is alike is looked for."""
 _NOT_SOURCES = frozenset(
     {"template", "service", "eventBusName", "replicas", "replica", "suspend", "type"}
 )
@@ -76,11 +79,11 @@ class Around(Protocol):
         """Return the Secrets or ConfigMaps."""
         ...
 
-    def keys(self, kind: str, name: str) -> Collection[str] | None:
+    def keys(self, kind: str, name: str, /) -> Collection[str] | None:
         """Return the keys of a Secret or ConfigMap that is there; None where nobody knows."""
         ...
 
-    def way_out(self, reference: Reference) -> str:
+    def way_out(self, reference: Reference, /) -> str:
         """Return what to do where one is missing, in parentheses; may be empty."""
         ...
 
@@ -96,7 +99,9 @@ class Complaint(NamedTuple):
 
 def near(word: str, known: Iterable[str]) -> str:
     """Return a hint at a name that is alike; empty where none is."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    if len(word) > LONGEST:
+        return ""
+    found = difflib.get_close_matches(word, list(islice(known, MOST)), n=1, cutoff=0.6)
     return f" (did you mean {found[0]})" if found else ""
 
 
@@ -163,7 +168,7 @@ def complaints(asked: Needs, around: Around) -> Iterator[Complaint]:
 def _dependency(
     one: Dependency, bus: str, senders: Mapping[str, Sender], where: str
 ) -> Iterator[Complaint]:
-    found = [sender for name, sender in senders.items() if fnmatchcase(name, one.source)]
+    found = [senders[name] for name in senders if fnmatchcase(name, one.source)]
     if not found:
         message = f"no EventSource {one.source!r} {where}{near(one.source, senders)}"
         yield Complaint(one.source_path, message, "EventSource")

@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ import click
 from spine.telemetry import LEVELS
 
 if TYPE_CHECKING:
+    from controller.admission.webhook import Webhook
+    from controller.runner import Controller
     from controller.workload import Options
 
 log = logging.getLogger(__name__)
@@ -24,6 +28,8 @@ HANDED = "TOCSIN_"
 """Variables of the controller that begin with this are those of the pods too."""
 OWN = frozenset({"TOCSIN_IMAGE", "TOCSIN_BUS"})
 """The controller's alone."""
+LINGER = 5.0
+"""Seconds in which all nodes learn that this replica is going, and send it no more questions."""
 
 
 @click.command("controller")
@@ -60,6 +66,33 @@ OWN = frozenset({"TOCSIN_IMAGE", "TOCSIN_BUS"})
     type=click.IntRange(0, 65535),
     help="Port of /metrics, /healthz and /readyz; 0 for a free one.",
 )
+@click.option(
+    "--webhook-port",
+    default=0,
+    type=click.IntRange(0, 65535),
+    help="Port on which the API server asks about objects; 0: it does not.",
+)
+@click.option(
+    "--webhook-service",
+    default="tocsin-webhook",
+    show_default=True,
+    metavar="NAME",
+    help="Service by which the API server reaches that port.",
+)
+@click.option(
+    "--webhook-secret",
+    default="tocsin-webhook-tls",
+    show_default=True,
+    metavar="NAME",
+    help="Secret with its certificate, which is made and replaced.",
+)
+@click.option(
+    "--webhook-configuration",
+    default="tocsin-webhook",
+    show_default=True,
+    metavar="NAME",
+    help="ValidatingWebhookConfiguration that is told to trust it.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="json")
 @click.option("--log-level", default="", help=f"{', '.join(LEVELS)}; else LOG_LEVEL, else info.")
 def command(  # noqa: PLR0913, PLR0917 -- one for each option
@@ -73,6 +106,10 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     own_namespace: str,
     host: str,
     metrics_port: int,
+    webhook_port: int,
+    webhook_service: str,
+    webhook_secret: str,
+    webhook_configuration: str,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -108,8 +145,19 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         lease=lease,
         host=host,
         port=metrics_port,
+        webhook=_WebhookPlace(webhook_port, webhook_service, webhook_secret, webhook_configuration),
     )
     run_loop(_run(options, place, seconds(grace)))
+
+
+@dataclass(frozen=True, slots=True)
+class _WebhookPlace:
+    """Where the API server asks."""
+
+    port: int
+    service: str
+    secret: str
+    configuration: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +170,7 @@ class _Place:
     lease: str
     host: str
     port: int
+    webhook: _WebhookPlace
 
 
 async def _run(options: "Options", place: _Place, grace: float) -> None:
@@ -142,9 +191,12 @@ async def _run(options: "Options", place: _Place, grace: float) -> None:
             grace=grace,
         )
         checks = {"cache": lambda: one.problem}
+        webhook = _webhook(one, place) if place.webhook.port else None
+        if webhook is not None:
+            checks["webhook"] = lambda: webhook.problem
         async with StatusServer(place.host, place.port, one.metrics.registry, checks) as status:
             log.info("serving metrics and health", extra={"port": status.port})
-            running = asyncio.create_task(one.run(), name="controller")
+            running = asyncio.create_task(_both(one, webhook), name="controller")
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, running.cancel)
@@ -157,3 +209,53 @@ async def _run(options: "Options", place: _Place, grace: float) -> None:
             if not running.cancelled():
                 running.result()
             log.info("stopped")
+
+
+def _webhook(one: "Controller", place: _Place) -> "Webhook":
+    """Return what answers the API server. Raises ConfigError."""
+    from controller.admission.keeper import Keeper, Names
+    from controller.admission.webhook import Known, Webhook
+
+    given = place.webhook
+    names = Names(
+        namespace=one.namespace,
+        service=given.service,
+        secret=given.secret,
+        configuration=given.configuration,
+    )
+    return Webhook(
+        place.host,
+        given.port,
+        Keeper(one.kube, names, lambda: one.leader.leading),
+        Known(kube=one.kube, cache=lambda: one.cache, namespaces=one.namespaces),
+        one.metrics.registry,
+    )
+
+
+async def _both(one: "Controller", webhook: "Webhook | None") -> None:
+    """Run controller and webhook until cancelled.
+
+    The webhook stays a little longer: until nobody sends questions here any more.
+    """
+    if webhook is None:
+        await one.run()
+        return
+    from spine.runtime import cancelled_at_exit
+
+    controlling = asyncio.create_task(one.run(), name="reconcile")
+    answering = asyncio.create_task(webhook.run(), name="admission")
+    async with cancelled_at_exit(answering), _lingering(), cancelled_at_exit(controlling):
+        done, _ = await asyncio.wait({controlling, answering}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+@asynccontextmanager
+async def _lingering() -> AsyncIterator[None]:
+    """Wait a little where the block was cancelled."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        log.info("answering admission for %g s more", LINGER)
+        await asyncio.sleep(LINGER)
+        raise

@@ -12,7 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-YEARS = 10
+LIFE = dt.timedelta(days=3650)
+"""How long a certificate is good, where it does not say."""
+BEFORE = dt.timedelta(hours=1)
+"""For how long before it was made a certificate is good."""
 SOON = dt.timedelta(days=90)
 """A certificate that ends sooner is made anew."""
 LOOPBACK = ("127.0.0.1", "::1")
@@ -36,7 +39,7 @@ def good(pem: Pem, hosts: Sequence[str], now: dt.datetime) -> bool:
     return covered.issuperset(hosts) and found.not_valid_after_utc - now > SOON
 
 
-def authority(title: str, now: dt.datetime) -> Pair:
+def authority(title: str, now: dt.datetime, life: dt.timedelta = LIFE) -> Pair:
     """Make a certificate that signs others."""
     key = ec.generate_private_key(ec.SECP256R1())
     usage = x509.KeyUsage(
@@ -46,14 +49,20 @@ def authority(title: str, now: dt.datetime) -> Pair:
     )  # fmt: skip
     name = _name(title)
     builder = (
-        _unsigned(name, name, key.public_key(), key.public_key(), now)
+        _unsigned(name, name, key.public_key(), key.public_key(), (now, life))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
     )
     return _signed(builder, key, key)
 
 
-def certificate(title: str, hosts: Sequence[str], now: dt.datetime, signer: Pair) -> Pair:
+def certificate(
+    title: str,
+    hosts: Sequence[str],
+    now: dt.datetime,
+    signer: Pair,
+    life: dt.timedelta = LIFE,
+) -> Pair:
     """Make a certificate that an authority signs, for a server and for a client alike."""
     ca = x509.load_pem_x509_certificate(signer[0].encode())
     ca_key = serialization.load_pem_private_key(signer[1].encode(), None)
@@ -63,7 +72,7 @@ def certificate(title: str, hosts: Sequence[str], now: dt.datetime, signer: Pair
     names += [x509.IPAddress(ipaddress.ip_address(one)) for one in LOOPBACK]
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     builder = (
-        _unsigned(_name(title), ca.subject, key.public_key(), ca_key.public_key(), now)
+        _unsigned(_name(title), ca.subject, key.public_key(), ca_key.public_key(), (now, life))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
@@ -80,8 +89,9 @@ def _unsigned(
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
     issuer_key: ec.EllipticCurvePublicKey,
-    now: dt.datetime,
+    good: tuple[dt.datetime, dt.timedelta],
 ) -> x509.CertificateBuilder:
+    now, life = good
     issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key)
     return (
         x509.CertificateBuilder()
@@ -89,8 +99,8 @@ def _unsigned(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))  # clocks of nodes differ
-        .not_valid_after(now + dt.timedelta(days=365 * YEARS))
+        .not_valid_before(now - BEFORE)  # clocks of nodes differ
+        .not_valid_after(now + life)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(issued_by, critical=False)
     )

@@ -1,0 +1,487 @@
+"""Admission on a real API server: what is refused, warned of and let through, and for how long."""
+
+import asyncio
+import base64
+import json
+import os
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from controller_kit import CRDS, PATHS, Space, controlled
+from kube_cluster import ADMIN, free_port
+
+from controller.admission.certificates import Terms
+from controller.admission.keeper import Keeper, Names
+from controller.admission.manifest import EXEMPT, configuration
+from controller.admission.webhook import Known, Webhook
+
+ROOT = Path(__file__).parent.parent.parent
+CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+APPLY = "application/apply-patch+yaml"
+OURS = {"EventBus", "EventSource", "Sensor", "Notifier"}
+PATIENCE = 30.0
+
+BUS = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "EventBus",
+    "metadata": {"name": "default"},
+    "spec": {"jetstream": {"version": "latest", "replicas": 3}},
+}
+HOOK = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "EventSource",
+    "metadata": {"name": "hook"},
+    "spec": {"webhook": {"orders": {"port": "12000", "endpoint": "/orders", "method": "POST"}}},
+}
+SENSOR = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Sensor",
+    "metadata": {"name": "tell"},
+    "spec": {
+        "dependencies": [{"name": "d", "eventSourceName": "hook", "eventName": "orders"}],
+        "triggers": [{"template": {"name": "t", "log": {}}}],
+    },
+}
+NOTIFIER = {
+    "apiVersion": "tocsin.dev/v1alpha1",
+    "kind": "Notifier",
+    "metadata": {"name": "people"},
+    "spec": {"watches": [{"apiVersion": "v1", "kind": "Pod", "labelSelector": "a in (b)"}]},
+}
+WRONG = [{"template": {"name": "t", "conditions": "d &&& d", "log": {}}}]
+
+
+def edited(made, **spec):
+    return {**made, "spec": {**made["spec"], **spec}}
+
+
+class Told:
+    """What the API server answers: status, object or Status, warnings."""
+
+    def __init__(self, status, body, warnings):
+        self.status, self.body = status, body
+        self.warnings = [one.split(" ", 2)[2].strip('"') for one in warnings or ()]
+
+    @property
+    def message(self):
+        return self.body.get("message", "")
+
+
+class Asking(Space):
+    """A namespace, asked with all that the API server answers."""
+
+    async def ask(self, method, kind, name="", body=None, query="", content="application/json"):
+        path = PATHS[kind].format(self.name) + (f"/{name}" if name else "") + query
+        return await asyncio.to_thread(self._ask, method, path, body, content)
+
+    def _ask(self, method, path, body, content):
+        request = urllib.request.Request(
+            self.cluster.server + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {ADMIN}", "Content-Type": content},
+        )
+        context = ssl._create_unverified_context()
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+                return Told(answer.status, json.load(answer), answer.headers.get_all("Warning"))
+        except urllib.error.HTTPError as exc:
+            with exc:
+                return Told(exc.code, json.load(exc), exc.headers.get_all("Warning"))
+
+    async def put(self, made, *, dry=False):
+        """Apply an object."""
+        body = {**made, "metadata": {**made["metadata"], "namespace": self.name}}
+        query = "?fieldManager=kubectl&force=true" + ("&dryRun=All" if dry else "")
+        name = made["metadata"]["name"]
+        return await self.ask("PATCH", made["kind"], name, body, query, APPLY)
+
+    async def patch(self, kind, name, body):
+        """Change a part of an object."""
+        return await self.ask("PATCH", kind, name, body, "", "application/merge-patch+json")
+
+
+@pytest.fixture(scope="module")
+def kinds(cluster):
+    """The cluster, with our CRDs."""
+    for file in CRDS:
+        cluster.apply(file)
+    return cluster
+
+
+@pytest.fixture
+def space(kinds, request):
+    """A namespace of its own."""
+    return Asking(kinds, kinds.namespace(request.node.name))
+
+
+async def until(is_it, what=""):
+    """Wait until something is so."""
+    async with asyncio.timeout(PATIENCE):
+        while not await is_it():
+            await asyncio.sleep(0.05)
+
+
+class Admitting:
+    """A namespace whose objects are checked, by one replica or more."""
+
+    def __init__(self, space, ports):
+        self.space, self.cluster = space, space.cluster
+        self.name = f"test-{space.name}"
+        self.ports = ports
+
+    async def call(self, method, path="", body=None, content="application/json"):
+        where = CONFIGURATIONS + path
+        return await asyncio.to_thread(self.cluster.call, method, where, body, Content_Type=content)
+
+    async def configure(self):
+        """Have the API server ask all replicas, each about every object."""
+        made = configuration(
+            self.space.name, name=self.name, url="https://none", namespaces=[self.space.name]
+        )
+        (one,) = made["webhooks"]
+        made["webhooks"] = [
+            {
+                **one,
+                "name": f"replica-{number}.tocsin.dev",
+                "clientConfig": {"url": f"https://localhost:{port}/validate"},
+            }
+            for number, port in enumerate(self.ports)
+        ]
+        await self.call("POST", "", made)
+
+    async def effective(self):
+        """Wait until the API server asks, and gets an answer."""
+
+        async def asked():
+            told = await self.space.put(edited(SENSOR, triggers=WRONG), dry=True)
+            return told.status == 422 and "conditions" in told.message
+
+        await until(asked)
+
+    async def bundle(self):
+        found = await self.call("GET", f"/{self.name}")
+        return [one["clientConfig"].get("caBundle", "") for one in found["webhooks"]]
+
+    async def forget(self):
+        await self.call("DELETE", f"/{self.name}")
+
+
+def keeper_names(space, configuration):
+    return Names(
+        namespace=space.name,
+        service="tocsin-webhook",
+        secret="tocsin-webhook-tls",
+        configuration=configuration,
+    )
+
+
+@asynccontextmanager
+async def admitting(space, *, replicas=1, terms=None, configured=True):
+    """Check the objects of a namespace while the block runs."""
+    on = Admitting(space, [free_port() for _ in range(replicas)])
+    names = keeper_names(space, on.name)
+    async with controlled(space.cluster, space.name) as one, asyncio.TaskGroup() as group:
+        await until(lambda: asyncio.sleep(0, one.leader.leading))
+        running = []
+        for number, port in enumerate(on.ports):
+            kube = one.kube
+            registry = one.metrics.registry if number == 0 else type(one.metrics)().registry
+            known = Known(kube=kube, cache=lambda: one.cache, namespaces=one.namespaces)
+            keeper = Keeper(kube, names, lambda number=number: number == 0, terms)
+            webhook = Webhook("127.0.0.1", port, keeper, known, registry)
+            running.append((webhook, group.create_task(webhook.run())))
+        on.webhooks = [webhook for webhook, _ in running]
+        on.registry = one.metrics.registry
+        try:
+            for webhook in on.webhooks:
+                await until(lambda webhook=webhook: asyncio.sleep(0, not webhook.problem))
+            if configured:
+                await on.configure()
+                await on.effective()
+            yield on
+        finally:
+            if configured:
+                await on.forget()
+            for _, task in running:
+                task.cancel()
+
+
+# ---------------------------------------------------------------------------- objects
+
+
+async def test_right_wrong_and_old_objects(space):
+    async with admitting(space) as on:
+        told = await space.put(SENSOR)  # before what it needs, as kubectl may apply it
+        assert told.status == 201
+        assert told.warnings == [
+            f"spec.eventBusName: no EventBus 'default' in namespace '{space.name}'",
+            (
+                f"spec.dependencies[0].eventSourceName: no EventSource 'hook' in namespace"
+                f" '{space.name}'"
+            ),
+        ]
+        for made in (BUS, HOOK):
+            told = await space.put(made)
+            assert (told.status, told.warnings[1:]) == (201, []), told.message
+
+        async def known():
+            return not (await space.put(edited(SENSOR, replicas=2), dry=True)).warnings
+
+        await until(known)
+        other = [{**SENSOR["spec"]["dependencies"][0], "eventName": "ordres"}]
+        told = await space.put(edited(SENSOR, dependencies=other), dry=True)
+        assert told.status == 200
+        assert told.warnings == [
+            (
+                "spec.dependencies[0].eventName: EventSource 'hook' has no event 'ordres'"
+                " (did you mean orders)"
+            )
+        ]
+
+        told = await space.put(edited(SENSOR, triggers=WRONG))
+        assert (told.status, told.body["reason"]) == (422, "Invalid")
+        (cause,) = told.body["details"]["causes"]
+        assert cause["field"] == "spec.triggers[0].template.conditions"
+        assert cause["message"].startswith("compiling conditions 'd &&& d': ")
+        assert told.message.startswith(
+            "admission webhook \"replica-0.tocsin.dev\" denied the request: Sensor 'tell' is not"
+            " valid: spec.triggers[0].template.conditions: "
+        )
+        told = await space.put(NOTIFIER)
+        assert told.status == 422
+        assert told.body["details"]["causes"][0]["field"] == "spec.watches[0].labelSelector"
+
+        old = edited(SENSOR, circuit="d", dependencyGroups=[{"name": "d", "dependencies": ["d"]}])
+        told = await space.put({**old, "metadata": {"name": "old"}})
+        assert told.status == 422
+        assert "valid up to v1.4: write conditions" in told.message
+        told = await space.put({**edited(HOOK, replica=1), "metadata": {"name": "old"}})
+        assert told.status == 201
+        assert told.warnings == ["spec.replica: old shape, valid up to v1.4: write replicas"]
+
+        counted = on.registry.get_sample_value
+        labels = {"kind": "Sensor", "result": "refused"}
+        assert counted("tocsin_admission_requests_total", labels) >= 3
+        assert counted("tocsin_admission_certificate_end_seconds") > 0
+
+
+async def test_a_dry_run_tells_the_same_and_leaves_nothing(space):
+    async with admitting(space):
+        told = await space.put(SENSOR, dry=True)
+        assert (told.status, len(told.warnings)) == (201, 2)
+        assert (await space.put(edited(SENSOR, triggers=WRONG), dry=True)).status == 422
+        assert await space.get("Sensor", "tell") is None
+
+
+async def test_what_was_stored_before_can_be_kept_and_cleaned_up(space):
+    wrong = edited(SENSOR, triggers=WRONG)
+    wrong["metadata"] = {"name": "tell", "finalizers": ["tocsin.dev/test"]}
+    assert (await space.put(wrong)).status == 201
+    async with admitting(space):
+        told = await space.patch("Sensor", "tell", {"metadata": {"labels": {"a": "b"}}})
+        assert (told.status, told.warnings) == (200, [])
+        assert (await space.patch("Sensor", "tell", {"spec": {"replicas": 2}})).status == 422
+        assert (await space.ask("DELETE", "Sensor", "tell")).status == 200
+        assert (await space.patch("Sensor", "tell", {"spec": {"replicas": 2}})).status == 200
+        gone = await space.patch("Sensor", "tell", {"metadata": {"finalizers": []}})
+        assert gone.status == 200
+        assert await space.get("Sensor", "tell") is None
+
+
+async def test_a_bus_does_not_become_another_one(space):
+    async with admitting(space):
+        assert (await space.put(BUS)).status == 201
+        await space.until("EventBus", "default", lambda bus: "status" in bus)
+        told = await space.put({**BUS, "spec": {"jetstreamExotic": {"url": "nats://there:4222"}}})
+        merged = await space.patch(
+            "EventBus",
+            "default",
+            {"spec": {"jetstream": None, "jetstreamExotic": {"url": "nats://there:4222"}}},
+        )
+        assert (told.status, merged.status) == (422, 422)
+        assert "jetstream cannot become jetstreamExotic" in merged.message
+        jetstream = BUS["spec"]["jetstream"]
+        fewer = await space.put(edited(BUS, jetstream={**jetstream, "replicas": 1}))
+        assert "spec.jetstream.replicas: 3 servers are kept" in fewer.message
+        volume = {**jetstream, "persistence": {"volumeSize": "5Gi"}}
+        assert (
+            "spec.jetstream.persistence: "
+            in (await space.put(edited(BUS, jetstream=volume))).message
+        )
+        more = await space.put(edited(BUS, jetstream={**jetstream, "replicas": 5}))
+        assert more.status == 200, more.message
+
+
+async def test_a_service_that_is_in_the_way_is_told(space):
+    name = "hook-eventsource-svc"
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"ports": [{"port": 80}]},
+    }
+    assert (await space.put(service)).status == 201
+    async with admitting(space):
+        told = await space.put(edited(HOOK, service={"ports": [{"port": 12000}]}), dry=True)
+        assert told.status == 201
+        assert f"spec.service: Service '{name}' is there already and is nobody's" in (
+            "\n".join(told.warnings)
+        )
+
+
+async def test_every_example_is_admitted(space):
+    found = [
+        (file, made)
+        for file in sorted((ROOT / "examples").rglob("*.yaml"))
+        for made in yaml.safe_load_all(file.read_text())
+        if made and made.get("kind") in OURS
+    ]
+    assert len(found) > 50
+    async with admitting(space):
+        for file, made in found:
+            told = await space.put(made, dry=True)
+            assert told.status == 201, (file, told.message)
+            assert all(len(one) < 256 for one in told.warnings)
+
+
+# ---------------------------------------------------------------------------- certificates
+
+
+async def test_certificates_are_replaced_while_objects_are_applied(space):
+    """Two replicas, both asked about every object: none may ever serve what is not trusted."""
+    terms = Terms(renewed=0.0, overlap=1.0)
+    async with admitting(space, replicas=2, terms=terms) as on:
+        served, applied = set(), 0
+        async with asyncio.timeout(90):
+            while len(served) < 4:
+                told = await space.put(edited(HOOK, replicas=1 + applied % 2), dry=True)
+                assert told.status in {200, 201}, told.message
+                applied += 1
+                served.add(tuple(webhook.keeper.pair()[0] for webhook in on.webhooks))
+        assert applied > len(served)
+
+
+async def test_what_somebody_else_writes_is_put_right(space):
+    async with admitting(space) as on:
+        (right,) = await on.bundle()
+        metadata = (await on.call("GET", f"/{on.name}"))["metadata"]
+        (ours,) = [one for one in metadata["managedFields"] if "admission" in one["manager"]]
+        assert list(ours["fieldsV1"]["f:webhooks"].values()) == [
+            {".": {}, "f:clientConfig": {"f:caBundle": {}}, "f:name": {}}
+        ]
+
+        wrong = base64.b64encode(ssl.DER_cert_to_PEM_cert(b"nobody").encode()).decode()
+        patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": wrong}]
+        content = "application/json-patch+json"
+        try:
+            await on.call("PATCH", f"/{on.name}", patch, content)
+        except urllib.error.HTTPError as exc:
+            exc.close()
+            patch[0]["value"] = base64.b64encode(
+                Path(space.cluster.folder / "pki" / "apiserver.crt").read_bytes()
+            ).decode()
+            await on.call("PATCH", f"/{on.name}", patch, content)
+
+        async def restored():
+            return await on.bundle() == [right]
+
+        await until(restored)
+        await on.effective()
+
+        before = on.webhooks[0].keeper.pair()
+        uid = (await space.get("Secret", "tocsin-webhook-tls"))["metadata"]["uid"]
+        await space.delete("Secret", "tocsin-webhook-tls")
+        found = await space.until(
+            "Secret", "tocsin-webhook-tls", lambda one: one and one["metadata"]["uid"] != uid
+        )
+        assert base64.b64decode(found["data"]["tls.crt"]).decode() == before[0]
+        assert (await space.put(HOOK, dry=True)).status == 201
+
+
+# ---------------------------------------------------------------------------- the process
+
+
+async def read(port, path):
+    """Return status and text of a page of the process; 0 where it does not answer."""
+
+    def get():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as exc:
+            with exc:
+                return exc.code, exc.read().decode()
+        except OSError:
+            return 0, ""
+
+    return await asyncio.to_thread(get)
+
+
+async def test_a_webhook_that_is_down_holds_up_our_kinds_alone(space):
+    exempt = Asking(space.cluster, space.cluster.namespace(f"{space.name[:50]}-off"))
+    space.cluster.call(
+        "PATCH",
+        f"/api/v1/namespaces/{exempt.name}",
+        {"metadata": {"labels": {EXEMPT: "off"}}},
+        Content_Type="application/merge-patch+json",
+    )
+    on, status = Admitting(space, [free_port()]), free_port()
+    made = configuration(
+        space.name,
+        name=on.name,
+        url=f"https://localhost:{on.ports[0]}/validate",
+        namespaces=[space.name, exempt.name],
+    )
+    await on.call("POST", "", made)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tocsin", "controller", "-n", space.name,
+        "--kubeconfig", space.cluster.kubeconfig, "--own-namespace", space.name,
+        "--host", "127.0.0.1", "--metrics-port", str(status), "--log-format", "text",
+        "--webhook-port", str(on.ports[0]), "--webhook-configuration", on.name,
+        cwd=ROOT, env={**os.environ, "LOG_LEVEL": "warning"},
+    )  # fmt: skip
+    try:
+        seen = set()
+
+        async def ready():
+            code, text = await read(status, "/readyz")
+            seen.update(text.splitlines())
+            return code == 200
+
+        await until(ready)
+        assert "webhook: ok" in seen
+        await on.effective()
+        assert (await space.put(HOOK)).status == 201
+        assert "tocsin_admission_requests_total" in (await read(status, "/metrics"))[1]
+    finally:
+        process.kill()
+        await process.wait()
+    try:
+        told = await space.put({**HOOK, "metadata": {"name": "second"}})
+        assert told.status == 500
+        assert 'failed calling webhook "validate.tocsin.dev"' in told.message
+        assert (await space.put(edited(HOOK, replicas=2))).status == 500
+        assert (await exempt.put(HOOK)).status == 201
+        plain = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {}}
+        assert (await space.put(plain)).status == 201
+        assert (await space.status("EventSource", "hook", {"replicas": 0}))["kind"]
+        assert (await space.ask("DELETE", "EventSource", "hook")).status == 200
+    finally:
+        await on.forget()
+
+
+async def test_a_configuration_that_is_not_there_yet_is_waited_for(space):
+    async with admitting(space, configured=False) as on:
+        assert on.webhooks[0].problem == ""
+        await on.configure()
+        try:
+            await on.effective()
+        finally:
+            await on.forget()
