@@ -5,7 +5,7 @@ held when the controller goes is stuck, with its namespace. Instead it is writte
 Sensors and Notifiers this EventBus object has ever served, and now and then that is compared with
 those there are. What others put on the same bus is none of ours, and is left alone.
 
-The same look tells how many events wait for each Sensor.
+The same look tells how many events wait for each Sensor, and how many dead letters each object has.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from controller.cluster import Cluster
 from controller.reconciler import Key, Manifest
 from controller.workload.buses import bus_state
 from controller.workload.durables import PATIENCE, secrets_of
-from delivery.subjects import sensor_of, token
-from eventbus.bus import EVENTS, STATE, Bus
+from delivery.subjects import NOTIFIER, name_of, sensor_of, token
+from eventbus.bus import DEAD, EVENTS, STATE, Bus
 from eventbus.config import BusConfig
 from eventbus.opening import open_bus
 from spine.errors import Fault
@@ -50,6 +50,8 @@ class Sweep:
 
     lags: dict[Key, int]
     """Events that wait for each Sensor; kept up to date."""
+    dead: dict[Key, Mapping[str, int]]
+    """Dead letters of each object by its event, trigger or service; kept up to date."""
     grace: float = GRACE
     every: float = EVERY
     clock: Callable[[], float] = field(default=time.time)
@@ -80,10 +82,22 @@ class Sweep:
         async with opening as bus:
             there = set(_users(cluster, namespace, name))
             await self.compare(bus, metadata["uid"], namespace, there)
+            news = set[Key]()
             for key, lag in (await _lags(bus, namespace, there)).items():
                 if self.lags.get(key) != lag:
                     self.lags[key] = lag
-                    look(key)
+                    news.add(key)
+            users = [
+                Key(kind, namespace, one) for kind, one in _all_users(cluster, namespace, name)
+            ]
+            found = dead_of(await bus.counts(DEAD), namespace)
+            for key in users:
+                dead = found.get(key, {})
+                if self.dead.get(key) != dead:
+                    self.dead[key] = dead
+                    news.add(key)
+            for key in news:
+                look(key)
 
     async def compare(self, bus: Bus, uid: str, namespace: str, there: Iterable[str]) -> None:
         """Note what an EventBus object serves, `KIND/NAME`, and forget what has long gone.
@@ -111,12 +125,38 @@ def after(before: Mapping[str, float], there: Iterable[str], now: float) -> Serv
 
 
 def _users(cluster: Cluster, namespace: str, bus: str) -> Iterable[str]:
-    """Yield the Sensors and Notifiers of a bus, as KIND/NAME."""
-    for kind, api_version in KINDS:
+    """Yield the Sensors and Notifiers of a bus, as KIND/NAME: what has a place on it."""
+    for kind, name in _all_users(cluster, namespace, bus):
+        if kind in dict(KINDS):
+            yield f"{kind}/{name}"
+
+
+def _all_users(cluster: Cluster, namespace: str, bus: str) -> Iterable[tuple[str, str]]:
+    """Yield kind and name of all who use a bus."""
+    for kind, api_version in (*KINDS, ("EventSource", ARGO)):
         for one in cluster.all(api_version, kind, namespace):
             spec = one.get("spec") or {}
             if (spec.get("eventBusName") or "default") == bus:
-                yield f"{kind}/{one['metadata']['name']}"
+                yield kind, one["metadata"]["name"]
+
+
+def dead_of(counts: Mapping[str, int], namespace: str) -> dict[Key, dict[str, int]]:
+    """Return the dead letters of objects of a namespace by place, from those of subjects."""
+    found: dict[Key, dict[str, int]] = {}
+    for subject, count in counts.items():
+        component, _, rest = subject.removeprefix(f"{DEAD}.").partition(".")
+        owner, _, place = rest.partition(".")
+        kind, name = _COMPONENTS.get(component, ""), name_of(owner)
+        if component == NOTIFIER:
+            space, _, name = name.rpartition("/")
+            if space != namespace:
+                continue
+        if kind:
+            found.setdefault(Key(kind, namespace, name), {})[name_of(place)] = count
+    return found
+
+
+_COMPONENTS = {"eventsource": "EventSource", "sensor": "Sensor", "notifier": "Notifier"}
 
 
 async def _forget(bus: Bus, namespace: str, one: str) -> None:

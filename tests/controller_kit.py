@@ -107,8 +107,8 @@ class Space:
             }
         )
 
-    async def pods_up(self, name):
-        """Say that the pods of a Deployment are up, as nothing runs any here."""
+    async def pods_up(self, name, *, ready=True, address=""):
+        """Say that the pods of a Deployment run at an address, as nothing runs any here."""
         deployment = await self.get("Deployment", name)
         wanted = deployment["spec"]["selector"]["matchLabels"].items()
         until, count = time.monotonic() + PATIENCE, deployment["spec"]["replicas"]
@@ -122,9 +122,10 @@ class Space:
                 break
             assert time.monotonic() < until, pods
             await asyncio.sleep(0.05)
-        ready = {"type": "Ready", "status": "True"}
+        stated = {"type": "Ready", "status": str(ready)}
+        where = {"podIP": address, "podIPs": [{"ip": address}]} if address else {}
         for pod in pods:
-            status = {"phase": "Running", "conditions": [ready]}
+            status = {"phase": "Running", "conditions": [stated], **where}
             await self.status("Pod", pod["metadata"]["name"], status)
 
     def _call(self, method, kind, name):
@@ -144,8 +145,8 @@ def condition_of(found, kind):
 
 
 @asynccontextmanager
-async def controlled(cluster, *namespaces, identity="one", grace=3600.0, **options):
-    """Run a controller for some namespaces while the block runs."""
+async def controlled(cluster, *namespaces, identity="one", grace=3600.0, port=7777, **options):
+    """Run a controller for some namespaces while the block runs; pods speak at `port`."""
     given = Options(image="tocsin:test", **options)
     async with open_kube(cluster.kubeconfig) as kube:
         one = controller(
@@ -158,6 +159,7 @@ async def controlled(cluster, *namespaces, identity="one", grace=3600.0, **optio
         )
         one.leader.pace = FAST
         one.sweep.every = 0.2
+        one.reports.port, one.reports.every = port, 0.5
         async with asyncio.TaskGroup() as group:
             running = group.create_task(one.run())
             try:

@@ -12,18 +12,20 @@ waits for long, a Kubernetes Event says so, and each Sensor makes its place when
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from controller.cluster import Cluster
 from controller.objects import Checked
 from controller.reconciler import Manifest
 from controller.workload.references import references
 from controller.workload.values import texts
-from eventbus.config import BusConfig
+from eventbus.config import BusConfig, servers, shown
 from eventbus.opening import open_bus
 from sensor.globs import fits
 from sensor.plan import compile_plan
 from sensor.start import durable_of, prepare
-from spine.errors import Fault
+from spine.errors import ConfigError, Fault
+from spine.http.egress import check_host
 from spine.model import load
 from spine.secrets import GivenSecrets
 
@@ -86,13 +88,34 @@ class Durables:
 
 
 async def secrets_of(cluster: Cluster, namespace: str, config: BusConfig) -> GivenSecrets:
-    """Return the Secrets that are needed to reach a bus. Raises KubeError."""
+    """Return the Secrets that are needed to reach a bus.
+
+    Raises KubeError, and ConfigError for a bus that the controller must not connect to.
+    """
+    check_bus(config)
     values: dict[tuple[str, str], str] = {}
     for ref in references([config]):
         found = await cluster.read("v1", ref.kind, namespace, ref.name)
         for key, text in texts(found).items() if found is not None else ():
             values[ref.name, key] = text
     return GivenSecrets(values)
+
+
+def check_bus(config: BusConfig) -> None:
+    """Raise ConfigError for a bus that is for its pods alone.
+
+    Who may write an EventBus must not get to see files of the controller, such as the token of its
+    account, by naming one as a credential; nor may it be sent to addresses that pods must not ask.
+    """
+    jetstream = config.require_jetstream()
+    for file in (jetstream.token_file, jetstream.creds_file, jetstream.nkey_file):
+        if file:
+            raise ConfigError(
+                f"reading {file} for the bus: it is a file of the pods, not of the controller",
+                hint="with accessSecret the controller can connect, too",
+            )
+    for url in servers(jetstream.url):
+        check_host(urlsplit(url).hostname or "", f"connecting to {shown(url)}")
 
 
 def reads_from(sensor: Checked, source: str) -> bool:

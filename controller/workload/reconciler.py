@@ -7,7 +7,7 @@ object and goes with it; what is wanted no more goes at once.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,7 +19,7 @@ from controller.conditions import Condition, changed, conditions
 from controller.reconciler import Key, Manifest, Reconciler, owner_of
 from controller.roles import API as RBAC
 from controller.roles import Named
-from controller.workload import status
+from controller.workload import parts, status
 from controller.workload.accounts import rights_in
 from controller.workload.buses import BusState, bus_state
 from controller.workload.checking import Checker, Looked
@@ -34,7 +34,9 @@ from controller.workload.desired import (
 )
 from controller.workload.durables import Durables, First
 from controller.workload.index import Index
+from controller.workload.letters import Letters
 from controller.workload.names import Names
+from controller.workload.reports import Report, Reports
 from controller.workload.values import Digests
 from spine.errors import ConfigError, Fault, KubeError
 from spine.manifest import ARGO
@@ -64,8 +66,12 @@ class Shared:
     checker: Checker = field(default_factory=Checker)
     digests: Digests = field(default_factory=Digests)
     durables: Durables = field(default_factory=Durables)
+    reports: Reports = field(default_factory=Reports)
     lags: dict[Key, int] = field(default_factory=dict)
     """Events that wait for each Sensor, as far as it is known."""
+    dead: dict[Key, Mapping[str, int]] = field(default_factory=dict)
+    """Dead letters of each object by event or trigger, as far as they are known."""
+    letters: Letters = field(default_factory=Letters)
 
 
 @dataclass(slots=True)
@@ -136,6 +142,9 @@ class Workload(Reconciler, ABC):
         self._index.set(key, ())
         self.shared.digests.forget(key.namespace, self._refs.pop(key, ()))
         self.shared.lags.pop(key, None)
+        self.shared.dead.pop(key, None)
+        self.shared.letters.forget(key)
+        self.shared.reports.forget(key)
 
     # ------------------------------------------------------------------------ deploying
 
@@ -221,31 +230,87 @@ class Workload(Reconciler, ABC):
     ) -> None:
         """Write the status, and tell of what is new in it."""
         checked, metadata = looked.checked, manifest["metadata"]
-        names = Names(self.kind, metadata["name"])
-        deployment = cluster.get("apps/v1", "Deployment", metadata["namespace"], names.deployment)
-        pods = status.Pods.of(deployment)
-        stopped = checked.spec is not None and suspended(checked)
+        shared, before = self.shared, manifest.get("status") or {}
+        key = Key(self.kind, metadata["namespace"], metadata["name"])
+        names = Names(self.kind, key.name)
+        deployment = cluster.get("apps/v1", "Deployment", key.namespace, names.deployment)
+        pods, report = status.Pods.of(deployment), shared.reports.get(key)
         is_valid = status.valid(looked.errors, (*looked.warnings, *outcome.notes))
-        before = (manifest.get("status") or {}).get("conditions") or []
+        dead = shared.dead.get(key)
+        count = sum(dead.values()) if dead is not None else _number(before, "deadLetters")
+        now = datetime.now(UTC)
+        found = parts.told(
+            checked,
+            report,
+            up=pods.up and is_valid.status == "True",
+            there=pods.wanted > 0,
+            before=before,
+            dead=dead or {},
+            now=now,
+        )
+        told = status.Told(parts.words(self.kind)[1], found, report or Report())
+        stopped = checked.spec is not None and suspended(checked)
+        conditional: dict[str, Condition] = {}
+        if count or status.DEAD in {one.get("type") for one in before.get("conditions") or ()}:
+            reasons = report.dead if report is not None else {}
+            conditional[status.DEAD] = status.dead_letters(checked, count or 0, reasons)
         stated = conditions(
-            before,
+            before.get("conditions") or [],
             int(metadata.get("generation") or 0),
-            datetime.now(UTC),
+            now,
             Valid=is_valid,
             BusReady=status.bus_ready(bus),
             Deployed=outcome.deployed,
             Ready=status.ready(
-                is_valid, outcome.deployed, pods, suspended=stopped, missing=outcome.missing
+                is_valid,
+                outcome.deployed,
+                pods,
+                suspended=stopped,
+                missing=outcome.missing,
+                told=told,
             ),
+            **conditional,
         )
-        key = Key(self.kind, metadata["namespace"], metadata["name"])
         selector = ",".join(f"{k}={v}" for k, v in sorted(names.selector.items()))
-        lag = self.shared.lags.get(key)
-        made = status.status(checked, stated, pods, selector=selector, lag=lag)
+        lag = shared.lags.get(key, _number(before, "lag"))
+        made = status.status(
+            checked,
+            stated,
+            pods,
+            selector=selector,
+            found=found,
+            numbers={"lag": lag, "deadLetters": count},
+        )
         await cluster.status(manifest, made)
+        self._ask(key, selector, deployment, pods, stated)
+        await self._announce(cluster, manifest, stated)
+        news = shared.letters.news(key, _number(before, "deadLetters") or 0, count)
+        if news:
+            message = f"{news}; {conditional[status.DEAD].message}"
+            await cluster.event(manifest, "Warning", "DeadLetters", message)
+
+    def _ask(
+        self,
+        key: Key,
+        selector: str,
+        deployment: Manifest | None,
+        pods: status.Pods,
+        stated: list[dict[str, Any]],
+    ) -> None:
+        """Have the pods asked how they are, as often as it is worth it."""
+        if deployment is None or pods.wanted == 0:
+            self.shared.reports.forget(key)
+            return
+        ready = any(one["type"] == status.READY and one["status"] == "True" for one in stated)
+        self.shared.reports.ask(key, selector, deployment, settled=pods.up and ready)
+
+    async def _announce(
+        self, cluster: Cluster, manifest: Manifest, stated: list[dict[str, Any]]
+    ) -> None:
+        before = (manifest.get("status") or {}).get("conditions") or []
         async with asyncio.TaskGroup() as group:
             for one in changed(before, stated):
-                if before or _is_news(one):
+                if one["type"] != status.DEAD and (before or _is_news(one)):
                     group.create_task(_announce(cluster, manifest, one))
 
     async def sensors_without_pods(
@@ -263,6 +328,12 @@ class Workload(Reconciler, ABC):
             if not looked.errors and looked.checked.bus == bus:
                 found.append(First(looked.checked, generation(looked.checked, {})))
         return found
+
+
+def _number(status: Manifest, name: str) -> int | None:
+    """Return a number of a status; another controller may have written anything."""
+    found = status.get(name)
+    return found if isinstance(found, int) else None
 
 
 async def _make_way(cluster: Cluster, wanted: Manifest) -> None:

@@ -1,23 +1,28 @@
 """The status of an EventSource, a Sensor or a Notifier: what is true of it, told in one shape.
 
 `conditions` are Valid (the object can work), BusReady, Deployed (what runs it is written) and
-Ready (its pods, of this generation, do their work). Beside them stand `observedGeneration`,
-`eventBusName`, `replicas`, `readyReplicas`, `updatedReplicas`, `selector`, `suspended` where it is,
-`lag` of a Sensor (events that wait for it) and, of its parts, `events`, `triggers` or `watches` as
-a list of name, type and ready, with their number in `eventCount`, `triggerCount` or `watchCount`.
+Ready (its pods, of this generation, do their work, and so does each of its parts), and DeadLetters
+once there was one. Beside them stand `observedGeneration`, `eventBusName`, `replicas`,
+`readyReplicas`, `updatedReplicas`, `selector`, `deadLetters`, `lag` of a Sensor (events that wait
+for it) and, of its parts, `events`, `triggers` or `watches` as a list of name, type, ready, reason,
+message and since, with their number in `eventCount`, `triggerCount` or `watchCount`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.conditions import Condition
 from controller.objects import Checked
 from controller.reconciler import Manifest
+from controller.workload import parts
 from controller.workload.buses import BusState
+from controller.workload.reports import Report
 from spine.errors import ConfigError
 
-VALID, BUS, DEPLOYED, READY = "Valid", "BusReady", "Deployed", "Ready"
+VALID, BUS, DEPLOYED, READY, DEAD = "Valid", "BusReady", "Deployed", "Ready", "DeadLetters"
+OPTIONS = {"EventSource": "source", "Sensor": "sensor", "Notifier": "notifier"}
+"""Options of `tocsin dlq list` that name an object of a kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,13 @@ def bus_ready(bus: BusState) -> Condition:
 
 
 def ready(
-    valid: Condition, deployed: Condition, pods: Pods, *, suspended: bool, missing: list[str]
+    valid: Condition,
+    deployed: Condition,
+    pods: Pods,
+    *,
+    suspended: bool,
+    missing: list[str],
+    told: "Told | None" = None,
 ) -> Condition:
     """Return whether the object does its work; if not, the first reason why."""
     if valid.status == "False":
@@ -92,47 +103,67 @@ def ready(
         return Condition("False", deployed.reason, deployed.message)
     if suspended:
         return Condition("False", "Suspended", "suspended: no pods run, and its place is kept")
-    return _of_pods(pods, missing)
+    return _of_pods(pods, missing, told or Told())
 
 
-def _of_pods(pods: Pods, missing: list[str]) -> Condition:
-    counted = f"{min(pods.available, pods.wanted)} of {pods.wanted} pods are ready"
-    if pods.up:
-        return Condition("True", "Ready", counted)
-    if missing:
-        return Condition("False", "ReferenceNotFound", f"{counted}; missing: {', '.join(missing)}")
-    if pods.trouble:
-        return Condition("False", "PodsFailed", f"{counted}: {pods.trouble}")
-    if pods.observed and pods.total > pods.updated:
-        return Condition("False", "RollingOut", f"{counted}; older ones are being replaced")
-    return Condition("False", "PodsNotReady", counted)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of the inside of the pods."""
+
+    plural: str = "events"
+    """What the parts are called."""
+    parts: Sequence[Mapping[str, Any]] = ()
+    """As the status has them."""
+    report: Report = field(default_factory=Report)
 
 
-def parts(checked: Checked) -> Iterator[tuple[str, str]]:
-    """Yield name and type of every event, trigger or watch."""
-    spec, kind = checked.spec, checked.object.kind
-    if kind == "EventSource":
-        for name, source in spec.sources().items():
-            yield name, source.type
-    elif kind == "Sensor":
-        for trigger in spec.triggers:
-            yield trigger.template.name, trigger.template.trigger.kind
-    else:
-        for watch in spec.watches:
-            yield str(watch), watch.kind
+def _of_pods(pods: Pods, missing: list[str], told: Told) -> Condition:
+    count = f"{min(pods.available, pods.wanted)} of {pods.wanted} pods are ready"
+    short = parts.lacking(told.parts)
+    if pods.up and not short:
+        failing = parts.failing(told.parts)
+        more = [f"failing: {parts.said(failing)}"] if failing else []
+        return Condition("True", "Ready", "; ".join([count, *more, *told.report.notes]))
+    number = len(told.parts)
+    text = f"{number - len(short)} of {number} {told.plural} are ready; {parts.said(short)}"
+    trouble = f"; {told.report.trouble}" if told.report.trouble else ""
+    rolling = pods.observed and pods.total > pods.updated
+    why_not = (
+        (missing, "ReferenceNotFound", f"{count}; missing: {', '.join(missing)}"),
+        (pods.trouble, "PodsFailed", f"{count}: {pods.trouble}{trouble}"),
+        (short and not parts.starting(short), f"{told.plural.capitalize()}NotReady", text),
+        (short, "PodsNotReady", f"{count}; {text}"),
+        (rolling, "RollingOut", f"{count}; older ones are being replaced{trouble}"),
+        (True, "PodsNotReady", f"{count}{trouble}"),
+    )
+    return next(Condition("False", reason, said) for holds, reason, said in why_not if holds)
 
 
-PARTS = {"EventSource": "event", "Sensor": "trigger", "Notifier": "watch"}
-"""What the parts of a kind are called."""
-_PLURALS = {"event": "events", "trigger": "triggers", "watch": "watches"}
+def dead_letters(checked: Checked, count: int, reasons: Mapping[str, int]) -> Condition:
+    """Return whether dead letters wait for somebody's decision; `reasons` are the latest."""
+    if not count:
+        return Condition("False", "None")
+    option = f"--{OPTIONS[checked.object.kind]} {checked.object.name}"
+    why = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
+    lately = f" (lately {why})" if why else ""
+    word = "dead letter" if count == 1 else "dead letters"
+    return Condition("True", "SetAside", f"{count} {word}{lately}: tocsin dlq list {option}")
 
 
 def status(
-    checked: Checked, stated: list[dict[str, Any]], pods: Pods, *, selector: str, lag: int | None
+    checked: Checked,
+    stated: list[dict[str, Any]],
+    pods: Pods,
+    *,
+    selector: str,
+    found: list[dict[str, Any]],
+    numbers: Mapping[str, int | None],
 ) -> Manifest:
-    """Return the whole status; of an object that is wrong, without its parts."""
+    """Return the whole status; of an object that is wrong, without its parts.
+
+    `found` are its parts, `numbers` what else is counted, as far as it is known.
+    """
     metadata = checked.object.raw["metadata"]
-    up = any(one["type"] == READY and one["status"] == "True" for one in stated)
     made: Manifest = {
         "observedGeneration": int(metadata.get("generation") or 0),
         "conditions": stated,
@@ -143,9 +174,6 @@ def status(
         "selector": selector,
     }
     if checked.spec is not None:
-        word = PARTS[checked.object.kind]
-        found = [{"name": name, "type": kind, "ready": up} for name, kind in parts(checked)]
-        made |= {f"{word}Count": len(found), _PLURALS[word]: found}
-    if lag is not None:
-        made["lag"] = lag
-    return made
+        word, plural = parts.words(checked.object.kind)
+        made |= {f"{word}Count": len(found), plural: found}
+    return made | {name: number for name, number in numbers.items() if number is not None}

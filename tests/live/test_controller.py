@@ -3,16 +3,20 @@
 import asyncio
 import base64
 import json
+from contextlib import asynccontextmanager
 
 import pytest
 from controller_kit import CRDS, Space, condition_of, controlled
 from nats_server import nats_server
 from plan_kit import event
 
+from delivery.dead import DeadLetter, dead_letter, drop
 from eventbus.bus import EVENTS
 from eventbus.config import BusConfig
 from eventbus.opening import open_bus
 from spine.secrets import GivenSecrets
+from spine.standing import Part, Standing
+from spine.telemetry import StatusServer, registry
 
 HOOK = {
     "apiVersion": "argoproj.io/v1alpha1",
@@ -92,7 +96,7 @@ async def test_an_object_of_each_kind_is_deployed_and_its_status_told(space):
                 "Valid",
             ]
             (one,) = next(v for k, v in status.items() if k in {"events", "triggers", "watches"})
-            assert one == {**part, "ready": True}
+            assert one.items() >= {**part, "ready": True, "reason": "PodsReady"}.items()
 
         deployment = await space.get("Deployment", "hook-eventsource")
         assert deployment["metadata"]["ownerReferences"][0]["kind"] == "EventSource"
@@ -218,6 +222,111 @@ async def test_suspending_scales_to_none(space):
         noted = {"name": "tell", "annotations": {"tocsin.dev/suspend": "true"}}
         await space.apply({**SENSOR, "metadata": noted})
         await space.until("Deployment", "tell-sensor", lambda d: d["spec"]["replicas"] == 0)
+
+
+# ---------------------------------------------------------------------------- what pods say
+
+
+@asynccontextmanager
+async def speaking(namespace, *parts):
+    """Serve what a pod of the EventSource says; yield its port, and the parts, to be changed."""
+    said = list(parts)
+
+    def standing():
+        return Standing("EventSource", namespace, "hook", parts=list(said))
+
+    async with StatusServer("127.0.0.1", 0, registry(), {}, standing) as server:
+        yield server.port, said
+
+
+async def test_the_status_tells_of_each_event_what_its_pods_say(space):
+    await space.bus()
+    both = {"orders": HOOK["spec"]["webhook"]["orders"]}
+    both["returns"] = {**both["orders"], "endpoint": "/returns"}
+    up = Part("orders", True, "Listening")
+    why = "connecting to mq:1883: refused"
+    down = Part("returns", False, "SourceFailed", why)
+    async with (
+        speaking(space.name, up, down) as (port, said),
+        controlled(space.cluster, space.name, port=port),
+    ):
+        await space.apply(edited(HOOK, webhook=both))
+        await space.condition("EventSource", "hook", "Deployed", "True")
+        await space.pods_up("hook-eventsource", ready=False, address="127.0.0.1")
+
+        told = await space.condition("EventSource", "hook", "Ready", "False", "EventsNotReady")
+        assert told["message"] == f"1 of 2 events are ready; returns: {why}"
+        status = (await space.get("EventSource", "hook"))["status"]
+        first, second = status["events"]
+        assert (first["ready"], first["reason"]) == (True, "Listening")
+        assert (second["ready"], second["message"]) == (False, why)
+
+        said[1] = Part("returns", True, "Listening")
+        await space.pods_up("hook-eventsource", address="127.0.0.1")
+        await space.condition("EventSource", "hook", "Ready", "True", "Ready")
+        after = (await space.get("EventSource", "hook"))["status"]["events"]
+        assert after[1].items() >= {"ready": True, "reason": "Listening"}.items()
+        assert after[0] == first
+        reasons = {one["reason"] for one in await space.all("Event")}
+        assert {"ReadyEventsNotReady", "Ready"} <= reasons
+
+
+async def test_pods_that_cannot_be_asked_are_no_sign_that_anything_is_amiss(space):
+    await space.bus()
+    async with controlled(space.cluster, space.name, port=1):
+        await space.apply(HOOK)
+        await space.condition("EventSource", "hook", "Deployed", "True")
+        await space.pods_up("hook-eventsource", ready=False, address="127.0.0.1")
+
+        def unknown(found):
+            (one,) = found["status"]["events"]
+            return (
+                one["reason"] == "Unknown" and "ready" not in one and "pod hook-" in one["message"]
+            )
+
+        await space.until("EventSource", "hook", unknown)
+        await space.pods_up("hook-eventsource", address="127.0.0.1")
+        await space.condition("EventSource", "hook", "Ready", "True", "Ready")
+        found = await space.get("EventSource", "hook")
+        assert found["status"]["events"][0]["reason"] == "PodsReady"
+
+
+async def test_dead_letters_are_counted_and_told(space, tmp_path):
+    async with (
+        nats_server(tmp_path) as server,
+        open_bus(
+            BusConfig.model_validate({"jetstream": {"url": server.url}}), GivenSecrets()
+        ) as bus,
+    ):
+        await space.bus(server.url)
+        async with controlled(space.cluster, space.name):
+            await space.apply(SENSOR)
+            await space.condition("Sensor", "tell", "Deployed", "True")
+            for number in range(3):
+                place = "t" if number else ""
+                letter = dead_of(SENSOR["metadata"]["name"], place, number)
+                await dead_letter(bus, letter)
+            await space.until("Sensor", "tell", lambda d: d["status"].get("deadLetters") == 3)
+            said = await space.condition("Sensor", "tell", "DeadLetters", "True")
+            assert said["message"] == "3 dead letters: tocsin dlq list --sensor tell"
+            (trigger,) = (await space.get("Sensor", "tell"))["status"]["triggers"]
+            assert trigger["deadLetters"] == 2
+            (told,) = [one for one in await space.all("Event") if one["reason"] == "DeadLetters"]
+            assert told["type"] == "Warning"
+            assert "tocsin dlq list --sensor tell" in told["message"]
+            for sequence in range(1, 4):
+                await drop(bus, sequence)
+            await space.condition("Sensor", "tell", "DeadLetters", "False")
+
+
+def dead_of(name, place, number):
+    return DeadLetter(
+        kind="event", component="sensor", object=name, place=place, code="FilterFailed",
+        message="x", time=1.0, sequence=number,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------- upkeep
 
 
 async def test_what_somebody_changes_or_deletes_is_put_right(space):
