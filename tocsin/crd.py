@@ -145,8 +145,9 @@ def _told(kind: str) -> dict[str, str]:
         return _BUS
     part, plural = _PARTS[kind], _plural(kind)
     told = _PODS | {
-        plural: f"Its {plural}, with name, type and whether each is ready.",
+        plural: f"Its {plural}, with name, type, whether each is ready, since when and why not.",
         f"{part}Count": f"How many {plural} it has.",
+        "deadLetters": "What was set aside for good and waits for somebody's decision.",
     }
     return told | {"lag": "Events that wait for it."} if kind == "Sensor" else told
 
@@ -178,7 +179,10 @@ def _columns(kind: str) -> Iterator[dict[str, Any]]:
         name = _plural(kind).capitalize()
         yield _column(name, f".status.{_PARTS[kind]}Count", "integer")
     if kind == "Sensor":
-        yield _column("Lag", ".status.lag", "integer", priority=1)
+        yield _column("Lag", ".status.lag", "integer")
+    if kind != "EventBus":
+        yield _column("Dead", ".status.deadLetters", "integer", priority=1)
+        yield _column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1)
     yield _column("Age", ".metadata.creationTimestamp", "date")
 
 
