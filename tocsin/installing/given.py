@@ -46,7 +46,7 @@ def read_file(name: str) -> dict[str, Any]:
 def set_into(values: dict[str, Any], text: str, *, strings: bool = False) -> None:
     """Set what `--set` says, `a.b=c,d[0]=e,f={g,h}`; with `strings` nothing is a number.
 
-    Raises ConfigError.
+    `{}` is an empty list, where Helm has one of an empty text. Raises ConfigError.
     """
     for path, value in _assignments(text, strings=strings):
         try:

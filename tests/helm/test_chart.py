@@ -1,0 +1,93 @@
+"""The chart with the real helm, and that `tocsin install` prints the same objects."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from chart_cases import CASES, DEFAULT, RENAMED, WRONG
+from helm_kit import CHART, Case, by_helm, by_us, helm
+
+from spine.errors import ConfigError
+from tocsin.installing.given import gathered
+
+GOLDEN = Path(__file__).parent / "default.yaml"
+"""What the chart installs where nobody sets anything, but for the CRDs."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_helm_and_tocsin_install_give_the_same_objects(case: Case, tmp_path):
+    found = by_helm(tmp_path, case)
+
+    assert set(found) == (DEFAULT | case.more) - case.less
+    assert by_us(case) == found
+
+
+@pytest.mark.parametrize("case", RENAMED, ids=str)
+def test_names_follow_the_release(case: Case, tmp_path):
+    found = by_helm(tmp_path, case)
+
+    name = case.values.get("fullnameOverride", case.release)
+    renamed = {key.replace("/tocsin-", f"/{name}-") for key in DEFAULT}
+    assert set(found) == renamed
+    assert by_us(case) == found
+    text = json.dumps([one for key, one in found.items() if "CustomResource" not in key])
+    assert '"tocsin-webhook' not in text
+    assert {one["metadata"].get("namespace") for one in found.values()} <= {None, case.namespace}
+
+
+def test_the_default_is_what_it_was(tmp_path):
+    found = by_helm(tmp_path, Case("default"))
+
+    kept = {key: one for key, one in sorted(found.items()) if "CustomResource" not in key}
+    text = yaml.safe_dump_all(kept.values(), sort_keys=True, width=100)
+    if os.environ.get("GOLDEN") == "write":
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text(), "GOLDEN=write writes it anew"
+
+
+@pytest.mark.parametrize(
+    "case", [CASES[0], *(c for c in CASES if c.name in {"pod", "metrics"})], ids=str
+)
+def test_helm_lint_finds_nothing(case: Case, tmp_path):
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps(case.values))
+
+    done = helm(tmp_path, "lint", "--strict", "--with-subcharts", "-f", str(file), str(CHART))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout
+
+
+@pytest.mark.parametrize(("values", "word"), WRONG, ids=lambda one: json.dumps(one))
+def test_wrong_values_are_refused_by_both(values, word, tmp_path):
+    with pytest.raises(AssertionError, match=word):
+        by_helm(tmp_path, Case("wrong", values))
+    with pytest.raises(ConfigError, match=word):
+        by_us(Case("wrong", values))
+
+
+SETS = [
+    ["a=1", "b=01", "c=1.5", "d=true", "e=", "f=x=y", "g=-3", "h=1e3"],
+    ["a.b.c=1,d=2", "a.b.e={x,2,true}"],
+    ["l[1]=x", "l[0].k=v,l[0].m=w", "m[0][1]=z"],
+    [r"a\.b=1", r"c=x\,y\=z", r"d=\{x", r"e.kubernetes\.io/name=v"],
+    ["a=null", "b.c=null", "b.d=1"],
+    ["a.b=1", "a=2"],
+    ["n=12345678901234567", "s=' x '", "u=é"],
+]
+
+
+@pytest.mark.parametrize("sets", SETS, ids=lambda one: one[0])
+def test_set_is_understood_as_by_helm(sets, tmp_path):
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("{apiVersion: v2, name: x, version: 0.1.0}")
+    (chart / "templates" / "v.yaml").write_text("v: {{ toJson .Values }}")
+    words = [word for one in sets for word in ("--set", one)]
+
+    done = helm(tmp_path, "template", str(chart), *words)
+
+    assert done.returncode == 0, done.stderr
+    assert gathered([], sets, []) == yaml.safe_load(done.stdout)["v"]
