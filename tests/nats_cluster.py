@@ -92,7 +92,19 @@ class Cluster:
         running = [member for member in self.members if member.runs]
         meta = [(await member.look("/jsz")).get("meta_cluster") or {} for member in running]
         led = all(one.get("leader") for one in meta)
-        return led and all([await member.is_healthy() for member in running])
+        healthy = all([await member.is_healthy() for member in running])
+        return led and healthy and await self._all_led(running)
+
+    async def _all_led(self, running: list[Member]) -> bool:
+        """Whether each stream that several servers keep has a leader among those that run."""
+        names = {member.name for member in running}
+        for member in running:
+            for account in (await member.look("/jsz?streams=true")).get("account_details") or ():
+                for one in account.get("stream_detail") or ():
+                    cluster = one.get("cluster") or {}
+                    if cluster.get("replicas") and cluster.get("leader") not in names:
+                        return False
+        return True
 
     async def leader(self, stream: str, seconds: float = 30.0) -> Member:
         """Return the server that leads a stream, once there is one that runs."""

@@ -15,6 +15,7 @@ from eventbus.jetstream.consumers import Consumers, reader_info
 from eventbus.jetstream.kv import Bucket
 from eventbus.jetstream.publisher import Publisher
 from eventbus.jetstream.puller import Puller
+from eventbus.jetstream.pulse import Pulse
 from eventbus.jetstream.streams import Streams
 from eventbus.jetstream.watch import Watch
 from eventbus.settings import StreamSettings
@@ -40,6 +41,7 @@ class JetStreamBus(Bus):
         self._consumers = Consumers(self._api, self._streams)
         self._publisher = Publisher(connection, self._streams.ensure)
         self._watch = Watch(self._api, self._consumers)
+        self._pulse = Pulse(self._api)
         self._stores: dict[str, Bucket] = {}
 
     @asynccontextmanager
@@ -51,7 +53,9 @@ class JetStreamBus(Bus):
         try:
             async with cancelled_at_exit(tending, watching):
                 await self._prepare(give_up_after)
-                yield self
+                beating = asyncio.create_task(self._pulse.run(), name="bus pulse")
+                async with cancelled_at_exit(beating):
+                    yield self
         finally:
             self._publisher.close()
 
@@ -102,6 +106,8 @@ class JetStreamBus(Bus):
                 hint="bring its reader up, or delete the durable if nobody wants it any more",
                 retry_after=1.0,
             )
+        if self._pulse.problem:
+            raise BusError(f"publishing event {event.id}: {self._pulse.problem}", retry_after=1.0)
         subject = event_subject(event.source, event.subject)
         ack = await self._publisher.publish(
             EVENTS, subject, encode(event), message_id=message_id(event)

@@ -33,8 +33,9 @@ WINDOW_BYTES = 64 * 1024 * 1024
 """Bytes in flight, so that a burst of large events does not fill the memory."""
 ACK_SECONDS = 2.0
 """After this without an answer a message is sent again."""
-GIVE_UP_SECONDS = 10.0
-"""After this the caller is told, as a webhook's sender waits for its answer."""
+GIVE_UP_SECONDS = 12.0
+"""After this the caller is told: longer than a cluster takes to choose a leader, and not much
+longer than a webhook's sender waits for its answer."""
 TEND_SECONDS = 0.25
 _HEADER_ROOM = 256
 """Bytes of a message kept for its headers."""
@@ -157,6 +158,10 @@ class Publisher:
         self._listening: Listening | None = None
         self._look = asyncio.Event()
         self._reconnected = False
+        self._making: set[str] = set()
+        """Streams that are looked for."""
+        self._unmade: dict[str, str] = {}
+        """Why that was in vain the last time."""
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -271,45 +276,59 @@ class Publisher:
 
     async def tend(self) -> None:
         """Send again what needs it and fail what is late, until cancelled."""
-        while True:
-            await self._look.wait()
-            self._look.clear()
-            try:
-                await self._round()
-            except Exception:
-                log.exception("tending what was published")
-            if self._sent:
-                self._loop.call_later(TEND_SECONDS, self._look.set)
-                await asyncio.sleep(TEND_SECONDS / 10)  # a burst of problems is one round
+        async with asyncio.TaskGroup() as making:
+            while True:
+                await self._look.wait()
+                self._look.clear()
+                try:
+                    await self._round(making)
+                except Exception:
+                    log.exception("tending what was published")
+                if self._sent:
+                    self._loop.call_later(TEND_SECONDS, self._look.set)
+                    await asyncio.sleep(TEND_SECONDS / 10)  # a burst of problems is one round
 
-    async def _round(self) -> None:
+    async def _round(self, making: asyncio.TaskGroup) -> None:
         now = self._loop.time()
         everything, self._reconnected = self._reconnected, False
-        made: dict[str, str] = {}
         for sent in list(self._sent.values()):
             if sent.done.done():
                 continue
-            if sent.missing and sent.stream not in made:
-                made[sent.stream] = await self._make(sent.stream)
             if now > sent.until:
-                why = made.get(sent.stream) or ("no stream takes it" if sent.missing else "")
-                self._late(sent, why or self._connection.problem or "no acknowledgement")
-                continue
-            if everything or sent.missing or now - sent.last > ACK_SECONDS:
-                sent.last, sent.missing = now, False
+                self._late(sent, self._why(sent))
+            elif sent.missing:
+                if sent.stream not in self._making:
+                    self._making.add(sent.stream)
+                    making.create_task(self._make(sent.stream), name=f"making {sent.stream}")
+            elif everything or now - sent.last > ACK_SECONDS:
+                sent.last = now
                 await self._send(sent)
 
-    async def _make(self, stream: str) -> str:
-        """Create a stream that is missing; return why that did not work."""
+    def _why(self, sent: _Sent) -> str:
+        if sent.missing:
+            return self._unmade.get(sent.stream, "no stream takes it")
+        return self._connection.problem or "no acknowledgement"
+
+    async def _make(self, stream: str) -> None:
+        """Create a stream that is missing, and have what it did not take sent again.
+
+        A cluster without a leader cannot be asked, and takes a while to say so.
+        """
         try:
             await self._ensure_stream(stream)
+            self._unmade.pop(stream, None)
         except RemoteError as exc:
             log.warning("%s", exc)
-            return str(exc)
-        return ""
+            self._unmade[stream] = exc.message
+        finally:
+            self._making.discard(stream)
+        for sent in self._sent.values():
+            if sent.missing and sent.stream == stream:
+                sent.missing, sent.last = False, 0.0
+        self._look.set()
 
     @staticmethod
     def _late(sent: _Sent, why: str) -> None:
         sent.done.set_exception(
-            BusError(f"publishing to {sent.subject}: {why} within {GIVE_UP_SECONDS:g} s")
+            BusError(f"publishing to {sent.subject}: not stored in {GIVE_UP_SECONDS:g} s: {why}")
         )

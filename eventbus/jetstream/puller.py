@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 PULL_SECONDS = 30.0
 """Life of a pull that nothing answers."""
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 2.5
 """The server says so often that an idle pull lives."""
 SILENCE_SECONDS = 2.5 * HEARTBEAT_SECONDS
 """After this without a word outstanding pulls are taken for lost."""

@@ -33,6 +33,7 @@ IDLE_SECONDS = 60.0
 """The server drops a consumer that nobody has asked for so long."""
 ANSWER_SECONDS = 10.0
 POLL_SECONDS = 0.5
+AGAIN_SECONDS = 0.05
 
 
 async def read(
@@ -171,6 +172,7 @@ async def _pulled(
     ask = {"batch": BATCH, "max_bytes": BATCH_BYTES, **wait}
     if last is None:
         ask["idle_heartbeat"] = nanoseconds(ANSWER_SECONDS / 2)
+    late = asyncio.get_running_loop().time() + ANSWER_SECONDS
     while True:
         await connection.send(f"$JS.API.CONSUMER.MSG.NEXT.{consumer}", orjson.dumps(ask), inbox)
         for _ in range(BATCH):
@@ -183,6 +185,9 @@ async def _pulled(
                 return
             if status == "100":
                 continue
+            if status == "503" and asyncio.get_running_loop().time() < late:
+                await asyncio.sleep(AGAIN_SECONDS)  # made, but not yet up at its server
+                break
             if status in {"408", "404"} or (status == "409" and _goes_on(msg)):
                 break
             raise BusError(f"reading {consumer}: {(msg.headers or {}).get('Description', status)}")
