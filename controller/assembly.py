@@ -18,7 +18,7 @@ from spine.kube import Kube
 def reconcilers(shared: Shared) -> Sequence[Reconciler]:
     """Return a reconciler of each kind, in the order in which all of them begin."""
     return [
-        EventBusReconciler(),
+        EventBusReconciler(allowed=shared.options.allowed),
         SensorReconciler(shared),
         NotifierReconciler(shared),
         EventSourceReconciler(shared),

@@ -26,6 +26,8 @@ IMAGE = "tocsin"
 """Image of the pods where none is named."""
 HANDED = "TOCSIN_"
 """Variables of the controller that begin with this are those of the pods too."""
+WORDS = ("privileges", "volumes", "mounts", "env", "keys")
+"""What `--allow-template` takes, as in `controller.workload.limits`, whose import takes a while."""
 OWN = frozenset({"TOCSIN_IMAGE", "TOCSIN_BUS"})
 """The controller's alone."""
 LINGER = 5.0
@@ -51,6 +53,21 @@ LINGER = 5.0
     "--make-service-accounts",
     is_flag=True,
     help="Make an account with the least rights in its namespace for an object that names none.",
+)
+@click.option(
+    "--allow-template",
+    "allowed",
+    multiple=True,
+    type=click.Choice(WORDS),
+    help="What templates may ask for though it is more than a pod needs; may be repeated.",
+)
+@click.option(
+    "--template-account",
+    "accounts",
+    multiple=True,
+    metavar="[NAMESPACE/]NAME",
+    help="Service account that templates may name, with * for any; may be repeated. Without any:"
+    " all but the controller's own.",
 )
 @click.option("--lease", default="", metavar="NAME", help="Lease by which replicas elect a leader.")
 @click.option(
@@ -100,6 +117,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     image: str,
     image_pull_policy: str,
     make_service_accounts: bool,
+    allowed: tuple[str, ...],
+    accounts: tuple[str, ...],
     lease: str,
     grace: str,
     kubeconfig: str,
@@ -125,7 +144,9 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
       tocsin controller --kubeconfig ~/.kube/config --log-format text
     """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
     from controller.workload import Options
+    from controller.workload.limits import Allowed
     from spine import __version__
+    from spine.kube.credentials import own_account
     from spine.runtime import seconds
     from spine.telemetry import configure_logging
     from tocsin.process import run_loop
@@ -137,6 +158,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         image_pull_policy=image_pull_policy,
         env=handed,
         make_service_accounts=make_service_accounts,
+        allowed=Allowed(frozenset(allowed), accounts, own_account()),
     )
     place = _Place(
         namespaces=namespaces,

@@ -25,6 +25,7 @@ from controller.conditions import Condition, changed, conditions
 from controller.objects import DEFAULT_BUS
 from controller.reconciler import Key, Manifest, Reconciler, owner_of
 from controller.workload.checking import Looked, look
+from controller.workload.limits import Allowed, bus_refusals
 from controller.workload.values import texts
 from eventbus.spec import EventBusSpec
 from spine.errors import Fault, KubeError
@@ -54,8 +55,9 @@ class EventBusReconciler(Reconciler):
     api_version: ClassVar[str] = ARGO
     watches: ClassVar[tuple[tuple[str, str], ...]] = (*MADE, *USERS)
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, allowed: Allowed | None = None) -> None:
         self.settings = settings or Settings()
+        self.allowed = allowed or Allowed()
         self._provisioner: Provisioner | None = None
         self._held: set[Key] = set()
 
@@ -110,6 +112,8 @@ class EventBusReconciler(Reconciler):
             return Outcome.refused("NotSupported", spec.unsupported, before, there)
         if spec.kind == "jetstreamExotic":
             return _exotic(looked, there)
+        if why := "; ".join(self._refusals(spec, key.namespace)):
+            return Outcome.refused("InvalidSpec", why, before, there)
         try:
             return await self._install(spec, looked, manifest, cluster, there)
         except Fault as exc:
@@ -119,6 +123,10 @@ class EventBusReconciler(Reconciler):
             failed.deployed = Condition("False", reason, str(exc))
             failed.fault = exc if isinstance(exc, KubeError) else None
             return failed
+
+    def _refusals(self, spec: EventBusSpec, namespace: str) -> list[str]:
+        pod = spec.jetstream or (spec.nats.native if spec.nats is not None else None)
+        return bus_refusals(pod, namespace, self.allowed) if pod is not None else []
 
     async def _install(
         self,

@@ -14,6 +14,7 @@ from controller.bus.names import CLIENT, CLUSTER, METRICS, MONITOR, Names
 from controller.bus.server_config import AUTH, CONFIG, DATA, FOLDER, LAME_DUCK, PID
 from controller.cluster import contains
 from controller.reconciler import Manifest
+from controller.workload.limits import strict
 from controller.workload.pods import CONTAINER_SECURITY, POD_SECURITY, given
 from eventbus.spec import ContainerTemplate
 
@@ -142,7 +143,7 @@ def _pod(
         "serviceAccountName": pod.service_account_name,
         "automountServiceAccountToken": None if pod.service_account_name else False,
         "shareProcessNamespace": True if wanted.reloader is not None else None,
-        "securityContext": {"fsGroup": USER, **user, **(pod.security_context or {})},
+        "securityContext": strict({"fsGroup": USER, **user}, pod.security_context),
         "terminationGracePeriodSeconds": 2 * LAME_DUCK,
         "containers": containers,
         "volumes": volumes,
@@ -254,7 +255,7 @@ def _container(made: Manifest, template: ContainerTemplate) -> Manifest:
             **made,
             "imagePullPolicy": template.image_pull_policy,
             "resources": template.resources,
-            "securityContext": {**CONTAINER_SECURITY, **(template.security_context or {})},
+            "securityContext": strict(CONTAINER_SECURITY, template.security_context),
         }
     )
 

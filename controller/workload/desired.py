@@ -19,6 +19,7 @@ from controller.reconciler import Manifest
 from controller.rights import rights_of
 from controller.roles import API as RBAC
 from controller.roles import Named, rules
+from controller.workload.limits import ENV, Allowed
 from controller.workload.names import Names
 from controller.workload.pods import Core, given, pod
 from controller.workload.references import Reference, references
@@ -59,6 +60,8 @@ class Options:
     """Environment of the pods, below that of the template."""
     make_service_accounts: bool = False
     """Whether an account with the least rights is made for an object that names none."""
+    allowed: Allowed = field(default_factory=Allowed)
+    """What templates may ask for beyond what is allowed to all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def desired(
                 ports=_ports(checked),
                 account=names.account if account else "",
                 token=token,
+                pinned=ENV not in options.allowed.words,
             ),
         )
     )

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from controller.cluster import Cluster
 from controller.objects import Checked
 from controller.reconciler import Manifest
+from controller.workload.limits import takes_keys
 from controller.workload.references import references
 from controller.workload.values import texts
 from eventbus.config import BusConfig, servers, shown
@@ -114,6 +115,8 @@ def check_bus(config: BusConfig) -> None:
                 f"reading {file} for the bus: it is a file of the pods, not of the controller",
                 hint="with accessSecret the controller can connect, too",
             )
+    if secret := takes_keys(one.name for one in references([config])):
+        raise ConfigError(f"reading Secret {secret!r} for the bus: it is for its servers only")
     for url in servers(jetstream.url):
         check_host(urlsplit(url).hostname or "", f"connecting to {shown(url)}")
 

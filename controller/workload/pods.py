@@ -8,6 +8,7 @@ do its work at all.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controller.workload.limits import PINNED, strict
 from controller.workload.names import LABEL_LENGTH, Names, domain
 from controller.workload.references import Reference
 from spine.pod import PodContainer, PodTemplate
@@ -40,20 +41,22 @@ def pod(  # noqa: PLR0913 -- what a pod is made of
     ports: Sequence[Core] = (),
     account: str = "",
     token: bool = True,
+    pinned: bool = True,
 ) -> Core:
     """Return the `spec` of the pods.
 
     `image` has image and imagePullPolicy; `account` is used where the template names none, and
-    without a `token` the pods get no access to the API.
+    without a `token` the pods get no access to the API. `pinned` is whether variables that nobody
+    here sees may not choose what is run.
     """
     container = template.container or PodContainer()
     volumes, mounts = _volumes(names, refs, template, container)
     made: Core = {
         "serviceAccountName": template.service_account_name or account,
         "automountServiceAccountToken": None if token else False,
-        "securityContext": {**POD_SECURITY, **template.security_context},
+        "securityContext": strict(POD_SECURITY, template.security_context),
         "terminationGracePeriodSeconds": PATIENCE,
-        "containers": [_container(names, container, image, env, ports, mounts)],
+        "containers": [_container(names, container, image, (env, pinned), ports, mounts)],
         "volumes": volumes,
         "nodeSelector": template.node_selector,
         "tolerations": template.tolerations,
@@ -75,7 +78,7 @@ def _container(
     names: Names,
     container: PodContainer,
     image: Core,
-    env: Mapping[str, str],
+    env: tuple[Mapping[str, str], bool],
     ports: Sequence[Core],
     mounts: list[Core],
 ) -> Core:
@@ -85,11 +88,11 @@ def _container(
         "image": image["image"],
         "imagePullPolicy": container.image_pull_policy or image.get("imagePullPolicy", ""),
         "args": [names.word, *files],
-        "env": _environment(container.env, env),
+        "env": _environment(container, *env),
         "envFrom": container.env_from,
         "ports": [{"name": "metrics", "containerPort": PORT, "protocol": "TCP"}, *ports],
         "resources": container.resources,
-        "securityContext": {**CONTAINER_SECURITY, **container.security_context},
+        "securityContext": strict(CONTAINER_SECURITY, container.security_context),
         "volumeMounts": mounts,
         "startupProbe": _probe("/healthz", periodSeconds=1, failureThreshold=120),
         "livenessProbe": _probe("/healthz", periodSeconds=10, failureThreshold=6),
@@ -102,10 +105,15 @@ def _probe(path: str, **pace: int) -> Core:
     return {"httpGet": {"path": path, "port": PORT}, "timeoutSeconds": 5, **pace}
 
 
-def _environment(chosen: Sequence[Core], ours: Mapping[str, str]) -> list[Core]:
-    """Return the variables: what the template sets, then ours that it does not set."""
+def _environment(container: PodContainer, ours: Mapping[str, str], pinned: bool) -> list[Core]:
+    """Return the variables: what the template sets, then ours that it does not set.
+
+    Where `envFrom` brings others, those are pinned that would choose another program.
+    """
     field = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
-    made = {str(one.get("name", "")): one for one in chosen}
+    made = {str(one.get("name", "")): one for one in container.env}
+    if container.env_from and pinned:
+        ours = {**PINNED, **ours}
     for name, value in sorted(ours.items()):
         made.setdefault(name, {"name": name, "value": value})
     made["POD_NAME"] = {"name": "POD_NAME", **field}

@@ -8,7 +8,7 @@ object and goes with it; what is wanted no more goes at once.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,7 +35,9 @@ from controller.workload.desired import (
 from controller.workload.durables import Durables, First
 from controller.workload.index import Index
 from controller.workload.letters import Letters
+from controller.workload.limits import refusals
 from controller.workload.names import Names
+from controller.workload.references import references
 from controller.workload.reports import Report, Reports
 from controller.workload.values import Digests
 from spine.errors import ConfigError, Fault, KubeError
@@ -115,7 +117,7 @@ class Workload(Reconciler, ABC):
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._forget(key)
             return None
-        looked = await self.shared.checker.check(manifest)
+        looked = self._allowed(await self.shared.checker.check(manifest))
         bus = bus_state(cluster, *looked.checked.bus)
         self._note(key, looked, bus)
         outcome = await self._bring(cluster, manifest, looked, bus)
@@ -123,6 +125,16 @@ class Workload(Reconciler, ABC):
         if outcome.fault is not None:
             raise outcome.fault
         return None
+
+    def _allowed(self, looked: Looked) -> Looked:
+        """Return what came of checking, with what the template may not ask for."""
+        checked = looked.checked
+        if checked.spec is None:
+            return looked
+        secrets = [one.name for one in references([checked.spec]) if one.kind == "Secret"]
+        template, allowed = checked.spec.template, self.shared.options.allowed
+        found = refusals(template, checked.object.namespace, allowed, secrets)
+        return replace(looked, errors=(*looked.errors, *found)) if found else looked
 
     # ------------------------------------------------------------------------ references
 

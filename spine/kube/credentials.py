@@ -1,5 +1,7 @@
 """Where an API server is and who we are to it: kubeconfig, or what a pod is given."""
 
+import base64
+import json
 import os
 import ssl
 from pathlib import Path
@@ -44,6 +46,16 @@ def _of_pod() -> tuple[Any, str]:
     except OSError:
         namespace = ""
     return configuration, namespace or "default"
+
+
+def own_account() -> str:
+    """Return the service account of this pod as NAMESPACE/NAME; empty where this is no pod."""
+    try:
+        claims = (ACCOUNT / "token").read_text(encoding="ascii").split(".")[1]
+        said = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
+    except (OSError, ValueError, IndexError, KeyError, TypeError):
+        return ""
+    return str(said).removeprefix("system:serviceaccount:").replace(":", "/", 1)
 
 
 async def _of_file(file: str, context: str) -> tuple[Any, str]:

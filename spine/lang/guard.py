@@ -118,6 +118,7 @@ class Guard:
         """Start a process. Raises EvaluationError or OSError if it does not work."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # what lies in the folder where we are is no module of ours
             "-m",
             "spine.lang.guard",
             self.factory,
