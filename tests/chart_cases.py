@@ -1,4 +1,4 @@
-"""Values for which the chart is rendered by Helm, by `tocsin install`, and tried on an API server."""
+"""Values for which the chart is rendered by Helm and by us, and tried on an API server."""
 
 from typing import Any
 
@@ -167,7 +167,7 @@ CASES = [
     ),
     Case(
         "account",
-        {"serviceAccount": {"name": "mine", "annotations": {"eks.amazonaws.com/role-arn": "arn:x"}}},
+        {"serviceAccount": {"name": "mine", "annotations": {"role": "arn:x"}}},
         more=frozenset({"ServiceAccount/mine"}),
         less=frozenset({f"ServiceAccount/{CONTROLLER}"}),
     ),

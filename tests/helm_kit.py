@@ -25,12 +25,15 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @functools.cache
-def built(program: str) -> str:
-    """Return `helm` or `promql`; build it where it is missing, skip the test where that fails."""
+def built(name: str) -> str:
+    """Return `helm`, `promql`, or `crds` of the Prometheus operator, a folder.
+
+    Builds what is missing, and skips the test where that fails.
+    """
     if shutil.which("go") is not None:
         done = subprocess.run([BUILD], stdout=subprocess.PIPE, check=False)
         if done.returncode == 0:
-            return f"{done.stdout.decode().strip()}/{program}"
+            return f"{done.stdout.decode().strip()}/{name}"
     reason = "needs helm: install Go 1.24 or later (see tests/helm/build.sh)"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)

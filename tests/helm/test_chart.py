@@ -60,7 +60,7 @@ def test_helm_lint_finds_nothing(case: Case, tmp_path):
     assert "WARNING" not in done.stdout
 
 
-@pytest.mark.parametrize(("values", "word"), WRONG, ids=lambda one: json.dumps(one))
+@pytest.mark.parametrize(("values", "word"), WRONG, ids=json.dumps)
 def test_wrong_values_are_refused_by_both(values, word, tmp_path):
     with pytest.raises(AssertionError, match=word):
         by_helm(tmp_path, Case("wrong", values))
