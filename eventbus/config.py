@@ -16,6 +16,7 @@ import yaml
 from pydantic import Field, field_validator
 
 from eventbus.settings import StreamSettings
+from spine import safe_yaml
 from spine.errors import ConfigError
 from spine.model import Model, warn
 from spine.secrets import SecretRef, Secrets
@@ -184,7 +185,7 @@ def _access_text(ref: SecretRef, secrets: Secrets) -> str:
 def _parsed(text: str, ref: SecretRef) -> dict[str, Any]:
     what = f"reading key {ref.key!r} of Secret {ref.name!r} (accessSecret of the bus)"
     try:
-        raw = yaml.safe_load(text)
+        raw = safe_yaml.load(text)
     except yaml.YAMLError:
         raw = text.strip()
     if isinstance(raw, Mapping):

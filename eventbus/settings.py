@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 import yaml
 
+from spine import safe_yaml
 from spine.errors import ConfigError
 from spine.runtime import seconds
 
@@ -75,7 +76,7 @@ class StreamSettings:
         Raises ConfigError for a value that cannot be meant.
         """
         try:
-            raw = yaml.safe_load(text) if text.strip() else {}
+            raw = safe_yaml.load(text) if text.strip() else {}
         except yaml.YAMLError as exc:
             raise ConfigError(f"reading streamConfig {text!r}: not YAML: {exc}") from exc
         if not isinstance(raw, Mapping):

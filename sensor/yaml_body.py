@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from typing_extensions import override
 
+from spine import safe_yaml
 from spine.lang import EvaluationError, gojson
 
 MAX_VALUES = 500_000
@@ -29,7 +30,7 @@ _INT = re.compile(r"[-+]?(0b[01]+|0x[0-9a-fA-F]+|0o[0-7]+|\d+)")
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(safe_yaml.Loader):
     """PyYAML's safe loader with the scalars and keys of the peer's library."""
 
     yaml_implicit_resolvers: Any = {}

@@ -66,8 +66,10 @@ def _yaml(text: str) -> tuple[Any, str]:
     """Return a text as YAML, or why it is none."""
     import yaml
 
+    from spine import safe_yaml
+
     try:
-        return yaml.safe_load(text), ""
+        return safe_yaml.load(text), ""
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         place = f" at line {mark.line + 1} column {mark.column + 1}" if mark else ""

@@ -16,6 +16,9 @@ from spine.model import Path
 MAX_NODES = 500_000
 """Values in one document, aliases written out; a few lines of nested aliases can make billions."""
 
+MAX_DEPTH = 1_000
+"""Maps and lists inside of each other; the parser in C overruns its stack at some ten thousand."""
+
 MAX_REPEATED = 100
 """Keys of one document that may stand more than once, where that is allowed."""
 
@@ -94,6 +97,7 @@ def documents(text: str, *, is_json: bool = False, last_wins: bool = False) -> I
         text = _PAIR.sub(_whole, text)  # and it writes the characters above U+FFFF as two
     loader = None
     try:
+        _check_depth(text)
         loader = _Loader(text)
         while loader.check_node():
             document = Document()
@@ -113,6 +117,23 @@ def documents(text: str, *, is_json: bool = False, last_wins: bool = False) -> I
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _check_depth(text: str) -> None:
+    """Raise Malformed for a text whose nesting cannot be composed; errors are left to others."""
+    if len(text) < MAX_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                mark = event.start_mark
+                assert mark is not None
+                why = f"nested too deeply: more than {MAX_DEPTH} maps and lists in each other"
+                raise Malformed(why, mark.line + 1, mark.column + 1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _bad(node: yaml.Node, message: str) -> Malformed:
@@ -179,6 +200,9 @@ class _Builder:
             self._document.positions[(*path, key)] = (mark.line + 1, mark.column + 1)
             out[key] = self.build(value_node, (*path, key))
         for other in merged:
+            self._nodes += 1 + len(other.value)
+            if self._nodes > MAX_NODES:
+                raise _bad(other, f"more than {MAX_NODES} values in one document")
             for key, value in self._mapping(other, path).items():
                 out.setdefault(key, value)
         return out

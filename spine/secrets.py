@@ -114,6 +114,11 @@ class MountedSecrets(Secrets):
 
     @staticmethod
     def _read(kind: str, root: Path, ref: KeyRef) -> str:
+        for part in (ref.name, ref.key):
+            if "/" in part or part in {"", ".", ".."}:  # other files of the pod are no Secrets
+                raise ConfigError(
+                    f"reading key {ref.key!r} of {kind} {ref.name!r}: {part!r} cannot be a name"
+                )
         path = root / ref.name / ref.key
         try:
             return one_newline_less(path.read_text())

@@ -63,7 +63,8 @@ _LOADING = re.compile(r"LD_.*|PYTHON.*|OPENSSL_.*|GCONV_PATH|LOCPATH|GLIBC_TUNAB
 _BOUNDS = re.compile(r"TOCSIN_(EGRESS|PROGRAM).*")
 """Variables that bound what the process does."""
 PINNED: Mapping[str, str] = {
-    **dict.fromkeys(("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GCONV_PATH", "OPENSSL_CONF"), ""),
+    **dict.fromkeys(("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"), ""),
+    **dict.fromkeys(("GCONV_PATH", "OPENSSL_CONF"), ""),
     **dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONWARNINGS"), ""),
     **dict.fromkeys(("TOCSIN_EGRESS", "TOCSIN_EGRESS_ADDRESSES"), ""),
     **dict.fromkeys(("TOCSIN_PROGRAM_SECONDS", "TOCSIN_PROGRAM_MEMORY"), ""),
