@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ import yaml
 from controller.rights import Rights, rights_of
 from controller.roles import Named, documents, named
 from spine.errors import ConfigError, KubeError
-from spine.manifest import read
+from spine.manifest import Object, read
 from tocsin import report
 from tocsin.checks import Setting, check
 
@@ -67,8 +68,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
 def _needs(ctx: click.Context, paths: tuple[str, ...], namespace: str) -> list[Rights]:
     reading = read(paths)
     if namespace:
-        for obj in reading.objects:
-            obj.raw.setdefault("metadata", {}).setdefault("namespace", namespace)
+        reading.objects = [_placed(obj, namespace) for obj in reading.objects]
     result = check(reading, Setting())
     errors = [f for f in result.findings if f.severity == "error"]
     if errors:
@@ -78,6 +78,15 @@ def _needs(ctx: click.Context, paths: tuple[str, ...], namespace: str) -> list[R
     if not needs:
         raise ConfigError(f"reading {' '.join(paths)}: no EventSource, Sensor or Notifier in there")
     return needs
+
+
+def _placed(obj: Object, namespace: str) -> Object:
+    """Return an object as it is in a namespace, unless it names one."""
+    metadata = obj.raw.get("metadata") or {}
+    if metadata.get("namespace"):
+        return obj
+    raw = {**obj.raw, "metadata": {**metadata, "namespace": namespace}}
+    return replace(obj, namespace=namespace, raw=raw)
 
 
 async def _answer(
