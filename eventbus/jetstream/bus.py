@@ -76,7 +76,7 @@ class JetStreamBus(Bus):
     @property
     @override
     def problem(self) -> str:
-        return self._connection.problem
+        return self._connection.problem or self._pulse.problem
 
     @property
     def api(self) -> Api:

@@ -65,9 +65,18 @@ class Pulse:
 
 
 def _lonely(cluster: dict[str, Any]) -> str:
-    """Return why the leader of a stream cannot store; a leader finds that out ten seconds late."""
+    """Return why a stream cannot store; its leader itself finds that out ten seconds late."""
     others = cluster.get("replicas") or []
-    gone = [o["name"] for o in others if o.get("offline") or o["active"] > SILENT_SECONDS * NANO]
-    if 2 * (1 + len(others) - len(gone)) > 1 + len(others):
+    size = 1 + len(others)
+    if others and not cluster.get("leader"):
+        return f"stream {EVENTS} has no leader (do most servers run?)"
+    gone = [other["name"] for other in others if _is_gone(other)]
+    if 2 * (size - len(gone)) > size:
         return ""
-    return f"of {1 + len(others)} servers, {' and '.join(gone)} do not answer"
+    return f"of {size} servers, {' and '.join(gone)} do not answer"
+
+
+def _is_gone(other: dict[str, Any]) -> bool:
+    """Whether a leader has not heard of another server for a while; 0 is never."""
+    never = not other["active"] and not other.get("current")
+    return bool(other.get("offline")) or never or other["active"] > SILENT_SECONDS * NANO
