@@ -29,6 +29,8 @@ import pytest
 BUILD = Path(__file__).parent / "cluster" / "build.sh"
 ADMIN = "admin-of-the-test-cluster"
 SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager")
+AUDITED = ("audited-cluster", "audited-namespaces")
+"""Namespaces of accounts whose every request is written down."""
 
 
 def assets() -> Path | None:
