@@ -75,11 +75,13 @@ POD: dict[str, Any] = {
     "makeServiceAccounts": True,
     "logFormat": "text",
     "logLevel": "debug",
-    "resources": {"requests": {"cpu": 1, "memory": "1Gi"}},
+    "resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}},
     "topologySpreadConstraints": [SPREAD],
     "affinity": NODES,
     "nodeSelector": {"kubernetes.io/os": "linux"},
-    "tolerations": [{"key": "infra", "operator": "Exists", "tolerationSeconds": 1000000}],
+    "tolerations": [
+        {"key": "infra", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1000000}
+    ],
     "priorityClassName": "system-cluster-critical",
     "podSecurityContext": {"runAsNonRoot": True, "runAsUser": 1000000},
     "securityContext": {"readOnlyRootFilesystem": True},

@@ -27,8 +27,6 @@ from typing import TextIO
 import pytest
 
 BUILD = Path(__file__).parent / "cluster" / "build.sh"
-AUDITED = ("audited", "audited-too")
-"""Namespaces for whose accounts the API server writes down every request."""
 ADMIN = "admin-of-the-test-cluster"
 SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager")
 AUDITED = ("audited-cluster", "audited-namespaces")
