@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from controller.cache import LABEL, METADATA_ONLY, Cache
 from controller.cluster import Cluster
-from controller.leader import Leader
+from controller.leader import Leader, fenced
 from controller.queue import Queue
 from controller.reconciler import GROUPS, Key, Manifest, Reconciler, owner_of
 from controller.sweep import Sweep
@@ -122,7 +122,11 @@ class Controller:
                     queue.add(key)
 
         cluster = Cluster(
-            self.kube, cache, self.namespace, identity=self.leader.identity, written=written
+            fenced(self.kube, self.leader),
+            cache,
+            self.namespace,
+            identity=self.leader.identity,
+            written=written,
         )
 
         def changed(manifest: Manifest) -> None:

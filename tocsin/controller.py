@@ -71,6 +71,12 @@ LINGER = 5.0
 )
 @click.option("--lease", default="", metavar="NAME", help="Lease by which replicas elect a leader.")
 @click.option(
+    "--lease-duration",
+    default="15s",
+    show_default=True,
+    help="After which another replica leads where the leader says nothing.",
+)
+@click.option(
     "--grace", default="24h", show_default=True, help="How long the bus keeps what was deleted."
 )
 @click.option("--kubeconfig", default="", metavar="FILE", help="Cluster; else that of the pod.")
@@ -120,6 +126,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     allowed: tuple[str, ...],
     accounts: tuple[str, ...],
     lease: str,
+    lease_duration: str,
     grace: str,
     kubeconfig: str,
     own_namespace: str,
@@ -165,6 +172,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         own_namespace=own_namespace,
         kubeconfig=kubeconfig,
         lease=lease,
+        lease_duration=seconds(lease_duration),
         host=host,
         port=metrics_port,
         webhook=_WebhookPlace(webhook_port, webhook_service, webhook_secret, webhook_configuration),
@@ -190,6 +198,7 @@ class _Place:
     own_namespace: str
     kubeconfig: str
     lease: str
+    lease_duration: float
     host: str
     port: int
     webhook: _WebhookPlace
@@ -198,6 +207,7 @@ class _Place:
 async def _run(options: "Options", place: _Place, grace: float) -> None:
     """Run until SIGTERM."""
     from controller.assembly import controller
+    from controller.leader import Pace
     from spine.kube import open_kube
     from spine.runtime import cancelled_at_exit
     from spine.telemetry import StatusServer
@@ -212,6 +222,7 @@ async def _run(options: "Options", place: _Place, grace: float) -> None:
             lease=place.lease,
             grace=grace,
         )
+        one.leader.pace = Pace.of(place.lease_duration)
         checks = {"cache": lambda: one.problem}
         webhook = _webhook(one, place) if place.webhook.port else None
         if webhook is not None:
@@ -237,6 +248,7 @@ def _webhook(one: "Controller", place: _Place) -> "Webhook":
     """Return what answers the API server. Raises ConfigError."""
     from controller.admission.keeper import Keeper, Names
     from controller.admission.webhook import Known, Webhook
+    from controller.leader import fenced
 
     given = place.webhook
     names = Names(
@@ -248,7 +260,7 @@ def _webhook(one: "Controller", place: _Place) -> "Webhook":
     return Webhook(
         place.host,
         given.port,
-        Keeper(one.kube, names, lambda: one.leader.leading),
+        Keeper(fenced(one.kube, one.leader), names, lambda: one.leader.leading),
         Known(kube=one.kube, cache=lambda: one.cache, namespaces=one.namespaces),
         one.metrics.registry,
     )
