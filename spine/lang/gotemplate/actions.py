@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from spine.lang import EvaluationError
 from spine.lang.gofmt import verb_v
 from spine.lang.gotemplate.expressions import Expressions, Get, placed
-from spine.lang.gotemplate.lexer import fail
+from spine.lang.gotemplate.lexer import fail, place
 from spine.lang.gotemplate.runtime import CONTAINERS, DEEPEST, MISSING, Frame, measured
 from spine.lang.gotemplate.tree import Action, Body, Branch, Call, Leave, Node, Range, Text, Tree
 from spine.lang.govalue import Byte, Int, type_name
@@ -84,8 +84,7 @@ class Actions:
         return step
 
     def _place(self, at: int) -> str:
-        line = self.source.count("\n", 0, at) + 1
-        return f"line {line}, column {at - self.source.rfind(chr(10), 0, at)}"
+        return place(self.source, at)
 
     def _placed(self, node: Action | Branch | Range | Call, get: Get) -> Get:
         """Return a getter whose errors say where it stands."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from spine.lang import EvaluationError
 from spine.lang.gotemplate.functions import Accept, Function, acceptor, mismatch
-from spine.lang.gotemplate.lexer import fail
+from spine.lang.gotemplate.lexer import fail, place
 from spine.lang.gotemplate.members import member, member_with
 from spine.lang.gotemplate.runtime import MISSING, Frame, bounded, effort
 from spine.lang.gotemplate.tree import (
@@ -163,9 +163,7 @@ class Expressions:
         return function
 
     def _place(self, head: Name) -> str:
-        line = self.source.count("\n", 0, head.at) + 1
-        column = head.at - self.source.rfind("\n", 0, head.at)
-        return f"line {line}, column {column}: calling {head.name}"
+        return f"{place(self.source, head.at)}: calling {head.name}"
 
     def _call(self, head: Name, args: Sequence[Operand]) -> Get:
         function = self._function(head, len(args))

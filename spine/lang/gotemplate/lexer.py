@@ -1,7 +1,9 @@
 """Tokens of a template: text, and inside the braces what Go's scanner finds there."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from spine.errors import ConfigError
@@ -54,14 +56,22 @@ class Token(NamedTuple):
     """Index of its first letter."""
 
 
+@lru_cache(maxsize=4)
+def _lines(source: str) -> list[int]:
+    return [-1, *(found.start() for found in re.finditer("\n", source))]
+
+
+def place(source: str, at: int) -> str:
+    """Return line and column of a letter, from 1; quick however often it is asked for."""
+    lines = _lines(source)
+    line = bisect_left(lines, at)
+    return f"line {line}, column {at - lines[line - 1]}"
+
+
 def fail(source: str, at: int, why: str, hint: str = "") -> NoReturn:
     """Raise the ConfigError of a place in a template."""
-    line = source.count("\n", 0, at) + 1
-    column = at - (source.rfind("\n", 0, at) + 1) + 1
     shown = source if len(source) <= 80 else source[:77] + "…"  # noqa: PLR2004 -- one line
-    raise ConfigError(
-        f"compiling template {shown!r}: line {line}, column {column}: {why}", hint=hint
-    )
+    raise ConfigError(f"compiling template {shown!r}: {place(source, at)}: {why}", hint=hint)
 
 
 def tokens(source: str) -> Iterator[Token]:
