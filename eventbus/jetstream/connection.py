@@ -141,7 +141,9 @@ class Connection:
     @property
     def problem(self) -> str:
         """Why there is no connection; empty where there is one."""
-        return "" if self.is_up else self._state.problem
+        if self.is_up:
+            return ""
+        return _LOST if self._client is not None else self._state.problem
 
     @property
     def is_up(self) -> bool:
@@ -150,8 +152,10 @@ class Connection:
 
     @property
     def down_for(self) -> float:
-        """Seconds without a connection; 0 with one."""
-        return 0.0 if self.is_up else asyncio.get_running_loop().time() - self._state.lost
+        """Seconds without a connection; 0 with one, and with one that was lost a moment ago."""
+        if self._client is not None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._state.lost
 
     @property
     def max_payload(self) -> int:
@@ -381,7 +385,7 @@ class Connection:
         self._client = None
         self._state.lost = asyncio.get_running_loop().time()
         why = f": {self._errors[-1]}" if self._errors else ""
-        self._state.problem = f"the connection to the bus was lost{why}"
+        self._state.problem = f"{_LOST}{why}"
         log.warning(self._state.problem)
 
     @staticmethod
@@ -409,6 +413,7 @@ def _command(subject: str, data: bytes, reply: str, headers: dict[str, str]) -> 
     return b"%b%b%b\r\n" % (sizes, head, data)
 
 
+_LOST = "the connection to the bus was lost"
 _NO_TLS = "the server does not speak TLS, and tls is configured"
 
 

@@ -10,7 +10,7 @@ from eventbus.jetstream.connection import CLOSED_SECONDS, Connection, Options
 class Closing:
     """A client that breaks off its closing before it calls back."""
 
-    is_closed = False
+    is_closed = is_connected = False
 
 
 @pytest.mark.looptime
@@ -36,3 +36,19 @@ async def test_client_that_tells_is_believed_at_once() -> None:
     await connection._lost()
 
     assert asyncio.get_running_loop().time() == pytest.approx(3)
+
+
+@pytest.mark.looptime
+async def test_what_was_lost_a_moment_ago_is_not_away_for_long() -> None:
+    """Or whatever is published just then would be refused, though another server is there."""
+    connection = Connection(lambda: Options(servers=("nats://127.0.0.1:1",)))
+    connection._client = Closing()  # type: ignore[assignment]  # as above
+    await asyncio.sleep(3600)
+
+    assert not connection.is_up
+    assert connection.down_for == 0.0
+    assert connection.problem == "the connection to the bus was lost"
+
+    connection._went_down()
+    await asyncio.sleep(3)
+    assert connection.down_for == pytest.approx(3)
