@@ -111,11 +111,11 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(target: str) -> AsyncIterator[Wire]:
-    """Yield a wire to `host:port`; its own is in `host`."""
+async def wire(target: str, address: str = "127.0.0.1") -> AsyncIterator[Wire]:
+    """Yield a wire to `host:port` that begins at an address of this machine; see `host`."""
     one = Wire(target)
-    server = await asyncio.start_server(one.connect, "127.0.0.1", 0)
-    one.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(one.connect, address, 0)
+    one.host = f"{address}:{server.sockets[0].getsockname()[1]}"
     try:
         yield one
     finally:
