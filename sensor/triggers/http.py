@@ -6,8 +6,8 @@ read when it is sent, so a rotated one is taken at once and none is ever stored.
 
 import base64
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -27,10 +27,11 @@ from sensor.parameters import (
 from sensor.sources import compile_source
 from sensor.templated import compile_changing, json_of, members
 from sensor.trigger import Events, Render, Trigger
+from services.hiding import Hiding
 from spine.access import BasicAuth, TlsConfig
 from spine.errors import ConfigError, ParameterError, TriggerError
 from spine.http import url as gourl
-from spine.http.client import HttpClient, Request, Response, open_guarded_client
+from spine.http.client import SHOWN, HttpClient, Request, Response, open_guarded_client
 from spine.http.tls import read_tls
 from spine.model import Model, load
 from spine.runtime import Env
@@ -222,6 +223,9 @@ def _url(text: str) -> gourl.Url:
 
 # ---------------------------------------------------------------------------- sending
 
+_LOOKED_AT = 4096
+"""Bytes of a refusal in which credentials are looked for before its start is shown."""
+
 
 @asynccontextmanager
 async def _open(env: Env) -> AsyncIterator[Sender]:
@@ -249,6 +253,9 @@ class HttpSender(Sender):
             )
         except ConfigError as exc:  # it may not go there
             raise TriggerError(f"{request.what}: {exc}", permanent=True) from exc
+        if request.keep and not response.ok:
+            body = Hiding(_credentials(request))(response.body.decode(errors="replace"))
+            response = response._replace(start=body[:SHOWN])
         return judge(request, response, content.get("allow"))
 
     def _request(self, content: Mapping[str, Any]) -> Request:
@@ -265,12 +272,14 @@ class HttpSender(Sender):
             headers["Authorization"] = self._basic(content["basicAuth"])
         elif url.user and "Authorization" not in headers:
             headers["Authorization"] = _authorization(url.user)
+        private |= {n.lower() for n in headers if n.lower() in {"authorization", "cookie"}}
         return Request(
             method=content["method"],
             url=url,
             headers=list(headers.items()),
             private=frozenset(private),
             body=_body(content),
+            keep=_LOOKED_AT if private else 0,
             host=content.get("host", ""),
             guarded=True,
             tls=read_tls(content["tls"], self._secrets) if "tls" in content else None,
@@ -301,6 +310,18 @@ def _body(content: Mapping[str, Any]) -> bytes:
 
 def _authorization(text: str) -> str:
     return f"Basic {base64.b64encode(text.encode()).decode()}"
+
+
+def _credentials(request: Request) -> Iterator[str]:
+    """Yield what of a request must not be shown: a server that refuses it may repeat it."""
+    for name, value in request.headers:
+        if name.lower() not in request.private:
+            continue
+        yield from (value, *value.split())  # such as a token behind its scheme
+        if value.startswith("Basic "):
+            with suppress(ValueError):  # a header that was written out may be anything
+                login = base64.b64decode(value[6:]).decode(errors="replace")
+                yield from (login, login.partition(":")[2])
 
 
 _BUSY = frozenset({408, 425, 429})
