@@ -36,9 +36,12 @@ VERBS = {
     "eventsource": "Run one EventSource: what a pod runs.",
     "sensor": "Run one Sensor: what a pod runs.",
     "notifier": "Run one Notifier: what a pod runs.",
+    "adopt": "Take the place of an Argo Events installation.",
     "controller": "Run all of a cluster: what its controller runs.",
     "version": "Show the version.",
 }
+PEER = frozenset({"eventsource-service", "sensor-service", "webhook-service"})
+"""Commands of Argo Events' image; pods that its controller makes say them."""
 
 
 class Verbs(click.Group):
@@ -50,6 +53,10 @@ class Verbs(click.Group):
 
     @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in PEER:
+            found = importlib.import_module("tocsin.peer").COMMANDS[cmd_name]
+            assert isinstance(found, click.Command)
+            return found
         if cmd_name not in VERBS:
             return None
         command = importlib.import_module(f"tocsin.{cmd_name}").command

@@ -12,14 +12,16 @@ from tocsin.pod_options import pod_options, run_pod
 from tocsin.process import Job
 
 
-class _Parts:
+class Pod:
     """What an EventSource is made of."""
 
     def metrics(self, checked: Checked) -> SourceMetrics:
+        """Return its metrics."""
         namespace, name = checked.key
         return SourceMetrics(namespace, name, checked.spec.sources())
 
     def runner(self, checked: Checked, job: Job, bus: Bus, metrics: Any) -> Runner:
+        """Return what runs it."""
         namespace, name = checked.key
         return Runner(
             name=name,
@@ -47,4 +49,4 @@ def command(**options: Any) -> None:
       tocsin eventsource                       # in a pod
       tocsin eventsource -f hook.yaml --bus nats://127.0.0.1:4222 --log-format text
     """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
-    run_pod("EventSource", "EVENTSOURCE_OBJECT", _Parts(), options)
+    run_pod("EventSource", "EVENTSOURCE_OBJECT", Pod(), options)
