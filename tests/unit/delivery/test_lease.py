@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from delivery.lease import TERM, Lease
+from delivery.lease import MARGIN, TERM, Lease
 from eventbus.bus import LEASES, Store
 from spine.errors import BusError
 
@@ -116,3 +116,20 @@ async def test_short_outage_does_not_end_the_work(bus) -> None:
 
         assert len(one.begins) == 1
         assert one.lease.held
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.9, 1.3, 1.7])
+async def test_who_follows_in_a_shorter_term_begins_within_it_and_its_look(bus, offset) -> None:
+    """As sources do: wherever between two renewals the holder dies, it takes less than ten."""
+    store, loop = Broken(bus.store(LEASES)), asyncio.get_running_loop()
+    one = Work(Lease(store, "a", term=7.0))
+    two = Work(Lease(bus.store(LEASES), "a", term=7.0))
+    async with running(lambda: one.lease.run(one)):
+        await asyncio.sleep(0.1)
+        async with running(lambda: two.lease.run(two)):
+            await asyncio.sleep(5 + offset)
+            store.away, died = True, loop.time()
+            async with asyncio.timeout(30):
+                while not two.at_it:
+                    await asyncio.sleep(0.01)
+    assert 7.0 - MARGIN < loop.time() - died < 9.0
