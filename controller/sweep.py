@@ -5,6 +5,9 @@ held when the controller goes is stuck, with its namespace. Instead it is writte
 Sensors and Notifiers this EventBus object has ever served, and now and then that is compared with
 those there are. What others put on the same bus is none of ours, and is left alone.
 
+The pods of a deleted Sensor finish what is under way. What waits on the bus stays for that day, in
+which a Sensor of the same name goes on with it; then actions that were owed become dead letters.
+
 The same look tells how many events wait for each Sensor, and how many dead letters each object has.
 """
 

@@ -1,5 +1,9 @@
-"""Forgets a Notifier that is gone: what it remembers of objects, gathers and has not sent."""
+"""Forgets a Notifier that is gone: what it remembers of objects and gathers.
 
+Messages that it has not sent become dead letters.
+"""
+
+from delivery.leftover import set_aside
 from delivery.subjects import claims_of, lane_of, notifier_owner, token, tries_of
 from eventbus.bus import ACTIONS, STATE, Bus
 from notifier.keeping import name_on_bus
@@ -12,6 +16,7 @@ async def forget(bus: Bus, namespace: str, name: str) -> None:
     for info in await bus.readers(ACTIONS):
         if lane_of(info.durable, owner) is not None:
             await bus.remove_reader(ACTIONS, info.durable)
+    await set_aside(bus, owner)
     mine = (f"notified/.{token(called)}.", f"digest/.{token(owner)}.", f"{token(owner)}.")
     for prefix in (*mine, claims_of(owner), tries_of(owner)):
         for kept in await store.keys(prefix):

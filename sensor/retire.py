@@ -1,5 +1,8 @@
 """Forgets Sensors that are gone: their durables and what their conditions remembered.
 
+What waits in their own queue becomes dead letters; events that they have not read are theirs no
+more.
+
 A durable that nobody reads holds its events on the bus, and in the end keeps sources from
 publishing. So whoever owns a bus tells now and then which Sensors there are; one that has been
 missing for the grace period loses its place. Until then it may come back and miss nothing.
@@ -9,6 +12,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
+from delivery.leftover import set_aside
 from delivery.subjects import (
     claims_of,
     lane_of,
@@ -67,6 +71,7 @@ async def forget(bus: Bus, name: str) -> None:
     for info in await bus.readers(ACTIONS):
         if lane_of(info.durable, name) is not None:
             await bus.remove_reader(ACTIONS, info.durable)
+    await set_aside(bus, name)
     store = bus.store(STATE)
     for prefix in (f"{token(name)}.", claims_of(name), tries_of(name)):
         for kept in await store.keys(prefix):

@@ -1,12 +1,15 @@
 """Sensors that are gone lose their place on the bus, but not at once."""
 
+import msgspec
 from plan_kit import dependency, event, trigger
 
-from delivery.subjects import claim_key, tries_key
-from eventbus.bus import EVENTS, STATE
+from delivery.action import Action
+from delivery.dead import list_dead, retry
+from delivery.subjects import claim_key, pending_subject, token, tries_key
+from eventbus.bus import ACTIONS, EVENTS, STATE
 from eventbus.memory import MemoryBus
 from sensor.plan import compile_plan
-from sensor.retire import Missing, retire
+from sensor.retire import Missing, forget, retire
 from sensor.spec import SensorSpec
 from sensor.start import prepare
 from spine.model import load
@@ -64,3 +67,34 @@ async def test_what_its_orders_and_keys_left_behind_goes_with_it():
     await retire(bus, {"stays"}, DAY + 1)
     assert await store.keys("claims/") == [claim_key("stays", "t", "k")]
     assert await store.keys("tries/") == [tries_key("stays", "t", "k")]
+
+
+async def test_what_waited_in_its_queue_becomes_dead_letters_that_can_be_retried():
+    bus = MemoryBus()
+    for name in ("stays", "goes.away"):
+        await prepare(plan(name), bus)
+        action = Action(
+            key=f"k-{name}", sensor=name, trigger="t", kind="log", content={}, events={}
+        )
+        for lane in (token("t"), f"{token('t')}@dlq"):
+            subject = pending_subject(name, lane)
+            await bus.append(
+                ACTIONS, subject, msgspec.json.encode(action), message_id=f"{name}{lane}"
+            )
+        await bus.append(ACTIONS, pending_subject(name, token("x")), b"of the future")
+
+    for _ in range(2):  # once more, as after a crash
+        await forget(bus, "goes.away")
+
+    left = [message.subject async for message in bus.read(ACTIONS)]
+    assert left == [pending_subject("stays", lane) for lane in ("t", "t@dlq", "x")]
+    found = [entry async for entry in list_dead(bus)]
+    assert [(e.letter.object, e.letter.place, e.letter.lane) for e in found] == [
+        ("goes.away", "t", "t"),
+        ("goes.away", "t", "t@dlq"),
+        ("goes.away", "x", ""),
+    ]
+    assert "'goes.away': it was deleted" in found[0].letter.message
+    await retry(bus, found[0].sequence)
+    await forget(bus, "goes.away")
+    assert len([entry async for entry in list_dead(bus)]) == 3
