@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from controller.bus import status
+from controller.bus.configured import KEY, NAME, configured
 from controller.bus.desired import Known, config, desired
 from controller.bus.install import Install, install, kept_to
 from controller.bus.material import Kept, Material, material
@@ -28,7 +29,7 @@ from controller.workload.checking import Looked, look
 from controller.workload.limits import Allowed, bus_refusals
 from controller.workload.values import texts
 from eventbus.spec import EventBusSpec
-from spine.errors import Fault, KubeError
+from spine.errors import ConfigError, Fault, KubeError
 from spine.manifest import ARGO, OURS
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,16 @@ class EventBusReconciler(Reconciler):
         self.allowed = allowed or Allowed()
         self._provisioner: Provisioner | None = None
         self._held: set[Key] = set()
+        self._all: set[Key] = set()
+        """Buses there are, which all have the same configuration."""
 
     @override
     def affected(self, changed: Manifest) -> Iterable[Key]:
         owner = owner_of(changed)
         if owner is not None and owner.kind == self.kind:
             yield owner
+        if changed["kind"] == "ConfigMap" and changed["metadata"]["name"] == NAME:
+            yield from sorted(self._all)
         if (changed["apiVersion"], changed["kind"]) in USERS:
             used = Key(self.kind, changed["metadata"]["namespace"], bus_of(changed))
             if used in self._held:
@@ -76,7 +81,9 @@ class EventBusReconciler(Reconciler):
         manifest = cluster.get(self.api_version, self.kind, key.namespace, key.name)
         if manifest is None:
             self._held.discard(key)
+            self._all.discard(key)
             return None
+        self._all.add(key)
         users = []
         if manifest["metadata"].get("deletionTimestamp"):
             users = users_of(cluster, key)
@@ -139,8 +146,9 @@ class EventBusReconciler(Reconciler):
         metadata = manifest["metadata"]
         names = Names(metadata["name"], metadata["namespace"])
         replicas = int(there["spec"].get("replicas", 1)) if there is not None else None
-        wanted = kept_to(install(spec, self.settings), replicas)
-        notes = [*looked.warnings, *wanted.notes]
+        settings, remarks = await self._settings(cluster)
+        wanted = kept_to(install(spec, settings), replicas)
+        notes = [*looked.warnings, *remarks, *wanted.notes]
         if there is not None and claims_differ(names, wanted, there):
             notes.append("persistence: the claims of servers that exist cannot be changed")
         found = await self._material(names, cluster, there)
@@ -162,6 +170,22 @@ class EventBusReconciler(Reconciler):
             (wanted.replicas, min(status.ready_servers(there), wanted.replicas)),
             again=AGAIN if why else None,
         )
+
+    async def _settings(self, cluster: Cluster) -> tuple[Settings, tuple[str, ...]]:
+        """Return what all buses have in common, and what is to be said of it."""
+        try:
+            found = await cluster.read("v1", "ConfigMap", cluster.namespace, NAME)
+        except KubeError as exc:
+            if exc.permanent:  # it may not be read, so nobody has asked for it
+                return self.settings, ()
+            raise
+        text = texts(found).get(KEY, "") if found is not None else ""
+        if not text:
+            return self.settings, ()
+        try:
+            return configured(text, self.settings)
+        except ConfigError as exc:
+            return self.settings, (str(exc),)
 
     async def _material(self, names: Names, cluster: Cluster, there: Manifest | None) -> Material:
         """Return what the bus keeps secret, with all that is missing made."""

@@ -23,6 +23,11 @@ PORT = 7777
 PATIENCE = 60
 """Seconds that a pod has to finish what is in flight; a process takes 20 at most."""
 
+DRAIN = 5
+"""Seconds for which a pod with a Service takes requests after it was told to stop: those who send
+to it learn of its end a little later than the pod itself. It is done by the process, as the image
+has no shell for a hook."""
+
 POD_SECURITY: Core = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 CONTAINER_SECURITY: Core = {
     "allowPrivilegeEscalation": False,
@@ -87,7 +92,7 @@ def _container(
         "name": "main",
         "image": image["image"],
         "imagePullPolicy": container.image_pull_policy or image.get("imagePullPolicy", ""),
-        "args": [names.word, *files],
+        "args": [names.word, *files, *(("--stop-delay", f"{DRAIN}") if ports else ())],
         "env": _environment(container, *env),
         "envFrom": container.env_from,
         "ports": [{"name": "metrics", "containerPort": PORT, "protocol": "TCP"}, *ports],
