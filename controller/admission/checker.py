@@ -29,8 +29,10 @@ FACTORY = "controller.admission.worker:serve"
 class Checker:
     """Looks at objects, within bounds."""
 
-    def __init__(self, limits: Limits = LIMITS, patience: float = PATIENCE) -> None:
-        self._guards = Guard(FACTORY, b"", limits), Guard(FACTORY, b"", limits)
+    def __init__(
+        self, limits: Limits = LIMITS, patience: float = PATIENCE, factory: str = FACTORY
+    ) -> None:
+        self._guards = Guard(factory, b"", limits), Guard(factory, b"", limits)
         self._locks = asyncio.Lock(), asyncio.Lock()
         self._patience = patience
         self._turns: dict[str, asyncio.Lock] = {}

@@ -116,13 +116,13 @@ def refused(
 ) -> bytes:
     """Refuse an object because of what is in it."""
     causes = [
-        {"reason": "FieldValueInvalid", "field": one.path, "message": _cut(one.message)}
+        {"reason": "FieldValueInvalid", "field": one.path, "message": one.message}
         for one in errors[:MOST_CAUSES]
     ]
     if len(errors) > MOST_CAUSES:
-        said = f"and {len(errors) - MOST_CAUSES} more (tocsin lint tells all)"
+        said = "and more (tocsin lint tells all)"
         causes.append({"reason": "FieldValueInvalid", "field": "spec", "message": said})
-    text = "; ".join(_cut(one.text) for one in errors[:MOST_CAUSES])
+    text = "; ".join(one.text for one in errors[:MOST_CAUSES])
     status = {
         "code": INVALID,
         "reason": "Invalid",
@@ -158,13 +158,14 @@ def bounded(warnings: Iterable[str]) -> list[str]:
     for one in found:
         left -= len(one.encode())
         if left < 0:
-            told.append(f"and {len(found) - len(told)} more warnings (tocsin lint tells all)")
+            told.append("and more warnings (tocsin lint tells all)")
             break
         told.append(one)
     return told
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Return a text that is not too long to be told."""
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
 
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from typing_extensions import override
 
 from controller.admission.review import Said
@@ -17,9 +16,6 @@ from controller.together import Needs, Reference, Sender, complaints, event_name
 from spine.compat import modernise
 from spine.manifest import ARGO
 from spine.model import dotted
-
-MOST = 50
-"""Dependencies, and references, of one object that are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +108,5 @@ class Surroundings:
         if kind != "EventBus" and asked.bus not in buses:
             message = f"no EventBus {asked.bus!r} {self.where}{near(asked.bus, buses)}"
             yield Said(dotted(asked.bus_path), message)
-        few = msgspec.structs.replace(
-            asked, dependencies=asked.dependencies[:MOST], references=asked.references[:MOST]
-        )
-        for path, message, _ in complaints(few, self):
+        for path, message, _ in complaints(asked, self):
             yield Said(dotted(path), message)

@@ -4,19 +4,23 @@ A Sensor is compiled here, and what a tenant wrote may hang or eat memory. Every
 be looked up in the cluster is only named, and held against it by who asked.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from controller.admission.changes import Edit, forbidden
-from controller.admission.review import Said
+from controller.admission.review import Said, cut
 from controller.alone import alone, in_a_pod
 from controller.objects import Checked, check_object, model_of
 from controller.together import Needs, Reference, needs
 from controller.workload.names import Names
 from spine.lang.guard import Serve
 from spine.manifest import CHECKED_KINDS, Finding, Object
-from spine.model import dotted
+from spine.model import Path, dotted
+
+MOST = 50
+"""Complaints of one object, and things that are looked up for it."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -75,24 +79,37 @@ def look(asked: Asked) -> Verdict:
     findings += [*alone(checked), *in_a_pod(checked)]
     if before is not None and isinstance(before.get("spec"), dict):
         findings += forbidden(Edit(_check(asked, before)[0], checked, _decode(asked.servers)))
-    return Verdict(
-        [_said(one) for one in findings if one.severity == "error"],
-        [_said(one) for one in findings if one.severity == "warning"],
-        _needs(checked),
-        _service(checked),
-    )
+    errors = [_said(one) for one in findings if one.severity == "error"]
+    warnings = [_said(one) for one in findings if one.severity == "warning"]
+    return Verdict(errors[:MOST], warnings[:MOST], _needs(checked), _service(checked))
 
 
 def _check(asked: Asked, manifest: dict[str, Any]) -> tuple[Checked, list[Finding]]:
     raw = {key: value for key, value in manifest.items() if key != "status"}
+    positions = dict.fromkeys(_paths(raw), (1, 1))
     checked, findings = check_object(
-        Object(asked.kind, asked.name, asked.namespace, raw, "", {}, {})
+        Object(asked.kind, asked.name, asked.namespace, raw, "", positions, {})
     )
     return checked, list(findings)
 
 
+def _paths(value: Any) -> Iterator[Path]:
+    """Yield the paths of all that is in an object; a complaint may have to find its own."""
+    left: list[tuple[Path, Any]] = [((), value)]
+    while left:
+        path, one = left.pop()
+        inner: Iterable[tuple[Any, Any]] = ()
+        if isinstance(one, dict):
+            inner = one.items()
+        elif isinstance(one, list):
+            inner = enumerate(one)
+        for step, item in inner:
+            yield (*path, step)
+            left.append(((*path, step), item))
+
+
 def _said(finding: Finding) -> Said:
-    return Said(dotted(finding.path), finding.message)
+    return Said(cut(dotted(finding.path)), cut(finding.message))
 
 
 def _needs(checked: Checked) -> Needs:
@@ -100,7 +117,9 @@ def _needs(checked: Checked) -> Needs:
     if checked.object.kind == "Notifier" and checked.spec is not None:
         path = ("spec", "configMap")
         found.references.append(Reference("ConfigMap", checked.spec.config_map, "", path, path))
-    return found
+    return msgspec.structs.replace(
+        found, dependencies=found.dependencies[:MOST], references=found.references[:MOST]
+    )
 
 
 def _service(checked: Checked) -> str:
