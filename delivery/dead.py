@@ -24,7 +24,7 @@ from delivery.subjects import (
 )
 from eventbus.bus import ACTIONS, DEAD, EVENTS, Bus, Message
 from spine.errors import ConfigError, EventError, Fault
-from spine.event import decode, message_id
+from spine.event import decode
 
 REDRIVEN = "Tocsin-Redriven"
 """Header, within the process only, of an event that is retried: the position of the retry."""
@@ -81,6 +81,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether `data` or the action's content was too large to be kept."""
     redriven: int = 0
     """Position of the retry that failed too; 0 where there was none."""
+    edited: int = 0
+    """Number of the letter of which this one is an edited copy; 0 where it was never edited."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -129,7 +131,7 @@ def _identity(letter: DeadLetter) -> str:
     action = letter.action
     died = (action.key, action.attempt, action.redriven) if action else letter.data
     where = (letter.component, letter.object, letter.place, letter.lane)
-    parts = (where, letter.subject, letter.sequence, letter.redriven, died)
+    parts = (where, letter.subject, letter.sequence, letter.redriven, letter.edited, died)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -165,7 +167,7 @@ async def events_of(bus: Bus, action: Action) -> dict[str, bytes]:
         if message is None or sum(map(len, found.values())) + len(message.data) > KEPT:
             continue
         try:
-            same = message_id(decode(message.data)) == action.events.get(dependency)
+            same = decode(message.data).id == action.events.get(dependency)
         except EventError:
             same = False
         if same:  # the stream may have been made anew since
@@ -213,6 +215,14 @@ async def drop(bus: Bus, sequence: int) -> None:
     """Remove a dead letter for good. Raises ConfigError where there is none."""
     await show(bus, sequence)
     await bus.delete(DEAD, sequence)
+
+
+async def replace(bus: Bus, sequence: int, letter: DeadLetter) -> int:
+    """Store an edited letter in the place of another one; return its number. Raises BusError."""
+    letter = msgspec.structs.replace(letter, edited=sequence)
+    number = await dead_letter(bus, letter)
+    await bus.delete(DEAD, sequence)
+    return number
 
 
 async def retry(bus: Bus, sequence: int) -> str:

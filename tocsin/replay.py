@@ -280,8 +280,9 @@ async def _fire(bus: Bus, asked: Asked, read: "Read", kept: BinaryIO, number: in
             f"doing the actions of Sensor {name!r}: the bus knows no Sensor of that name",
             hint="start it: it does them",
         )
-    if not asked.yes:
-        click.confirm(f"Do {number:,} actions?", abort=True, err=True)
+    if not asked.yes and not click.confirm(f"Do {number:,} actions?", err=True):
+        click.echo("nothing was done", err=True)
+        return
     said, mark = f"replayed by tocsin replay --since {asked.since}", str(time.time_ns())
     kept.seek(0)
     waiting = []

@@ -91,7 +91,10 @@ BAD = [
     (("send", "a/b", "-d", "{", "--bus", "x"), "reading --data '{': not JSON"),
     (("send", "a/b", "-d", "@no", "--bus", "x"), "reading no: No such file"),
     (("send", "a/b", "-d", "1", "-H", "x", "--bus", "x"), "not of the form 'NAME: VALUE'"),
-    (("dlq", "retry", "--bus", "x"), "choosing dead letters: give their numbers or --all"),
+    (
+        ("dlq", "retry", "--bus", "x"),
+        "choosing dead letters: give their numbers, or --all, or what",
+    ),
     (("tail", "--since", "1d", "--bus", "nats://127.0.0.1:9"), "reading duration '1d'"),
     (("run", "nowhere"), "reading nowhere: No such file or directory"),
     (("run", ".", "--secret", "x"), "reading --secret 'x': not of the form NAME.KEY=VALUE"),
@@ -172,6 +175,17 @@ async def test_dead_letters_are_listed_shown_retried_and_dropped(tmp_path):
             first, second, third = (str(x["number"]) for x in letters)
             shown = json.loads((await tocsin("dlq", "show", first, cwd=tmp_path))[1])
             assert shown["action"]["trigger"] == "out"
+            assert shown["events"]["dep"]["data"]["body"] == {"id": 1}
+            told = (await tocsin("dlq", "show", first, "-f", "all.yaml", cwd=tmp_path))[1]
+            assert told.splitlines()[-1].startswith("fired: trigger out would send POST ")
+
+            counted = (await tocsin("dlq", "list", "--count", cwd=tmp_path))[1]
+            assert counted.split() == ["3", "sensor", "show/out", "TriggerFailed"]
+            by = ("--place", "out", "--code", "Trigger*", "--since", "1h", "--grep", "400")
+            _, out, err = await tocsin("dlq", "retry", *by, "--dry-run", cwd=tmp_path)
+            assert (len(out.splitlines()), err) == (3, "3 would be retried\n")
+            _, out, err = await tocsin("dlq", "drop", "--older-than", "1h", cwd=tmp_path)
+            assert (out, err) == ("", "")
 
             target.status = lambda _path, _body: 200
             code, out, _ = await tocsin("dlq", "retry", first, cwd=tmp_path)
@@ -182,7 +196,10 @@ async def test_dead_letters_are_listed_shown_retried_and_dropped(tmp_path):
 
             code, _, err = await tocsin("dlq", "drop", "999", cwd=tmp_path)
             assert (code, "looking up dead letter 999: there is none" in err) == (1, True)
-            await tocsin("dlq", "retry", "--all", cwd=tmp_path)
+            edit = ("dlq", "edit", third, "--set", "body.id=30", "--retry")
+            code, out, _ = await tocsin(*edit, cwd=tmp_path)
+            assert (code, out.splitlines()[0]) == (0, f"{third}: edited, now {int(third) + 1}")
             await run.until(lambda: len(target.ids) == 2)
+            assert {body["id"] for _, _, body in target.requests} == {"1", "2", "3", 30}
             assert await listed() == []
             await run.stop()
