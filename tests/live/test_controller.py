@@ -3,10 +3,11 @@
 import asyncio
 import base64
 import json
+import urllib.error
 from contextlib import asynccontextmanager
 
 import pytest
-from controller_kit import CRDS, Space, condition_of, controlled
+from controller_kit import CRDS, PATHS, Space, condition_of, controlled
 from nats_server import nats_server
 from plan_kit import event
 
@@ -324,6 +325,70 @@ def dead_of(name, place, number):
         kind="event", component="sensor", object=name, place=place, code="FilterFailed",
         message="x", time=1.0, sequence=number,
     )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------- drop-in, security
+
+
+async def test_versions_of_an_older_configuration_are_taken_and_watched(space):
+    def configuration(image):
+        text = f"eventBus: {{jetstream: {{versions: [{{version: latest, natsImage: {image}}}]}}}}"
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "argo-events-controller-config"},
+            "data": {"controller-config.yaml": text},
+        }
+
+    def runs(image):
+        return lambda d: d and d["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+    PATHS.setdefault("StatefulSet", "/apis/apps/v1/namespaces/{}/statefulsets")
+    await space.apply(configuration("mirror/nats:2.10.30"))
+    async with controlled(space.cluster, space.name):
+        await space.bus(jetstream={"version": "latest", "replicas": 1})
+        await space.until("StatefulSet", "eventbus-default-js", runs("mirror/nats:2.10.30"))
+        await space.apply(configuration("mirror/nats:2.11.0"))
+        await space.until("StatefulSet", "eventbus-default-js", runs("mirror/nats:2.11.0"))
+
+
+POD = {"apiVersion": "v1", "kind": "Pod"}
+
+
+async def test_all_pods_are_admitted_where_only_restricted_ones_are(space):
+    PATHS.setdefault("StatefulSet", "/apis/apps/v1/namespaces/{}/statefulsets")
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    await asyncio.to_thread(
+        space.cluster.call,
+        "PATCH",
+        f"/api/v1/namespaces/{space.name}",
+        label,
+        Content_Type="application/merge-patch+json",
+    )
+    pod = {"spec": {"containers": [{"name": "root", "image": "x"}]}, "metadata": {"name": "root"}}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        await asyncio.to_thread(
+            space.cluster.call, "POST", PATHS["Pod"].format(space.name), {**pod, **POD}
+        )
+    with refused.value as answer:
+        assert "violates PodSecurity" in answer.read().decode()
+    async with controlled(space.cluster, space.name):
+        await space.bus(jetstream={"version": "latest", "replicas": 1})
+        await space.until("StatefulSet", "eventbus-default-js", there)
+        await space.status(
+            "StatefulSet", "eventbus-default-js", {"readyReplicas": 1, "replicas": 1}
+        )
+        for made in (HOOK, SENSOR, NOTIFIER):
+            await space.apply(made)
+        wanted = {"eventbus-default-js", "hook-eventsource", "tell-sensor", "people-notifier"}
+        until = asyncio.get_running_loop().time() + 40
+        while True:
+            names = {one["metadata"]["name"] for one in await space.all("Pod")}
+            missing = {one for one in wanted if not any(name.startswith(one) for name in names)}
+            if not missing:
+                break
+            assert asyncio.get_running_loop().time() < until, missing
+            await asyncio.sleep(0.1)
 
 
 # ---------------------------------------------------------------------------- upkeep

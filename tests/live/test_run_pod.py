@@ -218,3 +218,22 @@ async def test_a_port_in_use_ends_it_with_2(tmp_path):
 
     assert code == 2
     assert f"listening on 127.0.0.1:{port} for metrics and health: Address already in use" in err
+
+
+async def test_a_pod_that_is_to_stop_takes_requests_until_nobody_sends_any(tmp_path):
+    async with nats_server(tmp_path) as server:
+        port, metrics = free_port(), free_port()
+        es = ("eventsource", "--metrics-port", str(metrics), "--stop-delay", "2")
+        given = {"EVENTBUS_CONFIG": bus(server.url), "EVENTSOURCE_OBJECT": source(port)}
+        async with started(tmp_path, *es, POD_NAME="q", **given) as hook:
+            await is_ready(hook, metrics)
+            hook.process.send_signal(signal.SIGTERM)
+            async with httpx.AsyncClient() as client, asyncio.timeout(30):
+                while (found := await client.get(f"http://127.0.0.1:{metrics}/readyz")).is_success:
+                    pass
+                assert "eventsource: is stopping" in found.text
+                answer = await client.post(f"http://127.0.0.1:{port}/e", json={"id": "1"})
+                assert answer.status_code == 200
+                told = (await client.get(f"http://127.0.0.1:{metrics}/status")).json()
+            assert told["parts"] == [{"name": "e", "ready": True, "reason": "Listening"}]
+            assert await asyncio.wait_for(hook.process.wait(), 30) == 0
