@@ -48,7 +48,7 @@ def crd(kind: str, model: type[Model]) -> Schema:
         "name": version,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        "subresources": {"status": {}} | _scale(kind),
         "additionalPrinterColumns": list(_columns(kind)),
         "schema": {"openAPIV3Schema": _schema(kind, model)},
     }
@@ -66,6 +66,18 @@ def crd(kind: str, model: type[Model]) -> Schema:
         "metadata": {"name": f"{plural}.{group}"},
         "spec": {"group": group, "names": names, "scope": "Namespaced", "versions": [served]},
     }
+
+
+def _scale(kind: str) -> Schema:
+    """Return what `kubectl scale` and autoscalers use, where a kind has replicas of its own."""
+    if kind not in _PARTS:
+        return {}
+    paths = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    return {"scale": paths}
 
 
 def _schema(kind: str, model: type[Model]) -> Schema:
