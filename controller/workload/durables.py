@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from controller.adoption import asked, take_over
 from controller.cluster import Cluster
 from controller.objects import Checked
 from controller.reconciler import Manifest
@@ -27,6 +28,7 @@ from sensor.plan import compile_plan
 from sensor.start import durable_of, prepare
 from spine.errors import ConfigError, Fault
 from spine.http.egress import check_host
+from spine.manifest import ARGO
 from spine.model import load
 from spine.secrets import GivenSecrets
 
@@ -42,6 +44,8 @@ class First:
 
     checked: Checked
     generation: int
+    adopt: bool = False
+    """Whether it begins where Argo Events stopped."""
 
 
 @dataclass(eq=False)
@@ -67,6 +71,8 @@ class Durables:
             try:
                 await self._make(cluster, key[0], bus, todo)
             except Fault as exc:
+                if any(first.adopt for first in todo):
+                    return f"what Argo Events left is not taken over yet: {exc}"
                 why = f"its durable is made by its pods, as the controller has no access: {exc}"
                 self._silent[key] = self.clock() + AGAIN, why
                 return why
@@ -79,13 +85,20 @@ class Durables:
         secrets = await secrets_of(cluster, namespace, config)
         opening = open_bus(config, secrets, give_up_after=PATIENCE, name="tocsin-controller")
         async with opening as connected:
-            for first in todo:
+            for first in sorted(todo, key=lambda one: one.adopt):  # those may have to wait
                 found = first.checked
                 plan = await asyncio.to_thread(
                     compile_plan, found.object.name, namespace, found.spec
                 )
+                if first.adopt:
+                    await take_over(connected, plan, first.generation, first_only=True)
                 if await durable_of(plan, connected) is None:
                     await prepare(plan, connected, first.generation)
+
+
+def adopts(cluster: Cluster, sensor: Checked) -> bool:
+    """Return whether an annotation of a Sensor or its bus says that it takes over."""
+    return asked(sensor.object.raw, cluster.get(ARGO, "EventBus", *sensor.bus))
 
 
 async def secrets_of(cluster: Cluster, namespace: str, config: BusConfig) -> GivenSecrets:

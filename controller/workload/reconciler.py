@@ -32,7 +32,7 @@ from controller.workload.desired import (
     refs_of,
     suspended,
 )
-from controller.workload.durables import Durables, First
+from controller.workload.durables import Durables, First, adopts
 from controller.workload.index import Index
 from controller.workload.letters import Letters
 from controller.workload.limits import refusals
@@ -58,6 +58,8 @@ ACCOUNTS = (
 )
 """What is made for objects that name no account, where that is asked for."""
 READ = (("v1", "Secret"), ("v1", "ConfigMap"), (ARGO, "EventBus"))
+UPSTREAM = {"EventSource": "eventsource-controller", "Sensor": "sensor-controller"}
+"""Finalizers of Argo Events, which would hold an object for ever once its controller is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Workload(Reconciler, ABC):
     @override
     async def reconcile(self, key: Key, cluster: Cluster) -> float | None:
         manifest = cluster.get(self.api_version, self.kind, key.namespace, key.name)
+        if manifest is not None:
+            await cluster.finalizer(manifest, UPSTREAM.get(self.kind, ""), present=False)
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._forget(key)
             return None
@@ -338,7 +342,8 @@ class Workload(Reconciler, ABC):
                 continue
             looked = await self.shared.checker.check(manifest)
             if not looked.errors and looked.checked.bus == bus:
-                found.append(First(looked.checked, generation(looked.checked, {})))
+                adopt = adopts(cluster, looked.checked)
+                found.append(First(looked.checked, generation(looked.checked, {}), adopt))
         return found
 
 

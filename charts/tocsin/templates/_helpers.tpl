@@ -72,9 +72,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [tocsin.dev]
   resources: [notifiers]
   verbs: [list, watch]
-# The finalizer of a bus is set on the object itself.
+# The finalizer of a bus is set on the object itself; those of Argo Events are taken off all three.
 - apiGroups: [argoproj.io]
-  resources: [eventbus]
+  resources: [eventbus, eventsources, sensors]
   verbs: [patch]
 - apiGroups: [argoproj.io]
   resources: [eventbus/status, eventsources/status, sensors/status]

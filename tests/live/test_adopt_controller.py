@@ -1,0 +1,78 @@
+"""The controller takes the place of Argo Events where an annotation asks for it."""
+
+import asyncio
+
+import pytest
+from argo_kit import argo, group
+from controller_kit import CRDS, Space, condition_of, controlled
+from nats_server import nats_server
+
+from controller.adoption import ADOPT
+from eventbus.jetstream import Options, connect
+from sensor.adopted import adopted_of
+
+SENSOR = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Sensor",
+    "metadata": {"name": "s", "finalizers": ["sensor-controller"]},
+    "spec": {
+        "dependencies": [{"name": "a", "eventSourceName": "src", "eventName": "a"}],
+        "triggers": [{"template": {"name": "t", "log": {}}}],
+    },
+}
+
+
+@pytest.fixture
+def space(cluster, request):
+    for file in CRDS:
+        cluster.apply(file)
+    return Space(cluster, cluster.namespace(request.node.name))
+
+
+def bus(url):
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "EventBus",
+        "metadata": {"name": "default", "annotations": {ADOPT: "true"}},
+        "spec": {"jetstreamExotic": {"url": url}},
+    }
+
+
+async def test_a_sensor_has_no_pods_until_its_place_is_taken_over(space, tmp_path):
+    async with nats_server(tmp_path) as server, argo(server.url) as old:
+        await old.durable("t", "a", ack_wait=1)
+        await old.publish("a", 1, 2, 3)
+        await old.handle("t", "a", 2)
+        name = group("s", "t", "a")
+        bound = await old.js.pull_subscribe_bind(durable=name, stream="default")
+        reading = asyncio.create_task(hold(bound))
+        await space.apply(bus(server.url))
+        async with controlled(space.cluster, space.name):
+            await space.apply(SENSOR)
+            refused = await space.condition("Sensor", "s", "Deployed", "False", "BusFailed")
+            assert "a pod of Argo Events still reads it" in refused["message"]
+            assert await space.get("Deployment", "s-sensor") is None
+
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            found = await space.until("Sensor", "s", deployed, 60)
+            assert not found["metadata"].get("finalizers")
+
+        async with connect(lambda: Options(servers=(server.url,))) as connected:
+            adopted = await adopted_of("s", connected)
+            ours = await connected.api.consumer("default", "sensor-s")
+    assert adopted is not None
+    assert (adopted.after, ours["config"]["opt_start_seq"]) == (2, 3)
+
+
+def deployed(found):
+    return (condition_of(found, "Deployed") or {}).get("status") == "True"
+
+
+async def hold(bound):
+    """Ask for events again and again, as a pod there does, and acknowledge none."""
+    while True:
+        try:
+            await bound.fetch(5, timeout=1)
+        except TimeoutError:
+            continue
