@@ -4,7 +4,7 @@ Old shapes are rewritten, the model validates, a Sensor is planned. Every compla
 at the line where the user wrote what it is about, in `lint`, `run` and in a pod alike.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,13 +141,17 @@ def _quotes(obj: Object, path: Path, message: str) -> str:
 def _guess(obj: Object, warning: str) -> Path:
     """Return where the key stands with which a warning of a model begins."""
     key = warning.partition(":")[0]
-    depth = len(obj.base)
-    found = [
-        path[depth:]
-        for path in obj.positions
-        if path[:depth] == obj.base and path[depth : depth + 1] == ("spec",) and path[-1] == key
-    ]
+    found = [path for path in _paths(obj.raw.get("spec"), ("spec",)) if path[-1] == key]
     return found[0] if len(found) == 1 else ("spec",)
+
+
+def _paths(value: Any, path: Path) -> Iterator[Path]:
+    """Yield the paths of all keys and items."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, one in inner:
+        yield (*path, key)
+        if isinstance(one, dict | list):
+            yield from _paths(one, (*path, key))
 
 
 # ---------------------------------------------------------------------------- references
