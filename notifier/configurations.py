@@ -59,6 +59,13 @@ class Configurations:
         """What is to be said of the Notifier's own configuration; nothing before it is read."""
         return tuple(str(one) for one in self._main.notices) if self._main is not None else ()
 
+    @property
+    def lacking(self) -> str:
+        """Why there is nothing by which anybody could be told; empty where there is something."""
+        if self._main is None or self._main.texts.config:
+            return ""
+        return "; ".join(self._main.texts.missing) or "the configuration is empty"
+
     async def read(self) -> None:
         """Read the Notifier's configuration for the first time. Waits for the API server."""
         attempt = 0

@@ -76,12 +76,16 @@ class Runner:
         if self._watching is None or self._problem:
             why = self._problem
             return [Part(str(watch), False, STARTING, why) for watch in self.spec.watches]
+        lacking = self._configurations.lacking if self._configurations is not None else ""
+        if lacking:
+            return [Part(str(w), False, "NotConfigured", lacking) for w in self.spec.watches]
         return self._watching.parts
 
     @property
     def notes(self) -> list[str]:
         """What is wrong with the configuration, and services that fail just now."""
-        notices = self._configurations.notices if self._configurations is not None else ()
+        found = self._configurations
+        notices = found.notices if found is not None and not found.lacking else ()
         failing = dict(self.metrics.failing).items()
         return [*notices, *(f"service {name}: {why}" for name, why in failing)]
 

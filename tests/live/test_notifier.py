@@ -131,6 +131,27 @@ async def test_a_pod_that_runs(place):
     assert {body["pod"] for body in told} == {"web", "early"}
 
 
+async def test_it_tells_how_its_watches_stand(place):
+    absent = Watch(api_version="example.com/v1", kind="Nothing")
+    pods = Watch(api_version="v1", kind="Pod", namespaces=[place.space])
+    async with place.notifier(pods) as runner:
+        (part,) = runner.parts
+        assert (part.ready, part.reason) == (False, "NotConfigured")
+        assert part.message == f"there is no ConfigMap 'cm' in namespace '{place.space}'"
+        await place.configure(**{**READY, "trigger.odd": "- {when: 1 +, send: [ready]}"})
+        async with asyncio.timeout(30):
+            while not runner.parts[0].ready:
+                await asyncio.sleep(0.05)
+        assert [(one.name, one.reason) for one in runner.parts] == [("Pod of v1", "Watching")]
+        assert any("trigger.odd" in note for note in runner.notes)
+        runner._watching._waiting[1, ""] = "no such kind"
+        runner.spec.watches.append(absent)
+        assert [(one.ready, one.message) for one in runner.parts] == [
+            (True, ""),
+            (False, "no such kind"),
+        ]
+
+
 async def test_a_restart_repeats_nothing_and_misses_nothing(place):
     await place.configure(**READY)
     await place.pod("one", "Running", **{f"{SUBSCRIBE}.on-pod-ready.hook": ""})
