@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from controller.cache import LABEL, METADATA_ONLY, Cache
 from controller.cluster import Cluster
@@ -23,6 +23,7 @@ from controller.workload.reports import Reports
 from spine.errors import ConfigError, Fault, RemoteError
 from spine.kube import Kube
 from spine.runtime import cancelled_at_exit
+from spine.telemetry import registry
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Metrics:
     """What `/metrics` tells."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = registry()
         self.looks = Counter(
             "tocsin_controller_reconciles",
             "Looks at objects, by kind and what came of them.",
