@@ -1,6 +1,7 @@
 """The chart on a real API server: it takes every object, and no right is missing or too much."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -249,6 +250,15 @@ async def live_through_everything(space: Space) -> None:
     await space.until("EventBus", "servers", gone)
 
 
+async def damage_certificate(space: Space, name: str) -> None:
+    """Have the certificate of the webhook written again, as when it is about to run out."""
+    await space.until("Secret", name, lambda found: found is not None)
+    body = {"data": {"tls.crt": base64.b64encode(b"not one").decode()}}
+    where = f"{PATHS['Secret'].format(space.name)}/{name}"
+    merge = "application/merge-patch+json"
+    await asyncio.to_thread(space.cluster.call, "PATCH", where, body, Content_Type=merge)
+
+
 @pytest.mark.parametrize(
     ("namespace", "values"),
     [(AUDITED[0], {}), (AUDITED[1], {"namespaces": ["audited-users"]})],
@@ -273,6 +283,7 @@ async def test_the_controller_has_the_rights_that_it_uses_and_no_others(
     controller = Controller(kinds, objects[f"Deployment/{name}-controller"], tmp_path)
     try:
         await live_through_everything(space)
+        await damage_certificate(Space(kinds, name), f"{name}-webhook-tls")
         rights = granted(objects, "ClusterRole", "Role")
         until = time.monotonic() + 60
         while rights - SPARE - audit.asked() and time.monotonic() < until:
