@@ -253,7 +253,7 @@ class Workload(Reconciler, ABC):
         pods, report = status.Pods.of(deployment), shared.reports.get(key)
         is_valid = status.valid(looked.errors, (*looked.warnings, *outcome.notes))
         dead = shared.dead.get(key)
-        count = sum(dead.values()) if dead is not None else _number(before, "deadLetters")
+        count = sum(dead.values()) if dead is not None else _told_dead(report, before)
         now = datetime.now(UTC)
         found = parts.told(
             checked,
@@ -345,6 +345,12 @@ class Workload(Reconciler, ABC):
                 adopt = adopts(cluster, looked.checked)
                 found.append(First(looked.checked, generation(looked.checked, {}), adopt))
         return found
+
+
+def _told_dead(report: Report | None, before: Manifest) -> int | None:
+    """Return how many dead letters there are where the bus cannot be asked: what pods have told."""
+    lately = sum(report.dead.values()) if report is not None else 0
+    return lately or _number(before, "deadLetters")
 
 
 def _number(status: Manifest, name: str) -> int | None:
