@@ -50,6 +50,8 @@ async def test_a_sensor_has_no_pods_until_its_place_is_taken_over(space, tmp_pat
         async with controlled(space.cluster, space.name):
             await space.apply(SENSOR)
             refused = await space.condition("Sensor", "s", "Deployed", "False", "BusFailed")
+            refused = condition_of(await space.until("Sensor", "s", held, 60), "Deployed")
+            assert refused["reason"] == "BusFailed"
             assert "a pod of Argo Events still reads it" in refused["message"]
             assert await space.get("Deployment", "s-sensor") is None
 
@@ -67,6 +69,10 @@ async def test_a_sensor_has_no_pods_until_its_place_is_taken_over(space, tmp_pat
 
 def deployed(found):
     return (condition_of(found, "Deployed") or {}).get("status") == "True"
+
+
+def held(found):
+    return (condition_of(found, "Deployed") or {}).get("status") == "False"
 
 
 async def hold(bound):
