@@ -6,6 +6,7 @@ at once, and shown by `tocsin dlq` and `tocsin tail`.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -61,6 +62,16 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How often it was put off without an attempt."""
     redriven: int = 0
     """Number of the dead letter from which it was put back on its way; 0 where it never died."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds between the latest failure and the next attempt, infinite where not known.
+
+        Both moments are of one clock. Nobody waits longer, whatever another clock says.
+        """
+        if not self.failures or self.postponed:
+            return math.inf
+        return self.due - self.failures[-1].at
 
 
 def action_key(sensor: str, trigger: str, events: Mapping[str, str]) -> str:

@@ -346,7 +346,9 @@ class Dispatcher:
         happens too when it was handed out repeatedly, as stopping a process does to what waits
         in it: a new copy counts from one.
         """
-        while (wait := action.due - self._clock()) > 0:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + action.pause
+        while (wait := min(action.due - self._clock(), until - loop.time())) > 0:
             if await lane.pause(min(wait, SHIFT)):
                 return True
             if wait > SHIFT and (lane.crowded or message.deliveries > 2):  # noqa: PLR2004 -- once may be chance

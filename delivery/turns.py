@@ -114,8 +114,9 @@ class Turns:
 
     async def _until_begin(self, action: Action) -> None:
         """Wait until it is due, its rate allows it, and a slot is free; that is taken."""
-        lane = self._lane
-        while (wait := action.due - self._clock()) > 0:
+        lane, loop = self._lane, asyncio.get_running_loop()
+        until = loop.time() + action.pause
+        while (wait := min(action.due - self._clock(), until - loop.time())) > 0:
             if await lane.pause(min(max(wait, SHORT), LOOK)):
                 break
         if lane.bucket is not None:

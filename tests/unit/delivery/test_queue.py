@@ -17,7 +17,7 @@ from delivery_kit import (
     until,
 )
 
-from delivery.action import Action, PartlyDone, Postponed
+from delivery.action import Action, Failure, PartlyDone, Postponed
 from delivery.policy import RateLimit, Retry
 from delivery.queue import Route
 from delivery.subjects import pending_subject
@@ -53,6 +53,20 @@ async def test_failed_action_is_stored_and_tried_again(bus) -> None:
     assert 2.0 <= third - second <= 2.5
     assert await pending(bus) == 0
     assert await dead(bus) == []
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+async def test_clock_that_jumps_holds_no_action_up(bus, ahead: float) -> None:
+    """It failed by a clock that was wrong by an hour, or is looked at by one."""
+    failure = Failure(at=clock() + ahead, message="connection refused")
+    waits = action(attempt=2, due=failure.at + 2, first=failure.at, failures=(failure,))
+    target = Target()
+    async with dispatching(bus, t=Route(target)) as dispatcher:
+        await dispatcher.store(waits)
+        await asyncio.sleep(5)
+
+    assert target.done == [waits.key]
+    assert ahead < 0 or target.times == pytest.approx([2.0], abs=0.1)
 
 
 async def test_what_the_target_refuses_is_a_dead_letter_at_once(bus) -> None:
@@ -466,3 +480,17 @@ async def test_what_is_left_of_an_action_is_tried_again_and_buried(bus, ordered)
     assert seen == ["abc", "bc"]
     assert entry.letter.action.content == {"to": "c"}
     assert entry.letter.action.key == one.key
+
+
+# ---------------------------------------------------------------------------- bounds
+
+
+async def test_bound_holds_for_all_replicas_together(bus) -> None:
+    target = Target(seconds=1.0)
+    route = Route(target, in_flight=2, bounded=True)
+    async with dispatching(bus, t=route) as one, dispatching(bus, t=route) as other:
+        for number in range(10):
+            await (one, other)[number % 2].deliver(action(number))
+        await until(lambda: len(target.done) == 10)
+    assert target.most == 2
+    assert await pending(bus) == 0
