@@ -190,9 +190,7 @@ async def jump(storm: "Storm", chance: random.Random, fault: Fault) -> None:
 def _modes() -> None:
     for mode, word in (("500", "answers 500"), ("hang", "hangs"), ("reset", "resets")):
 
-        async def do(
-            storm: "Storm", chance: random.Random, fault: Fault, mode: str = mode
-        ) -> None:
+        async def do(storm: "Storm", chance: random.Random, fault: Fault, mode: str = mode) -> None:
             fault.detail = mode
             await storm.place.asking.ask("mode", mode=mode)
             try:
@@ -319,10 +317,10 @@ async def _full(storm: "Storm", names: list[str], chance: random.Random) -> None
     await asyncio.sleep(storm.outage * chance.uniform(0.5, 1.5))
     for name in names:
         place.unfill(storm.place.store(name))
+    await asyncio.gather(*(storm.place[name].terminate() for name in names))
     for name in names:
-        await storm.place[name].terminate()
         await storm.place[name].start()
-        await storm.bus_is_whole()
+    await storm.bus_is_whole()
 
 
 @kind("store of one bus server wiped", track="bus", clustered=True)
@@ -373,4 +371,5 @@ async def run(storm: "Storm", plan: Plan, track: str, until: float) -> None:
             async with storm.nothing_else:
                 await one.do(storm, chance, fault)
         fault.end = time.time()
+        storm.say(f"  over after {fault.end - fault.begin:.1f} s: {one.name} ({fault.detail})")
         storm.watch(fault)

@@ -101,7 +101,9 @@ class Ledger:
             count = sum(accepted.marks[n] for n in numbers) if step > 1 else accepted.count
             lost = await self.missing(path)
             have = await self._target.ask(
-                "have", path=path, numbers=sorted(self.dead[path] | dict.fromkeys(self.excused[path]))
+                "have",
+                path=path,
+                numbers=sorted(self.dead[path] | dict.fromkeys(self.excused[path])),
             )
             both = set(have)
             dead = self.dead[path].keys()

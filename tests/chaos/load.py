@@ -220,5 +220,3 @@ class Load:
             for number in numbers:
                 self.queue.add(number)
             at = numbers.stop
-
-

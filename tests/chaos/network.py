@@ -29,7 +29,9 @@ def missing() -> str:
 
 
 def _unshare() -> list[str]:
+    """Return words that begin a command in namespaces of its own; all in them ends with it."""
     words = ["unshare", "--net", "--mount", "--propagation", "private"]
+    words += ["--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"]
     return words if os.geteuid() == 0 else [*words, "--user", "--map-root-user"]
 
 

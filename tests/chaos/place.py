@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -123,12 +123,11 @@ class Place:
         store, node = self.store(name), self.node(name)
         store.mkdir()
         options = f"size={self._disk},mode=0700"
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(store)], check=True
-        )
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(store)], check=True)
         routes = [f"nats://{self.node(n).address}:6222" for n in self.servers]
         cluster = (
-            f'cluster {{ name: storm, listen: "{node.address}:6222", routes: {json.dumps(routes)} }}'
+            f'cluster {{ name: storm, listen: "{node.address}:6222", '
+            f"routes: {json.dumps(routes)} }}"
             if len(self.servers) > 1
             else ""
         )
@@ -328,23 +327,17 @@ def _trigger(
     return {"template": {"name": name, "conditions": conditions, "http": http}}
 
 
-def fill(folder: Path) -> Path:
-    """Take all that is left on the disk of a folder; return the file that does."""
-    ballast = folder / "ballast"
-    with ballast.open("wb") as file:
+def fill(folder: Path) -> None:
+    """Take all that is left on the disk of a folder."""
+    with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
         free = os.statvfs(folder)
-        with suppress(OSError):
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
-    with (folder / "ballast2").open("wb") as file, suppress(OSError):  # what rounding left
-        while True:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+    with suppress(OSError), (folder / "ballast2").open("wb", buffering=0) as file:
+        while True:  # what rounding left
             file.write(b"0" * 4096)
-            file.flush()
-    return ballast
 
 
 def unfill(folder: Path) -> None:
     """Give the disk back."""
     for name in ("ballast", "ballast2"):
         (folder / name).unlink(missing_ok=True)
-
-

@@ -125,6 +125,6 @@ class Process:
         """Return resident bytes and open files; None where it does not run."""
         try:
             pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-            return pages * 4096, len(os.listdir(f"/proc/{self.pid}/fd"))
+            return pages * 4096, len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
         except (OSError, AssertionError):
             return None

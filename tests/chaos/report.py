@@ -42,7 +42,7 @@ def recoveries(faults: Sequence[Fault]) -> str:
 def _three(values: Sequence[float | None]) -> tuple[str, str, str]:
     known = [v for v in values if v is not None]
     if not known:
-        return "–", "–", str(len(values))
+        return "-", "-", str(len(values))
     half, most = quantile(known, 0.5), quantile(known, 0.99)
     return f"{half:.1f} s", f"{most:.1f} s", str(len(values) - len(known))
 
@@ -67,4 +67,6 @@ def sizes(samples: dict[str, list[tuple[float, int, int]]]) -> tuple[str, list[s
 
 
 def machine() -> str:
-    return f"{os.cpu_count()} cores, Linux {platform.release()}, CPython {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} cores, Linux {platform.release()}, CPython {platform.python_version()}"
+    )

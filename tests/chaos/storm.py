@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from eventbus.jetstream import Options, connect
 from eventbus.jetstream.api import unix
 from spine.errors import RemoteError
 
+SETTLED = 15.0
+"""Seconds after its start from which a process is measured."""
 SAMPLE = 5.0
 """Seconds between looks at memory and files."""
 TELL = 10.0
@@ -117,7 +119,7 @@ class Storm:
         while await self.ledger.left(ends):
             await asyncio.sleep(0.5)
         fault.caught_up = time.time() - fault.end
-        self.say(f"{fault.kind}: caught up after {fault.caught_up:.1f} s")
+        self.say(f"  caught up {fault.caught_up:.1f} s after: {fault.kind} ({fault.detail})")
 
     # ------------------------------------------------------------------------ the whole
 
@@ -201,6 +203,9 @@ class Storm:
             left = await self.ledger.left()
             if not left:
                 self.say(f"settled after {time.monotonic() - began:.0f} s")
+                await asyncio.wait(
+                    {*self._watching, asyncio.create_task(asyncio.sleep(0))}, timeout=10
+                )
                 return
             await asyncio.sleep(1)
         self.say("not settled")
@@ -219,9 +224,9 @@ class Storm:
         while True:
             for name in self.place.ours:
                 process = self.place[name]
-                if process.running and time.time() - process.started > 15:
-                    if (found := process.size()) is not None:
-                        self.samples[name].append((time.time(), *found))
+                settled = process.running and time.time() - process.started > SETTLED
+                if settled and (found := process.size()) is not None:
+                    self.samples[name].append((time.time(), *found))
             await asyncio.sleep(SAMPLE)
 
     async def _tell(self) -> None:
@@ -311,15 +316,15 @@ class Storm:
         forgotten = sum(m.forgotten for m in self.pairs.models.values())
         parts = [
             f"## Storm of seed {wish.seed}",
-            f"{time.strftime('%Y-%m-%d')}, {report.machine()}, {wish.servers} bus servers, "
+            (f"{time.strftime('%Y-%m-%d')}, {report.machine()}, {wish.servers} bus servers, "
             f"{wish.replicas} + 2 replicas. {total:,} events accepted in {seconds:,.0f} s "
-            f"({total / seconds:,.0f}/s), {len(self.faults)} faults.",
+            f"({total / seconds:,.0f}/s), {len(self.faults)} faults."),
             "Answers to senders: "
             + ", ".join(f"{s or 'none'} {n:,}" for s, n in sorted(self.poster.statuses.items())),
             report.table(("events", *columns),
                          [(p[1:], *(f"{rows[p][c]:,}" for c in columns)) for p in PATHS]),
-            f"Conditions: {sum(self.pairs.firings.values()):,} firings of "
-            f"{self.pairs.accepted:,} events, {forgotten:,} forgotten by resets.",
+            (f"Conditions: {sum(self.pairs.firings.values()):,} firings of "
+            f"{self.pairs.accepted:,} events, {forgotten:,} forgotten by resets."),
             "### Recovery", report.recoveries(self.faults),
             "### Duplicates",
             report.table(("cause", "count"), twice.most_common()) if twice else "None.",

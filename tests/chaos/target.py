@@ -127,7 +127,7 @@ class Target:
                 if connection.waiting:
                     connection.abort()
 
-    def asked(self, line: dict[str, Any]) -> Any:
+    def asked(self, line: dict[str, Any]) -> Any:  # noqa: PLR0911 -- one for each question
         match line["ask"]:
             case "mode":
                 self.set_mode(line["mode"])
