@@ -97,6 +97,22 @@ def accepted(kind: str, spec: Any) -> bool:
 # ---------------------------------------------------------------------------- established
 
 
+def test_an_autoscaler_finds_replicas_and_pods_of_an_object(server):
+    """And sets how many are wanted, as `kubectl scale` does."""
+    spec = {"replicas": 1, "nats": {"e": {"url": "nats://x:4222", "subject": "s"}}}
+    why, made = server.create(ES, spec, dry=False, name="scaled")
+    assert not why
+    made["status"] = {"replicas": 1, "selector": "eventsource-name=scaled"}
+    server.ask("PUT", path(ES, "scaled") + "/status", made)
+
+    scale, _ = server.ask("GET", path(ES, "scaled") + "/scale")
+    scale["spec"]["replicas"] = 3
+    server.ask("PUT", path(ES, "scaled") + "/scale", scale)
+
+    assert scale["status"] == {"replicas": 1, "selector": "eventsource-name=scaled"}
+    assert server.ask("GET", path(ES, "scaled"))[0]["spec"]["replicas"] == 3
+
+
 @pytest.mark.parametrize("file", CRDS, ids=lambda file: file.stem)
 def test_a_crd_is_established_and_structural(server, file):
     name = yaml.safe_load(file.read_text())["metadata"]["name"]
