@@ -18,7 +18,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from controller.admission.checker import Checker
 from controller.admission.keeper import Keeper
-from controller.admission.manifest import PATH
 from controller.admission.review import Head, Request, Said, allowed, busy, head, read, refused
 from controller.admission.surroundings import Surroundings
 from controller.admission.worker import Asked, Verdict
@@ -37,6 +36,8 @@ from spine.runtime import cancelled_at_exit, seconds
 
 log = logging.getLogger(__name__)
 
+PATH = "/validate"
+"""Where the API server asks; it stands in the chart too."""
 BODY = 8 * 2**20
 """Bytes of a request: an object before and after, each no larger than etcd takes."""
 AT_ONCE = 16
