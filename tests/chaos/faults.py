@@ -93,6 +93,7 @@ class Plan:
         Every kind comes once before any comes again.
         """
         mine = [one for one in self._kinds if one.track == track]
+        slower = 2 if track == "bus" else 1  # without a bus nothing goes on
         chance = random.Random(f"{self.seed} {track}")
         number = 0
         while mine:
@@ -100,7 +101,7 @@ class Plan:
             for one in mine:
                 number += 1
                 yield (
-                    chance.uniform(*self.gap),
+                    slower * chance.uniform(*self.gap),
                     one,
                     random.Random(f"{self.seed} {track} {number}"),
                 )
@@ -223,7 +224,7 @@ async def cut_target(storm: "Storm", chance: random.Random, fault: Fault) -> Non
 
 @kind("cut between the queue and its source")
 async def cut_queue(storm: "Storm", chance: random.Random, fault: Fault) -> None:
-    fault.detail = "redis queue"
+    fault.detail = "queue redis"
     await _cut(storm, ["redis"], ["queue"], storm.outage * chance.uniform(0.3, 1.0))
 
 

@@ -167,8 +167,21 @@ def _of(letter: Any) -> tuple[str, int | None]:
         return "?", None
 
 
-def causes(again: Sequence[Sequence[Any]], faults: Sequence[Fault]) -> Counter[str]:
+def concerns(fault: Fault, path: str) -> bool:
+    """Whether a fault may have to do with what comes at a path."""
+    theirs = {
+        "/pair": ("sensor-events", "queue"),
+        "/queue": ("sensor-pairs", "hooks"),
+    }.get(path, ("sensor-pairs", "queue"))
+    names = fault.detail.split()
+    return not names or not names[0].startswith(theirs)
+
+
+def causes(
+    again: Sequence[Sequence[Any]], faults: Sequence[Fault], path: str = "/each"
+) -> Counter[str]:
     """Return duplicates by the kind of fault that made them."""
+    faults = [fault for fault in faults if concerns(fault, path)]
     counts: Counter[str] = Counter()
     for _, first, second, unanswered in again:
         counts[_cause(first, second, unanswered=unanswered, faults=faults)] += 1

@@ -308,10 +308,10 @@ class Storm:
                    "dead letters and an effect")  # fmt: skip
         twice: Counter[str] = Counter()
         for path, found in again.items():
-            for why, count in causes(found, self.faults).items():
+            for why, count in causes(found, self.faults, path).items():
                 twice[f"{path[1:]}: {why}"] += count
         repeated = [(0, t[0], later, False) for t in pairs.values() for later in t[1:]]
-        for why, count in causes(repeated, self.faults).items():
+        for why, count in causes(repeated, self.faults, "/pair").items():
             twice[f"pairs: {why}"] += count
         forgotten = sum(m.forgotten for m in self.pairs.models.values())
         parts = [

@@ -93,6 +93,9 @@ def test_twice_has_a_cause() -> None:
     found = causes(again, [kill, far])
     assert found["kill"] == 1
     assert found["no fault was near"] == 1
+    kill.detail = "sensor-pairs1"
+    assert causes(again, [kill, far])["kill"] == 0
+    assert causes(again, [kill, far], "/pair")["kill"] == 1
     assert found.total() == 3
 
 
