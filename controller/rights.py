@@ -154,10 +154,11 @@ def _of_object(trigger: SensorTrigger, k8s: K8s, found: Rights) -> None:
             f"{where}: parameters choose the kind: add rules for each that can be chosen; to bound "
             "it, write one trigger for each kind"
         )
+    counted = ("list",) if trigger.max_active is not None else ()
     for operation in operations:
-        verbs = VERBS[operation]
+        verbs = (*VERBS[operation], *counted)
         if operation == "create" and not metadata.get("name"):  # a new name each time
-            verbs = ("create", "get")
+            verbs = ("create", "get", *counted)
         for verb in verbs:
             found.rights.add(Right(space, group, "", str(made["kind"]), version, verb))
 
@@ -176,8 +177,9 @@ def _of_workflow(trigger: SensorTrigger, workflow: ArgoWorkflow, found: Rights) 
     if "namespace" in changed:
         found.notes.append(f"{where}: parameters choose the namespace, so a ClusterRole is needed")
         space = ""
+    counted = ("list",) if trigger.max_active is not None else ()
     for one in operations:
-        for verb in WORKFLOW_VERBS.get(one, ("get", "update")):
+        for verb in (*WORKFLOW_VERBS.get(one, ("get", "update")), *counted):
             found.rights.add(Right(space, WORKFLOW, "workflows", "Workflow", "v1alpha1", verb))
     if operation == "submit-from" and str(made.get("kind", "")).lower() == "cronworkflow":
         found.rights.add(Right(space, WORKFLOW, "cronworkflows", "CronWorkflow", "v1alpha1", "get"))

@@ -36,6 +36,8 @@ class Route:
     """Whether its actions may bear a key, within which they are done in order."""
     in_flight: int = 128
     """Attempts at a time; at 100 ms each, 1,280 a second."""
+    bounded: bool = False
+    """Whether `in_flight` holds for all replicas together, so that one does all its actions."""
     fallback: "Route | None" = None
     """How `dlqTrigger` is done."""
 

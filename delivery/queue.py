@@ -92,7 +92,7 @@ class Dispatcher:
         for one in lane.with_fallbacks():
             self._lanes[one.token] = one
             self._recent[one.token] = Recent()
-            if one.bucket is not None or one.route.ordered:
+            if one.bucket is not None or one.route.ordered or one.route.bounded:
                 lease = Lease(self._bus.store(LEASES), lease_key(self._sensor, one.token))
                 self._leases[one.token] = lease
 
@@ -119,7 +119,7 @@ class Dispatcher:
             return
         route = lane.route
         patience = self._patience if route.at_least_once else PATIENCE
-        later = route.stored or route.rate is not None or lane.down
+        later = route.stored or route.bounded or route.rate is not None or lane.down
         if later or not await lane.enter(patience):
             await self._attempts.store(lane, action)
         elif self._gate.closed:  # no time to begin: whoever comes next does it
@@ -333,9 +333,11 @@ class Dispatcher:
             await lane.enter()
         finally:
             lane.holding -= 1
-        if self._gate.closed:
+        lease = self._leases.get(lane.token)
+        if self._gate.closed or (lease is not None and not lease.held):
             lane.leave()
             await self._gate.hold()
+            await asyncio.Event().wait()  # another replica does it: back to the bus
         await self._attempt(lane, action, patient=True)
         recent.add(message)
 

@@ -32,7 +32,7 @@ from sensor.templated import (
     refuse_fixed,
 )
 from sensor.transforms import compile_transform
-from sensor.trigger import Render, Trigger
+from sensor.trigger import Events, Render, Trigger
 from sensor.unbuilt import UNBUILT, Unbuilt
 from sensor.when import Declines, compile_when
 from spine.errors import ConfigError
@@ -189,6 +189,8 @@ class _Planner:
             declines=self._when(entry, path, conditions),
             claim=claim,
             claimed_for=0.0 if once is None else seconds(once.duration),
+            max_in_flight=entry.max_in_flight,
+            max_active=self._most_active(entry, path),
             gather=self._gather(entry, path, conditions),
             resets=self._resets(entry.template, (*path, "template", "conditionsReset"), conditions),
         )
@@ -199,6 +201,15 @@ class _Planner:
         return (
             self._try((*path, "if"), lambda: compile_when(text, conditions.names)) if text else None
         )
+
+    def _most_active(self, entry: SensorTrigger, path: Path) -> int | None:
+        """Return what `maxActive` says."""
+        trigger = entry.template.trigger
+        if entry.max_active is not None and not trigger.makes_objects:
+            where = f"template.{trigger.kind}"
+            problem = f"counts objects that the trigger makes, and {where} makes none"
+            self._problems.append(Problem((*path, "maxActive"), problem))
+        return entry.max_active
 
     def _gather(self, entry: SensorTrigger, path: Path, conditions: Conditions) -> Gather | None:
         """Compile `debounce` or `batch`."""
@@ -238,6 +249,8 @@ class _Planner:
             order = self._try((*path, "orderBy"), lambda: compile_key(sources, "orderBy"))
             if entry.at_least_once is False:
                 self._warn((*path, "atLeastOnce"), "ignored: actions in order are never lost")
+        elif entry.max_in_flight == 1 and path[-1] != "dlqTrigger":
+            order = _all_alike
         if (once := entry.idempotency_key) is not None:
             claim = self._try(
                 (*path, "idempotencyKey", "src"),
@@ -327,6 +340,11 @@ def _changing(entry: SensorTrigger) -> Render:
         return template.trigger.compile()
 
     return compile_changing(json_of(entry.template), compile_parameters(entry.parameters), build)
+
+
+def _all_alike(_: Events) -> str:
+    """Return what orders all actions of a trigger: one after another, as their events came."""
+    return "*"
 
 
 def _judgement(entry: SensorTrigger) -> dict[str, Any]:

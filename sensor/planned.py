@@ -47,6 +47,10 @@ class PlannedTrigger:
     """What `idempotencyKey` says: of actions of equal texts only the first is done."""
     claimed_for: float = 0.0
     """Seconds for which that is remembered."""
+    max_in_flight: int | None = None
+    """What `maxInFlight` says."""
+    max_active: int | None = None
+    """What `maxActive` says."""
     gather: Gather | None = None
     """What `debounce` or `batch` says: events are held together before it acts."""
     resets: Resets | None = None

@@ -29,6 +29,7 @@ from sensor.folding import Folder
 from sensor.intake import Intake
 from sensor.plan import Plan, PlannedTrigger
 from sensor.start import durable_of, generation_of, prepare, reader_of
+from sensor.trigger import Limited
 from spine.errors import BusError
 from spine.lang.limits import Limits
 from spine.runtime import RECONNECT, Env, Shared, cancelled_at_exit
@@ -171,6 +172,8 @@ class Runner:
             memory=Kept(self.bus, f"trigger.{key_token(plan.name)}"),
         )
         sender = await stack.enter_async_context(planned.trigger.open(env))
+        if planned.max_active is not None and isinstance(sender, Limited):
+            sender.most_active = planned.max_active
         fallback = None
         if planned.fallback is not None:
             fallback = await self._route(stack, shared, planned.fallback)
@@ -182,7 +185,8 @@ class Runner:
             at_least_once=planned.at_least_once is not False,
             stored=planned.stateful or plan.ordered,  # none holds up those that keep an order
             ordered=planned.order is not None,
-            in_flight=max(LEAST, min(MOST, each)),
+            in_flight=planned.max_in_flight or max(LEAST, min(MOST, each)),
+            bounded=planned.max_in_flight is not None or planned.max_active is not None,
             fallback=fallback,
         )
 

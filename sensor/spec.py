@@ -257,6 +257,12 @@ class SensorTrigger(Model):
     """False: an action is tried, but a crash or an outage may lose it. None is true."""
     dlq_trigger: "SensorTrigger | None" = None
     """What is done once all attempts have failed."""
+    max_in_flight: Annotated[int, Field(ge=1)] | None = None
+    """Ours: how many of its actions are under way at a time, over all replicas; the others wait on
+    the bus. None: as many as a replica bears."""
+    max_active: Annotated[int, Field(ge=1)] | None = None
+    """Ours: how many objects that it made may run at a time, such as Workflows and Jobs; further
+    ones wait on the bus until one has ended. None: any number."""
     order_by: Sources | None = None
     """Ours: actions with the same value are done one after another, in the order of their events;
     one source, or a list of which the first that has a value counts. None: in any order."""

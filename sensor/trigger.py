@@ -10,7 +10,7 @@ action needs stands in its content.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from delivery.action import Sender
 from spine.event import Event
@@ -24,6 +24,13 @@ Render = Callable[[Events], dict[str, Any]]
 """Makes the content of an Action; pure. Raises ParameterError."""
 
 
+@runtime_checkable
+class Limited(Protocol):
+    """A sender that makes objects which run and end, and bounds how many do."""
+
+    most_active: int | None
+
+
 class Trigger(Model, ABC):
     """The configuration of one kind of action."""
 
@@ -32,6 +39,11 @@ class Trigger(Model, ABC):
     fixed: ClassVar[frozenset[str]] = frozenset()
     """Fields that no parameter may change, such as which Secret is read: an event must not choose
     that."""
+
+    @property
+    def makes_objects(self) -> bool:
+        """Whether it makes objects of Kubernetes that run and end."""
+        return False
 
     def check_written(self, changed: Collection[str]) -> None:
         """Raise ConfigError for what can never work as it is written.

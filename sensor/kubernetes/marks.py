@@ -63,13 +63,14 @@ def marked(made: Mapping[str, Any], action: Action, *, labels: bool) -> dict[str
     text = json.dumps(mark, separators=(",", ":"))
     metadata["annotations"] = {**(metadata.get("annotations") or {}), FIRED_BY: text}
     if labels:
-        own = {
-            SENSOR: action.sensor[:_LONGEST_LABEL],
-            TRIGGER: _label(action.trigger),
-            TIMESTAMP: str(int(time.time() * 1000)),
-        }
+        own = {**labels_of(action), TIMESTAMP: str(int(time.time() * 1000))}
         metadata["labels"] = {**(metadata.get("labels") or {}), **own}
     return {**made, "metadata": metadata}
+
+
+def labels_of(action: Action) -> dict[str, str]:
+    """Return the labels by which what a trigger made is found."""
+    return {SENSOR: action.sensor[:_LONGEST_LABEL], TRIGGER: _label(action.trigger)}
 
 
 def _label(text: str) -> str:

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from delivery.action import Action, Outcome, Sender
 from sensor.changes import put_changes
+from sensor.kubernetes.active import Active
 from sensor.kubernetes.awaiting import await_policy
 from sensor.kubernetes.graves import Graves
 from sensor.kubernetes.marks import Mark, made_name, mark_of, marked
@@ -64,6 +65,7 @@ class KubernetesSender(Sender):
     ) -> None:
         self._kube, self._namespace, self._sources = kube, namespace, sources
         self._graves = Graves(memory)
+        self._active = Active(kube)
         self._operations: dict[str, Callable[[Target, Action], Awaitable[Done]]] = {
             "create": self.create,
             "update": self._update,
@@ -71,6 +73,15 @@ class KubernetesSender(Sender):
             "apply": self._apply,
             "delete": self._delete,
         }
+
+    @property
+    def most_active(self) -> int | None:
+        """How many objects that it made may run at a time; None: any number."""
+        return self._active.most
+
+    @most_active.setter
+    def most_active(self, most: int | None) -> None:
+        self._active.most = most
 
     @override
     async def send(self, action: Action, attempt: int) -> Outcome:
@@ -102,7 +113,8 @@ class KubernetesSender(Sender):
             return "left out, as a newer event deleted it:", {"metadata": {"name": target.name}}
         name = made["metadata"]["name"]
         try:
-            raw = await self._kube.create(target.resource, orjson.dumps(made), target.namespace)
+            async with self._active.room(target.resource, target.namespace, action):
+                raw = await self._kube.create(target.resource, orjson.dumps(made), target.namespace)
         except KubeError as exc:
             if exc.reason != "AlreadyExists":
                 raise

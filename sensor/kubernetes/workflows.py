@@ -66,6 +66,15 @@ class WorkflowSender(Sender):
             "retry": self._retry,
         }
 
+    @property
+    def most_active(self) -> int | None:
+        """How many Workflows that it made may run at a time; None: any number."""
+        return self._objects.most_active
+
+    @most_active.setter
+    def most_active(self, most: int | None) -> None:
+        self._objects.most_active = most
+
     @override
     async def send(self, action: Action, attempt: int) -> Outcome:
         content = action.content

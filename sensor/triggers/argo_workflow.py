@@ -44,6 +44,11 @@ class ArgoWorkflow(Trigger):
     args: list[str] = []
     """Further arguments, as the `argo` command takes them."""
 
+    @property
+    @override
+    def makes_objects(self) -> bool:
+        return self.operation in {"", "submit", "submit-from", "resubmit"}
+
     @override
     def compile(self) -> Render:
         operation = self.operation or "submit"

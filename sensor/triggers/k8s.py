@@ -43,6 +43,11 @@ class K8s(Trigger):
     """Whether parameters go into the object in the cluster, of which the source says only where it
     is; for `update`."""
 
+    @property
+    @override
+    def makes_objects(self) -> bool:
+        return self.operation in {"", "create"}
+
     @override
     def compile(self) -> Render:
         operation = self.operation or "create"

@@ -1,12 +1,13 @@
 """The `argoWorkflow` trigger on a real API server that knows the kinds of Argo Workflows."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from delivery.action import Action
+from delivery.action import Action, Postponed
 from sensor.kubernetes.workflows import open_workflows
 from spine.errors import ConfigError, TriggerError
 from spine.kube import Kube, open_kube
@@ -239,3 +240,37 @@ async def test_retry_without_a_server_is_refused_at_start(monkeypatch):
         with pytest.raises(ConfigError, match="ARGO_SERVER"):
             async with open_workflows(Env("s", "t", "ns", GivenSecrets(), shared), "retry"):
                 pass
+
+
+# ---------------------------------------------------------------------------- how many may run
+
+
+async def test_no_more_run_than_may_and_the_next_one_begins_when_one_has_ended(scene, monkeypatch):
+    monkeypatch.setattr("sensor.kubernetes.active.LOOK", 0.05)
+    monkeypatch.setattr("sensor.kubernetes.active.PATIENCE", 0.5)
+    scene.sender.most_active = 2
+    made = workflow(generateName="run-")
+    for key in ("k1", "k2"):
+        assert (await scene.do("submit", made, key=key)).startswith("submitted")
+    assert (await scene.do("submit", made, key="k1")).startswith("found"), "it is one of them"
+    with pytest.raises(Postponed):
+        await scene.do("submit", made, key="k3")
+    assert len(await scene.all()) == 2
+
+    waiting = asyncio.create_task(scene.do("submit", made, key="k3"))
+    first, second = [one["metadata"]["name"] for one in await scene.all()]
+    await scene.status(first, {"phase": "Succeeded"})
+    assert (await waiting).startswith("submitted")
+    with pytest.raises(Postponed):
+        await scene.do("submit", made, key="k4")
+    done = {"workflows.argoproj.io/completed": "true"}
+    await scene.status(second, {"phase": "Failed"}, **done)
+    assert (await scene.do("submit", made, key="k4")).startswith("submitted")
+
+
+async def test_what_somebody_else_made_does_not_count(scene, monkeypatch):
+    monkeypatch.setattr("sensor.kubernetes.active.PATIENCE", 0.5)
+    labels = {"events.argoproj.io/sensor": "sn", "events.argoproj.io/trigger": "t"}
+    await scene.make("Workflow", "by-hand", SPEC, labels=labels)
+    scene.sender.most_active = 1
+    assert (await scene.do("submit", workflow(generateName="run-"))).startswith("submitted")
