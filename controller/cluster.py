@@ -7,6 +7,7 @@ so whoever looks next sees what was written, and not what a watch has not told y
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -51,6 +52,8 @@ class Cluster:
         """The controller's own."""
         self._identity = identity or MANAGER
         self._verified: dict[tuple[str, str, str, str], int] = {}
+        self._said: dict[tuple[str, str, str], float] = {}
+        """When Events were written last: object, reason and message."""
 
     # ------------------------------------------------------------------------ reading
 
@@ -173,7 +176,12 @@ class Cluster:
     async def event(
         self, manifest: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
-        """Tell of something that happened to an object. That it cannot be told is only logged."""
+        """Tell of something that happened to an object. That it cannot be told is only logged.
+
+        The same of the same object is told once in five minutes: what comes and goes is no news.
+        """
+        if not self._is_news((str(manifest["metadata"].get("uid")), reason, message)):
+            return
         metadata, now = manifest["metadata"], timestamp(datetime.now(UTC))
         namespace = metadata.get("namespace") or "default"
         body = {
@@ -202,6 +210,16 @@ class Cluster:
             await self.kube.create(_EVENTS, _encode(body), namespace)
         except KubeError as exc:
             log.warning("telling of %s: %s", reason, exc)
+
+    def _is_news(self, event: tuple[str, str, str]) -> bool:
+        now = time.monotonic()
+        if now - self._said.get(event, float("-inf")) < _SAME:
+            return False
+        self._said.pop(event, None)
+        self._said[event] = now
+        while len(self._said) > _SAID:
+            del self._said[next(iter(self._said))]
+        return True
 
     async def finalizer(self, manifest: Manifest, name: str, present: bool) -> None:
         """Hold an object until we are done with it, or let it go."""
@@ -242,6 +260,8 @@ class Cluster:
 
 _EVENT_TEXT = 1024
 """Characters that the API takes in the message of an Event."""
+_SAME, _SAID = 300.0, 1024
+"""Seconds in which an Event is not written again, and Events that are remembered for it."""
 
 
 def _lingers(manifest: Manifest) -> bool:
