@@ -87,7 +87,7 @@ def _first(place: Place, last: int) -> int:
 
 def _position(place: Place, last: int) -> Position:
     one = place.standing
-    return Position(last) if one is None else Position(one.delivered, one.left)
+    return Position(last) if one is None else Position(one.through(last), one.left)
 
 
 # ---------------------------------------------------------------------------- half-met conditions

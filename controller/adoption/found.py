@@ -28,10 +28,13 @@ class Standing:
         """Events that are to be done."""
         return self.waiting + len(self.left)
 
+    def through(self, last: int) -> int:
+        """Return where it had got to; `last` is the newest event of the stream."""
+        return max(last, self.delivered) if self.following is None else self.following - 1
+
     def first(self, last: int) -> int:
-        """Return the first event that is to be done; `last` is the newest of the stream."""
-        following = last + 1 if self.following is None else self.following
-        return min(self.left, default=following)
+        """Return the first event that is to be done."""
+        return min(self.left, default=self.through(last) + 1)
 
 
 @dataclass(frozen=True, slots=True)
