@@ -20,7 +20,7 @@ from spine.manifest import CHECKED_KINDS
 from spine.model import Model
 from spine.schema import Schema, editor
 from tocsin.crd import NAMES, api_version, crd
-from tocsin.installing.generated import CHART, schema, values_yaml
+from tocsin.installing.generated import CHART, readme, schema, values_yaml
 from tocsin.reference import page
 from tocsin.service_pages import service_index, service_page
 from tocsin.source_pages import source_index, source_page
@@ -41,6 +41,7 @@ def files() -> Iterator[tuple[str, str]]:
     yield "crds/editor/manifest.schema.json", _json(_any_kind())
     yield f"{CHART}/values.yaml", values_yaml()
     yield f"{CHART}/values.schema.json", _json(schema())
+    yield f"{CHART}/README.md", readme()
     yield "docs/reference.md", page(kinds)
     for name, service in SERVICES.items():
         yield f"docs/services/{name}.md", service_page(service)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,6 +12,7 @@ from spine.model import Model
 from spine.schema import Schema, editor
 from tocsin.installing.values import Values
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = "charts/tocsin"
 TABLE = ("<!-- values -->\n", "<!-- end of values -->\n")
 """Where the table stands in the chart's README."""
@@ -97,9 +99,8 @@ def _rows(model: type[Model], prefix: str = "") -> Iterator[tuple[str, str, Any]
             yield f"{prefix}{key}", str(field.description).replace("|", "\\|"), field.default
 
 
-def readme(there: str) -> str:
+def readme() -> str:
     """Return the README of the chart with its table anew."""
     begin, end = TABLE
-    head, _, rest = there.partition(begin)
-    _, _, tail = rest.partition(end)
-    return f"{head}{begin}{table()}{end}{tail}"
+    head, _, rest = (ROOT / CHART / "README.md").read_text("utf-8").partition(begin)
+    return f"{head}{begin}{table()}{end}{rest.partition(end)[2]}"
