@@ -67,6 +67,9 @@ class Report:
     """Why a pod could not be asked."""
 
 
+_NOTHING = Report()
+
+
 class Pod(NamedTuple):
     """A pod that is not on its way out."""
 
@@ -177,8 +180,9 @@ class Reports:
         return self.every if well else min(self.every, FIRST * 2.0 ** min(times, 10))
 
     def _take(self, key: Key, report: Report, look: Callable[[Key], None]) -> None:
-        if self._known.get(key) != report:
-            self._known[key] = report
+        before = self._known.get(key, _NOTHING)
+        self._known[key] = report
+        if report != before:
             look(key)
 
     async def _pods_of(self, cluster: Cluster, key: Key, asked: _Asked) -> list[Pod]:
