@@ -43,6 +43,6 @@ def controller(  # noqa: PLR0913 -- what a controller is told
         leader=Leader(kube, own_namespace, identity, lease or NAME),
         namespaces=namespaces,
         namespace=own_namespace,
-        sweep=Sweep(shared.lags, shared.dead, grace),
+        sweep=Sweep(shared.lags, shared.dead, shared.pending, grace),
         reports=shared.reports,
     )

@@ -8,7 +8,8 @@ those there are. What others put on the same bus is none of ours, and is left al
 The pods of a deleted Sensor finish what is under way. What waits on the bus stays for that day, in
 which a Sensor of the same name goes on with it; then actions that were owed become dead letters.
 
-The same look tells how many events wait for each Sensor, and how many dead letters each object has.
+The same look tells how many events wait for each Sensor, how many actions for each of its triggers,
+and how many dead letters each object has.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from controller.reconciler import Key, Manifest
 from controller.workload.buses import bus_state
 from controller.workload.durables import PATIENCE, secrets_of
 from delivery.subjects import NOTIFIER, name_of, sensor_of, token
-from eventbus.bus import DEAD, EVENTS, STATE, Bus
+from eventbus.bus import ACTIONS, DEAD, EVENTS, STATE, Bus, ReaderInfo
 from eventbus.config import BusConfig
 from eventbus.opening import open_bus
 from spine.errors import Fault
@@ -55,6 +56,8 @@ class Sweep:
     """Events that wait for each Sensor; kept up to date."""
     dead: dict[Key, Mapping[str, int]]
     """Dead letters of each object by its event, trigger or service; kept up to date."""
+    pending: dict[Key, Mapping[str, int]]
+    """Actions that wait on the bus by trigger; kept up to date."""
     grace: float = GRACE
     every: float = EVERY
     clock: Callable[[], float] = field(default=time.time)
@@ -93,12 +96,13 @@ class Sweep:
             users = [
                 Key(kind, namespace, one) for kind, one in _all_users(cluster, namespace, name)
             ]
-            found = dead_of(await bus.counts(DEAD), namespace)
-            for key in users:
-                dead = found.get(key, {})
-                if self.dead.get(key) != dead:
-                    self.dead[key] = dead
-                    news.add(key)
+            dead = dead_of(await bus.counts(DEAD), namespace)
+            pending = pending_of(await bus.readers(ACTIONS), namespace)
+            for kept, found in ((self.dead, dead), (self.pending, pending)):
+                for key in users:
+                    if kept.get(key) != found.get(key, {}):
+                        kept[key] = found.get(key, {})
+                        news.add(key)
             for key in news:
                 look(key)
 
@@ -156,6 +160,19 @@ def dead_of(counts: Mapping[str, int], namespace: str) -> dict[Key, dict[str, in
                 continue
         if kind:
             found.setdefault(Key(kind, namespace, name), {})[name_of(place)] = count
+    return found
+
+
+def pending_of(infos: Iterable[ReaderInfo], namespace: str) -> dict[Key, dict[str, int]]:
+    """Return how many actions wait for each trigger of each Sensor."""
+    found: dict[Key, dict[str, int]] = {}
+    for info in infos:
+        _, _, place = info.durable.partition("@")
+        owner, _, lane = place.partition("@")
+        count, trigger = info.pending + info.in_flight, name_of(lane.partition("@")[0])
+        if count and trigger:
+            waiting = found.setdefault(Key("Sensor", namespace, name_of(owner)), {})
+            waiting[trigger] = waiting.get(trigger, 0) + count
     return found
 
 

@@ -48,13 +48,13 @@ def told(  # noqa: PLR0913 -- all that is known of them
     up: bool,
     there: bool,
     before: Manifest,
-    dead: Mapping[str, int],
+    numbers: Mapping[str, Mapping[str, int]],
     now: datetime,
 ) -> list[dict[str, Any]]:
     """Return the parts as the status has them.
 
     `up` says that all pods are ready, `there` that some are wanted; `before` is the status so far,
-    `dead` has the number of dead letters by name.
+    `numbers` has what is counted of them, by what it is and by name.
     """
     if checked.spec is None:
         return []
@@ -67,8 +67,7 @@ def told(  # noqa: PLR0913 -- all that is known of them
         same = (was.get("ready"), was.get("reason")) == (state.get("ready"), state["reason"])
         since = was.get("since") if same else None
         made = {"name": name, "type": kind, **state, "since": since or timestamp(now)}
-        if dead.get(name):
-            made["deadLetters"] = dead[name]
+        made |= {what: of[name] for what, of in numbers.items() if of.get(name)}
         found.append(made)
     return found
 

@@ -75,6 +75,8 @@ class Shared:
     """Events that wait for each Sensor, as far as it is known."""
     dead: dict[Key, Mapping[str, int]] = field(default_factory=dict)
     """Dead letters of each object by event or trigger, as far as they are known."""
+    pending: dict[Key, Mapping[str, int]] = field(default_factory=dict)
+    """Actions of each Sensor that wait on the bus, by trigger, as far as they are known."""
     letters: Letters = field(default_factory=Letters)
 
 
@@ -159,6 +161,7 @@ class Workload(Reconciler, ABC):
         self.shared.digests.forget(key.namespace, self._refs.pop(key, ()))
         self.shared.lags.pop(key, None)
         self.shared.dead.pop(key, None)
+        self.shared.pending.pop(key, None)
         self.shared.letters.forget(key)
         self.shared.reports.forget(key)
 
@@ -261,7 +264,7 @@ class Workload(Reconciler, ABC):
             up=pods.up and is_valid.status == "True",
             there=pods.wanted > 0,
             before=before,
-            dead=dead or {},
+            numbers={"deadLetters": dead or {}, "pending": shared.pending.get(key, {})},
             now=now,
         )
         told = status.Told(parts.words(self.kind)[1], found, report or Report())

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.reconciler import Key
-from controller.sweep import dead_of
+from controller.sweep import dead_of, pending_of
 from controller.workload import parts
 from controller.workload.checking import look
 from controller.workload.letters import EVERY, Letters
 from controller.workload.reports import Pod, Report, pods_of, together
 from controller.workload.status import Pods, Told, dead_letters, ready, valid
-from delivery.subjects import dead_subject
+from delivery.subjects import dead_subject, pending_durable
+from eventbus.bus import ReaderInfo
 from spine.standing import Part, Standing, decode, encode
 
 UP = Part("a", True, "Listening")
@@ -132,15 +133,15 @@ def hook():
     return look(made).checked
 
 
-def told(report, before=None, *, up=True, there=True, dead=None):
+def told(report, before=None, *, up=True, there=True, **numbers):
     before = {"events": [before]} if before else {}
-    (one,) = parts.told(hook(), report, up=up, there=there, before=before, dead=dead or {}, now=NOW)
+    (one,) = parts.told(hook(), report, up=up, there=there, before=before, numbers=numbers, now=NOW)
     assert (one.pop("name"), one.pop("type")) == ("a", "webhook")
     return one
 
 
 def test_a_part_is_told_with_its_reason_and_since_when():
-    first = told(said(DOWN), dead={"a": 2})
+    first = told(said(DOWN), deadLetters={"a": 2}, pending={"b": 1})
     assert first == {
         "ready": False,
         "reason": "SourceFailed",
@@ -186,7 +187,7 @@ PODS = Pods(wanted=1, total=1, updated=1, available=1, observed=True)
 )
 def test_ready_names_the_parts_that_do_not_work(found, pods, status, reason, message):
     report = said(found)
-    entries = parts.told(hook(), report, up=True, there=True, before={}, dead={}, now=NOW)
+    entries = parts.told(hook(), report, up=True, there=True, before={}, numbers={}, now=NOW)
     condition = ready(
         valid((), ()),
         valid((), ()),
@@ -221,6 +222,20 @@ def test_dead_letters_are_counted_by_object_and_place():
         Key("EventSource", "ns", "hook"): {"in": 3},
         Key("Notifier", "ns", "n"): {"slack": 4},
     }
+
+
+def test_what_waits_is_counted_by_trigger():
+    def reader(durable, pending, in_flight=0):
+        return ReaderInfo(durable, pending, in_flight, 0, {}, ())
+
+    infos = [
+        reader(pending_durable("a.b", "t"), 2, 1),
+        reader(pending_durable("a.b", "t@dlq"), 1),
+        reader(pending_durable("a.b", "@redrive"), 7),
+        reader(pending_durable("a.b", "idle"), 0),
+        reader("theirs", 9),
+    ]
+    assert pending_of(infos, "ns") == {Key("Sensor", "ns", "a.b"): {"t": 4}}
 
 
 def test_a_condition_says_how_to_see_them():

@@ -30,7 +30,7 @@ def clock():
 
 @pytest.fixture
 def sweep(clock):
-    return Sweep({}, {}, clock=clock)
+    return Sweep({}, {}, {}, clock=clock)
 
 
 async def sensors(bus, *names):
