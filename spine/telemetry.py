@@ -6,10 +6,12 @@ Labels are bound once, when the process knows its events and triggers.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
 import platform
+import socket
 import sys
 import threading
 import time
@@ -395,6 +397,40 @@ STUCK = 30.0
 """Seconds without a turn of the event loop after which a process is not healthy."""
 
 
+CONNECTIONS = 64
+"""Connections of the status server; of more, the oldest is closed."""
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread for each connection, and a bound: whoever keeps many open keeps out nobody."""
+
+    daemon_threads = True
+    request_queue_size = CONNECTIONS
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._open: dict[Any, None] = {}
+        super().__init__(address, handler)
+
+    @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open[request] = None
+        if len(self._open) > CONNECTIONS:
+            oldest = next(iter(self._open.copy()))
+            self._open.pop(oldest, None)
+            with contextlib.suppress(OSError):
+                oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    @override
+    def shutdown_request(self, request: Any) -> None:
+        self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent: a connection that broke is the affair of its other end."""
+
+
 class StatusServer:
     """Serves `/metrics`, `/healthz`, `/readyz` and `/status` from a thread of its own.
 
@@ -417,14 +453,13 @@ class StatusServer:
 
     async def __aenter__(self) -> Self:
         try:
-            server = ThreadingHTTPServer(self._address, self._handler())
+            server = _Server(self._address, self._handler())
         except OSError as exc:
             host, port = self._address
             raise ConfigError(
                 f"listening on {host}:{port} for metrics and health: {exc.strerror}",
                 hint="choose another port with --metrics-port, or 0 for a free one",
             ) from exc
-        server.daemon_threads = True
         self._server, self.port = server, server.server_address[1]
         self._thread = threading.Thread(target=server.serve_forever, name="status", daemon=True)
         self._thread.start()
