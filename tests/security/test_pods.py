@@ -13,12 +13,13 @@ from controller.workload.checking import look
 from controller.workload.durables import Durables, First
 from controller.workload.limits import WORDS, Allowed, bus_refusals, refusals
 from eventbus.spec import EventBusSpec, JetStream
-from spine.errors import RemoteError
+from spine.errors import ConfigError, RemoteError
 from spine.kube import credentials
 from spine.lang.guard import Guard
 from spine.lang.limits import Limits
 from spine.model import load
 from spine.pod import PodTemplate
+from spine.secrets import SecretRef
 
 BUS = {"jetstream": {"url": "nats://bus:4222"}}
 
@@ -350,3 +351,19 @@ def test_account_that_is_made_has_rights_in_its_namespace_only() -> None:
     assert {"ServiceAccount", "Role", "RoleBinding"} <= kinds
     assert not {"ClusterRole", "ClusterRoleBinding"} & kinds
     assert {one["metadata"]["namespace"] for one in made} == {"ns"}
+
+
+# ---------------------------------------------------------------------------- other namespaces
+
+
+@pytest.mark.parametrize("name", ["other/default", "default.other", "../other", ""])
+def test_bus_of_another_namespace_cannot_be_named(name: str) -> None:
+    assert look(sensor(eventBusName=name)).checked.bus[0] == "ns"
+
+
+def test_secret_of_another_namespace_cannot_be_named() -> None:
+    with pytest.raises(ConfigError, match="namespace"):
+        load(SecretRef, {"name": "s", "key": "k", "namespace": "other"}, what="secret")
+    elsewhere = {"name": "s", "key": "k", "namespace": "other"}
+    ref = load(SecretRef, elsewhere, what="secret", lenient=True)
+    assert ref == SecretRef(name="s", key="k")
