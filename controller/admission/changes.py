@@ -21,6 +21,10 @@ from spine.model import Path
 _WAY_OUT = "make an EventBus of another name and name it in eventBusName, or delete this one first"
 
 
+_SERVERS: Path = ("spec", "jetstream")
+"""What NATS Streaming was told stands there too, once it is rewritten."""
+
+
 @dataclass(frozen=True, slots=True)
 class Edit:
     """An object before and after."""
@@ -38,45 +42,43 @@ def forbidden(edit: Edit) -> Iterator[Finding]:
         return
     if before.unsupported or now.unsupported:
         return
-    if _kind(before) != _kind(now):
+    if before.kind != now.kind:
         why = (
-            f"{_kind(before)} cannot become {_kind(now)}: what is on the bus would stay behind"
+            f"{before.kind} cannot become {now.kind}: what is on the bus would stay behind"
             f" ({_WAY_OUT})"
         )
         yield edit.now.finding(("spec",), why)
-    elif _kind(now) == "jetstream":
+    elif now.kind == "jetstream":
         yield from _servers(edit, before, now)
 
 
-def _kind(spec: EventBusSpec) -> str:
-    return "jetstream" if spec.kind == "nats.native" else spec.kind
-
-
 def _servers(edit: Edit, before: EventBusSpec, now: EventBusSpec) -> Iterator[Finding]:
-    settings = Settings()
     try:
-        old, new = install(before, settings), install(now, settings)
-    except ConfigError:  # a version that nobody knows: nothing can have been installed, or is
+        old, new = _installed(before), _installed(now)
+    except ConfigError:  # the status says why it cannot be installed
         return
     there = edit.servers
     if old.replicas != new.replicas:
         count = int(there["spec"].get("replicas", 1)) if there is not None else old.replicas
         kept = kept_to(new, count)
         if kept.replicas != new.replicas:
-            yield edit.now.finding((*_base(now), "replicas"), kept.notes[-1].partition(": ")[2])
+            yield edit.now.finding((*_SERVERS, "replicas"), kept.notes[-1].partition(": ")[2])
     if _claims_change(Names(*reversed(edit.now.key)), old, new, there):
         why = (
             f"the volumes of servers that exist cannot become others ({_WAY_OUT}; a claim itself"
             " can be made larger where its storage class allows it)"
         )
-        yield edit.now.finding((*_base(now), "persistence"), why)
+        yield edit.now.finding((*_SERVERS, "persistence"), why)
+
+
+def _installed(spec: EventBusSpec) -> Install:
+    """Return what is installed, apart from the version, which may be one of this cluster's own."""
+    assert spec.jetstream is not None
+    jetstream = spec.jetstream.model_copy(update={"version": "latest"})
+    return install(spec.model_copy(update={"jetstream": jetstream}), Settings())
 
 
 def _claims_change(names: Names, old: Install, new: Install, there: Manifest | None) -> bool:
     if claims(names, old, None) == claims(names, new, None):
         return False
     return there is None or claims_differ(names, new, there)
-
-
-def _base(spec: EventBusSpec) -> Path:
-    return ("spec", "jetstream") if spec.kind == "jetstream" else ("spec", "nats", "native")
