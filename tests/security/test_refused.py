@@ -39,8 +39,8 @@ async def test_template_that_escalates_gets_no_pods_and_is_told_why(space):
     await space.bus()
     async with controlled(space.cluster, space.name):
         await space.apply(sensor(**HOST))
-        valid = await space.condition("Sensor", "bold", "Valid", "False", "ConfigError")
-        await space.condition("Sensor", "bold", "Ready", "False", "ConfigError")
+        valid = await space.condition("Sensor", "bold", "Valid", "False", "InvalidConfig")
+        await space.condition("Sensor", "bold", "Ready", "False", "InvalidConfig")
         for word in ("privileges", "volumes"):
             assert f"--allow-template {word}" in valid["message"]
         assert await space.get("Deployment", "bold-sensor") is None
