@@ -194,6 +194,29 @@ async def test_a_missing_stream_is_made_and_the_message_sent_again():
 
 
 @pytest.mark.looptime
+async def test_a_stream_that_nobody_can_say_anything_of_holds_nobody_else_up():
+    """As in a cluster without a leader: what is sent to another stream is sent again meanwhile."""
+    wire = Wire(b"", None, b'{"seq":1}')
+    found = await publisher_on(wire)
+
+    async def hang(stream: str) -> None:
+        await asyncio.sleep(1000)
+
+    found._ensure_stream = hang
+    begin, clock = asyncio.get_running_loop().time(), asyncio.get_running_loop().time
+    took: list[float] = []
+
+    async def other() -> None:
+        await found.publish("t", "t.x", b"2")
+        took.append(clock() - begin)
+
+    error, _ = await tended(found, found.publish("s", "s.x", b"1"), other())
+    assert took[0] < publisher.ACK_SECONDS + 1
+    assert isinstance(error, BusError)
+    assert clock() - begin < publisher.GIVE_UP_SECONDS + 1
+
+
+@pytest.mark.looptime
 async def test_a_server_that_is_busy_is_asked_again():
     wire = Wire(refusal(503, 10008, "JetStream system temporarily unavailable"), b'{"seq":1}')
     found = await publisher_on(wire)
