@@ -123,7 +123,9 @@ async def _all(kube: Kube, kind: str, namespace: str) -> list[dict[str, Any]]:
     after = ""
     while True:
         page = await kube.page(resource, namespace, query={"continue": after} if after else None)
-        found += [{"apiVersion": ARGO, "kind": kind, **json.loads(raw)} for raw in page.items]
+        found += [
+            {"apiVersion": ARGO, "kind": kind, **json.loads(bytes(raw))} for raw in page.items
+        ]
         after = page.metadata.continue_
         if not after:
             return found

@@ -16,7 +16,7 @@ from controller.reconciler import Manifest
 from delivery.subjects import sensor_durable, token
 from eventbus.bus import EVENTS, STATE, Store
 from eventbus.jetstream import JetStreamBus
-from sensor.adopted import Adopted, adopted_of, write_adopted
+from sensor.adopted import Adopted, adopted_key, adopted_of, write_adopted
 from sensor.keeping import INLINE
 from sensor.plan import Plan
 from sensor.start import prepare
@@ -64,7 +64,7 @@ async def take_over(
     while True:
         before = await adopted_of(plan.name, bus)
         ours = await bus.api.consumer(EVENTS, sensor_durable(plan.name))
-        if before is not None:
+        if before is not None and not discard_ours:
             if ours is None and not dry_run:  # an earlier run ended just before
                 await prepare(plan, bus, generation)
             return Outcome(before)
@@ -76,6 +76,8 @@ async def take_over(
         takeover = decide(plan, await look(bus.api, plan), time.time())
         if takeover is None or dry_run:
             return Outcome(takeover=takeover)
+        if discard_ours:  # first of all: without a durable it would say where one begins
+            await bus.store(STATE).delete(adopted_key(plan.name))
         try:
             await _write(bus, plan, takeover, keep=bool(used), ours=ours is not None)
         except ConflictError:  # somebody else takes over too

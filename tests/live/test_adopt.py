@@ -320,8 +320,16 @@ async def test_a_sensor_that_has_worked_here_is_left_alone(tmp_path, server, old
         assert "--discard-ours" in err
 
         await take_over(bus, plan, discard_ours=True)
-    async with sensor_process(tmp_path, server.url, spec):
-        await reached(target, {"/one": of("a", 1, 2)})
+        async with sensor_process(tmp_path, server.url, spec) as process:
+            await reached(target, {"/one": of("a", 1, 2)})
+            await process.stop()
+
+        await old.publish("a", 3, 4)  # back there for a while, and here again
+        await old.handle("one", "a", 3)
+        assert (await take_over(bus, plan)).before is not None
+        await take_over(bus, plan, discard_ours=True)
+        async with sensor_process(tmp_path, server.url, spec):
+            await reached(target, {"/one": of("a", 1, 2, 4)})
 
 
 async def test_forgetting_removes_what_is_old_and_only_that(tmp_path, server, old, target):

@@ -1,11 +1,13 @@
 """The controller takes the place of Argo Events where an annotation asks for it."""
 
 import asyncio
+import json
 
 import pytest
 from argo_kit import argo, group
-from controller_kit import CRDS, Space, condition_of, controlled
+from controller_kit import CRDS, PATHS, Space, condition_of, controlled
 from nats_server import nats_server
+from tocsin_run import tocsin
 
 from controller.adoption import ADOPT
 from eventbus.jetstream import Options, connect
@@ -64,6 +66,37 @@ async def test_a_sensor_has_no_pods_until_its_place_is_taken_over(space, tmp_pat
             ours = await connected.api.consumer("default", "sensor-s")
     assert adopted is not None
     assert (adopted.after, ours["config"]["opt_start_seq"]) == (2, 3)
+
+
+async def test_the_command_finds_sensors_bus_and_password_in_the_cluster(space, tmp_path):
+    login = "authorization { user: u, password: p }"
+    secret = {
+        "metadata": {"name": "login"},
+        "stringData": {"client-auth": "username: u\npassword: p"},
+    }
+    path = PATHS["Secret"].format(space.name)
+    await asyncio.to_thread(space.cluster.call, "POST", path, secret)
+    async with nats_server(tmp_path, extra=login) as server:
+        url = server.url.replace("//", "//u:p@")
+        async with argo(url) as old:
+            await old.durable("t", "a")
+            await old.publish("a", 1, 2, 3)
+            await old.handle("t", "a", 2)
+            await space.apply(bus("nats://eventbus-default-js-svc.nowhere.svc:4222"))
+            access = {"name": "login", "key": "client-auth"}
+            there = {"url": "nats://eventbus-default-js-svc.nowhere.svc:4222"}
+            config = {"jetstream": {**there, "accessSecret": access}}
+            await space.status("EventBus", "default", {"config": config})
+            await space.apply(SENSOR)
+
+            words = ["adopt", "-n", space.name, "--kubeconfig", str(space.cluster.kubeconfig)]
+            words += ["--bus", server.url, "-o", "json"]
+            code, out, err = await tocsin(*words, cwd=tmp_path)
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["sensor"], found["startsAfter"]) == ("s", 2)
+    (place,) = found["places"]
+    assert (place["acknowledged"], place["pending"], place["skipped"]) == (2, 1, 0)
 
 
 def deployed(found):
