@@ -32,7 +32,7 @@ PATHS = {
     "Service": "/api/v1/namespaces/{}/services",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
 }
-PATIENCE = 20.0
+PATIENCE = 45.0
 
 
 class Space:

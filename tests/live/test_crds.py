@@ -442,18 +442,17 @@ READY = {
     "lastTransitionTime": "2026-01-01T00:00:00Z",
     "observedGeneration": 1,
 }
+SAID = {"Name": "shown", "Ready": "False", "Reason": "PodsNotReady"}
+WHY = {"Message": READY["message"], "Bus": "default"}
 SHOWN = [
     (EB, {"jetstream": {"version": "latest"}}, {"kind": "jetstream"},
-     {"Name": "shown", "Ready": "False", "Reason": "PodsNotReady", "Kind": "jetstream"}),
+     {**SAID, "Kind": "jetstream"}),
     (ES, event("webhook", **HOOK), {"eventBusName": "default", "eventCount": 1},
-     {"Name": "shown", "Ready": "False", "Reason": "PodsNotReady", "Bus": "default", "Events": 1}),
-    (SN, sensor(), {"eventBusName": "default", "triggerCount": 1, "lag": 7},
-     {"Name": "shown", "Ready": "False", "Reason": "PodsNotReady", "Bus": "default",
-      "Triggers": 1, "Lag": 7}),
+     {**SAID, **WHY, "Events": 1, "Dead": None}),
+    (SN, sensor(), {"eventBusName": "default", "triggerCount": 1, "lag": 7, "deadLetters": 3},
+     {**SAID, **WHY, "Triggers": 1, "Lag": 7, "Dead": 3}),
     (NTF, {"watches": [{"apiVersion": "v1", "kind": "Pod"}]},
-     {"eventBusName": "default", "watchCount": 1},
-     {"Name": "shown", "Ready": "False", "Reason": "PodsNotReady", "Bus": "default",
-      "Watches": 1}),
+     {"eventBusName": "default", "watchCount": 1}, {**SAID, **WHY, "Watches": 1, "Dead": None}),
 ]  # fmt: skip
 
 
@@ -477,7 +476,7 @@ def test_kubectl_get_shows_how_it_is(server, cluster, kind, spec, told, row):
     cells = dict(zip(names, table["rows"][0]["cells"], strict=True))
     assert cells.pop("Age")
     assert cells == row
-    assert wide == {"Reason", "Lag"} & {*row}
+    assert wide == {"Reason", "Dead", "Message"} & {*row}
 
 
 def test_a_status_of_argo_events_can_stay(server, cluster):
