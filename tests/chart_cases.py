@@ -34,8 +34,7 @@ ROLES = frozenset(
     }
 )
 DEFAULT = (
-    CRDS
-    | WEBHOOK
+    WEBHOOK
     | AGGREGATED
     | ROLES
     | frozenset(
@@ -137,7 +136,7 @@ CLUSTERWIDE = frozenset({f"ClusterRole/{CONTROLLER}", f"ClusterRoleBinding/{CONT
 BUDGET = frozenset({f"PodDisruptionBudget/{CONTROLLER}"})
 
 CASES = [
-    Case("default"),
+    Case("default", more=CRDS, crds=True),
     Case("no-webhook", {"webhook": {"enabled": False}}, less=WEBHOOK),
     Case(
         "webhook",
@@ -150,8 +149,8 @@ CASES = [
             }
         },
     ),
-    Case("no-crds", {"crds": {"install": False}}, less=CRDS),
-    Case("crds-go", {"crds": {"keep": False}}),
+    Case("no-crds"),
+    Case("crds-go", {"crds": {"keep": False}}, more=CRDS, crds=True),
     Case("no-rights", {"rbac": {"create": False}}, less=ROLES | {
         "ClusterRole/tocsin-webhook", "ClusterRoleBinding/tocsin-webhook"}),
     Case("no-aggregation", {"rbac": {"aggregate": False}}, less=AGGREGATED),
@@ -194,7 +193,12 @@ CASES = [
         "no-budget", {"controller": {"podDisruptionBudget": {"enabled": False}}}, less=BUDGET
     ),
     Case("budget", {"controller": {"podDisruptionBudget": {"maxUnavailable": "50%"}}}),
-    Case("labels", {"commonLabels": {"team": "a", "cost": "007", "on": "off"}}),
+    Case(
+        "labels",
+        {"commonLabels": {"team": "a", "cost": "007", "on": "off"}},
+        more=CRDS,
+        crds=True,
+    ),
     Case("metrics", {"metrics": METRICS}, more=MEASURED),
     Case(
         "metrics-of-namespaces",
@@ -221,7 +225,7 @@ RENAMED = [
     Case("release", release="bell", namespace="infra"),
     Case("override", {"fullnameOverride": "a-name-that-is-as-long-as-it-can-be-here"}),
 ]
-"""Names of their own; every object of the default, called otherwise."""
+"""Names of their own; all of the default but for CRDs, called otherwise."""
 
 WRONG = [
     ({"controler": {}}, "controler"),

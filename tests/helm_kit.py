@@ -61,9 +61,16 @@ class Case:
     less: frozenset[str] = frozenset()
     release: str = "tocsin"
     namespace: str = "tocsin"
+    crds: bool = False
+    """Whether the CRDs are among them; they are long."""
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is given to Helm."""
+        return self.values if self.crds else merged({"crds": {"install": False}}, self.values)
 
 
 Objects = dict[str, dict[str, Any]]
@@ -87,7 +94,7 @@ def by_name(manifests: Any, namespace: str) -> Objects:
 def by_helm(folder: Path, case: Case) -> Objects:
     """Return what helm renders. Fails where it refuses."""
     file = folder / "values.json"
-    file.write_text(json.dumps(case.values))
+    file.write_text(json.dumps(case.given))
     done = helm(
         folder, "template", case.release, str(CHART), "-n", case.namespace, "-f", str(file)
     )  # fmt: skip
@@ -98,6 +105,6 @@ def by_helm(folder: Path, case: Case) -> Objects:
 def by_us(case: Case) -> Objects:
     """Return what `tocsin install` renders, with Helm's word for who installs."""
     chart = Chart.ours()
-    values = checked(merged(chart.values, case.values))
+    values = checked(merged(chart.values, case.given))
     found = chart.render(values, Release(case.release, case.namespace, "Helm"))
     return by_name([one.manifest for one in found], case.namespace)

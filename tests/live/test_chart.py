@@ -68,8 +68,7 @@ def test_the_api_server_takes_every_object(case: Case, kinds):
         kinds.namespace(name)
 
     for one in by_us(case).values():
-        if one["kind"] != "CustomResourceDefinition" or case.name == "crds-go":
-            apply(kinds, one, dry=True)
+        apply(kinds, one, dry=True)
 
 
 # ---------------------------------------------------------------------------- rights
@@ -271,7 +270,6 @@ async def test_the_controller_has_the_rights_that_it_uses_and_no_others(
     space = Space(kinds, kinds.namespace(values["namespaces"][0] if values else f"{name}-users-of"))
     set_ = {
         **values,
-        "crds": {"install": False},
         "controller": {"makeServiceAccounts": True, "grace": "1h"},
         "webhook": {"port": free_port(), "namespaceSelector": {"matchLabels": {"never": "so"}}},
     }
