@@ -38,7 +38,7 @@ SOON, FIRST, EVERY = 0.2, 1.0, 30.0
 PATIENCE = 2.0
 """Seconds that a pod has to answer."""
 LARGEST = 256 * 1024
-"""Bytes of an answer that are read."""
+"""Bytes of an answer that are taken."""
 LONGEST = 300
 """Characters of what one pod says that are kept."""
 _STUCK = frozenset(
@@ -172,14 +172,16 @@ class Reports:
         said = [*await asyncio.gather(*(self._one(client, pod, key) for pod in pods[:MOST]))]
         said += [f"only {MOST} of its pods were asked" for _ in pods[MOST:]]
         report = together(list(zip(pods, said, strict=True)))
-        if self._asked.get(key) is None:
-            return None  # it has gone meanwhile
         self._take(key, report, look)
-        times = self._times[key] = self._times.get(key, 0) + 1
+        times = self._times.get(key, 0) + 1
+        if key in self._asked:
+            self._times[key] = times
         well = asked.settled and not report.trouble
         return self.every if well else min(self.every, FIRST * 2.0 ** min(times, 10))
 
     def _take(self, key: Key, report: Report, look: Callable[[Key], None]) -> None:
+        if key not in self._asked:
+            return  # it has gone meanwhile
         before = self._known.get(key, _NOTHING)
         self._known[key] = report
         if report != before:
@@ -207,10 +209,9 @@ class Reports:
         url = yarl.URL.build(scheme="http", host=pod.address, port=self.port, path="/status")
         try:
             async with client.get(url, allow_redirects=False) as answer:
-                raw = await answer.content.read(LARGEST)
                 if answer.status != 200:  # noqa: PLR2004 -- an older process has no such path
                     return f"pod {pod.name} answers {answer.status}"
-                standing = decode(raw)
+                standing = decode(await _body(answer))
         except TimeoutError:
             return f"pod {pod.name} does not answer at port {self.port}"
         except (aiohttp.ClientError, msgspec.DecodeError, OSError) as exc:
@@ -218,6 +219,18 @@ class Reports:
         if (standing.kind, standing.namespace, standing.name) != key:
             return f"pod {pod.name} is of {standing.kind} {standing.namespace}/{standing.name}"
         return standing
+
+
+async def _body(answer: "aiohttp.ClientResponse") -> bytes:
+    """Return what came. Raises ClientPayloadError where it is too much."""
+    import aiohttp
+
+    raw = bytearray()
+    async for chunk in answer.content.iter_any():
+        raw += chunk
+        if len(raw) > LARGEST:
+            raise aiohttp.ClientPayloadError(f"the answer has more than {LARGEST} bytes")
+    return bytes(raw)
 
 
 # ---------------------------------------------------------------------------- pure

@@ -247,8 +247,9 @@ async def test_the_status_tells_of_each_event_what_its_pods_say(space):
     up = Part("orders", True, "Listening")
     why = "connecting to mq:1883: refused"
     down = Part("returns", False, "SourceFailed", why)
+    more = [Part(f"of the future {n}", True, "Listening", "x" * 100) for n in range(1000)]
     async with (
-        speaking(space.name, up, down) as (port, said),
+        speaking(space.name, up, down, *more) as (port, said),
         controlled(space.cluster, space.name, port=port),
     ):
         await space.apply(edited(HOOK, webhook=both))
