@@ -89,3 +89,93 @@ def test_set_is_understood_as_by_helm(sets, tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert gathered([], sets, []) == yaml.safe_load(done.stdout)["v"]
+
+
+# ---------------------------------------------------------------------------- what values do
+
+
+def rendered(name: str) -> dict:
+    """Return the objects of a case."""
+    return by_us(next(case for case in CASES if case.name == name))
+
+
+def container(found: dict) -> dict:
+    return found["Deployment/tocsin-controller"]["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_the_controller_fulfils_the_restricted_standard():
+    spec = rendered("default")["Deployment/tocsin-controller"]["spec"]["template"]["spec"]
+
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for one in spec["containers"]:
+        assert one["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }
+        assert {"startupProbe", "livenessProbe", "readinessProbe", "resources"} <= set(one)
+    assert [volume for volume in spec["volumes"] if "emptyDir" not in volume] == []
+
+
+def test_arguments_follow_values():
+    args = container(rendered("pod"))["args"]
+
+    assert {"--lease=ours", "--grace=1h30m", "--make-service-accounts", "--log-level=debug"} <= set(
+        args
+    )
+    assert args[-3:] == ["--host=0.0.0.0", "-n", "10"]
+    leases = rendered("pod")["Role/tocsin-controller-own"]["rules"][1]
+    assert leases["resourceNames"] == ["ours"]
+    found = [arg for arg in container(rendered("namespaces"))["args"] if "--namespace" in arg]
+    assert found == ["--namespace=shop", "--namespace=billing"]
+
+
+def test_the_webhook_is_asked_about_our_kinds_alone():
+    hook = rendered("default")["ValidatingWebhookConfiguration/tocsin-webhook"]["webhooks"][0]
+
+    assert hook["failurePolicy"] == "Fail"
+    assert hook["sideEffects"] == "None"
+    assert "caBundle" not in hook["clientConfig"]
+    assert {(*rule["apiGroups"], *rule["resources"]) for rule in hook["rules"]} == {
+        ("argoproj.io", "eventbus", "eventsources", "sensors"),
+        ("tocsin.dev", "notifiers"),
+    }
+
+
+def test_crds_are_kept_unless_they_are_not_to_be():
+    def policies(name: str) -> set:
+        found = [one for key, one in rendered(name).items() if key.startswith("CustomResource")]
+        assert len(found) == 4
+        return {
+            (one["metadata"].get("annotations") or {}).get("helm.sh/resource-policy")
+            for one in found
+        }
+
+    assert policies("default") == {"keep"}
+    assert policies("crds-go") == {None}
+
+
+def test_thresholds_and_labels_of_alerts_follow_values():
+    spec = rendered("metrics")["PrometheusRule/tocsin"]["spec"]
+    rules = {rule["alert"]: rule for group in spec["groups"] for rule in group["rules"]}
+
+    assert rules["TocsinBacklog"]["expr"].endswith(" > 1000000")
+    assert rules["TocsinActionsSlow"]["expr"].endswith(" > 5")
+    for rule in rules.values():
+        assert rule["labels"] == {"team": "a", "n": "1", "severity": rule["labels"]["severity"]}
+    dashboard = rendered("metrics")["ConfigMap/tocsin-dashboard"]["data"]["tocsin.json"]
+    assert json.loads(dashboard) == json.loads((CHART / "files" / "dashboard.json").read_text())
+
+
+def test_no_pod_of_ours_may_call_where_credentials_are_handed_out():
+    found = rendered("policies")
+
+    for name in ("sources", "sensors"):
+        *_, names, rest = found[f"NetworkPolicy/tocsin-{name}"]["spec"]["egress"]
+        assert {port["port"] for port in names["ports"]} == {53}
+        blocks = [peer["ipBlock"] for peer in rest["to"] if "ipBlock" in peer]
+        assert blocks[0] == {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}
+        assert blocks[1]["cidr"] == "::/0"
+    peers = found["NetworkPolicy/tocsin-bus"]["spec"]["ingress"][0]["from"]
+    assert all(peer.get("podSelector") for peer in peers)

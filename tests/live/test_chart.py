@@ -10,11 +10,13 @@ import sys
 import time
 import urllib.error
 import urllib.parse
+from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 from chart_cases import CASES, RENAMED
 from controller_kit import CRDS, PATHS, Space
-from helm_kit import Case, Objects, built, by_us
+from helm_kit import CHART, Case, Objects, built, by_us, helm
 from kube_cluster import AUDITED, free_port
 
 PLURALS = {
@@ -55,8 +57,6 @@ def apply(cluster, made: dict, *, dry: bool) -> None:
 @pytest.fixture(scope="module")
 def kinds(cluster):
     """The cluster, with the kinds of ours and of the Prometheus operator."""
-    from pathlib import Path
-
     for file in (*CRDS, *sorted(Path(built("crds")).glob("*.yaml"))):
         cluster.apply(file)
     return cluster
@@ -136,7 +136,6 @@ SPARE = {
 """Rights that are needed and that no request bears: an admission plugin, or RBAC itself, looks at
 them when another request comes. The first plugin is not on in this cluster."""
 
-CREATED, FORBIDDEN = 201, 403
 Asked = set[tuple[str, str, str]]
 """Group, resource and verb."""
 
@@ -178,12 +177,12 @@ class Audit:
         return {
             (ref.get("apiGroup", ""), _resource(ref), verb)
             for one in self.lines()
-            if (ref := one.get("objectRef")) and _code(one) != FORBIDDEN
-            for verb in {one["verb"], *(["create"] if _code(one) == CREATED else [])}
+            if (ref := one.get("objectRef")) and _code(one) != HTTPStatus.FORBIDDEN
+            for verb in {one["verb"], *(["create"] if _code(one) == HTTPStatus.CREATED else [])}
         }
 
     def refused(self) -> list[str]:
-        return [one["requestURI"] for one in self.lines() if _code(one) == FORBIDDEN]
+        return [one["requestURI"] for one in self.lines() if _code(one) == HTTPStatus.FORBIDDEN]
 
 
 def _code(line: dict) -> int:
@@ -297,3 +296,53 @@ async def test_the_controller_has_the_rights_that_it_uses_and_no_others(
     assert audit.refused() == [], log
     assert sorted(rights - SPARE - audit.asked()) == []
     assert not [line for line in log.splitlines() if "forbidden" in line]
+
+
+# ---------------------------------------------------------------------------- helm
+
+
+def test_helm_installs_upgrades_and_leaves_what_is_kept(kinds, tmp_path):
+    namespace = kinds.namespace("chart-by-helm")
+    where = ("-n", namespace, "--kubeconfig", kinds.kubeconfig)
+    given = ("--set", "webhook.namespaceSelector.matchLabels.never=so", "--set", "image.tag=v1")
+
+    def run(*words: str) -> None:
+        done = helm(tmp_path, *words, *where)
+        assert done.returncode == 0, done.stderr
+
+    def get(kind: str, name: str) -> dict | None:
+        groups = {"Deployment": "apps/v1", "CustomResourceDefinition": "apiextensions.k8s.io/v1"}
+        api = groups.get(kind, "admissionregistration.k8s.io/v1")
+        made = {"apiVersion": api, "kind": kind, "metadata": {"name": name}}
+        try:
+            return kinds.call("GET", path(made, namespace))
+        except urllib.error.HTTPError as exc:
+            if exc.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    run("install", "byhelm", str(CHART), "--take-ownership", *given)
+    trusted = base64.b64encode((kinds.folder / "pki" / "apiserver.crt").read_bytes()).decode()
+    hook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "byhelm-webhook"},
+        "webhooks": [{"name": "validate.tocsin.dev", "clientConfig": {"caBundle": trusted}}],
+    }
+    kinds.call(
+        "PATCH", f"{path(hook, '')}?fieldManager=tocsin-controller-admission", hook,
+        Content_Type="application/apply-patch+yaml",
+    )  # fmt: skip
+
+    more = ("--set", "controller.replicas=3")
+    run("upgrade", "byhelm", str(CHART), "--reset-then-reuse-values", *more)
+
+    deployment = get("Deployment", "byhelm-controller")
+    assert deployment["spec"]["replicas"] == 3
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "tocsin:v1"
+    configured = get("ValidatingWebhookConfiguration", "byhelm-webhook")["webhooks"][0]
+    assert configured["clientConfig"]["caBundle"] == trusted
+    run("uninstall", "byhelm", "--wait")
+    assert get("Deployment", "byhelm-controller") is None
+    assert get("ValidatingWebhookConfiguration", "byhelm-webhook") is None
+    assert get("CustomResourceDefinition", "sensors.argoproj.io") is not None
