@@ -338,7 +338,11 @@ async def wipe_one(storm: "Storm", chance: random.Random, fault: Fault) -> None:
 
 @kind("store of the whole bus wiped", track="bus")
 async def wipe_bus(storm: "Storm", chance: random.Random, fault: Fault) -> None:
-    """What nobody had acted on is gone; whatever is accepted from then on must come."""
+    """What nobody had acted on is gone; whatever is accepted from then on must come.
+
+    Provided that a replica of the Sensor lives until the bus is back: to one that starts later the
+    bus is new, and so is the Sensor.
+    """
     async with storm.nothing_else:
         if not await storm.pairs.pause(90):
             fault.detail = "left out: the lanes did not come to rest"
@@ -353,6 +357,7 @@ async def wipe_bus(storm: "Storm", chance: random.Random, fault: Fault) -> None:
         await storm.bus_is_whole()
         storm.pairs.wiped()
         storm.pairs.resume()
+        await storm.sensors_are_known()
 
 
 async def run(storm: "Storm", plan: Plan, track: str, until: float) -> None:

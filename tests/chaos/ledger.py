@@ -19,6 +19,8 @@ AFTER = 45.0
 30 s after its last sign of life."""
 BEFORE = 1.5
 """Seconds by which an effect may precede the fault that made it come again."""
+MOST, AT_ONCE = 2_000_000, 2_000
+"""Numbers that are asked for at the end, and under way."""
 PATHS = ("/each", "/queue", "/retry")
 
 
@@ -33,6 +35,8 @@ class Ledger:
         self.other_dead: list[str] = []
         self.dead_pairs: list[str] = []
         self._seen: set[tuple[float, int, str]] = set()
+        self._floors = dict.fromkeys(PATHS, 0)
+        """Path -> number below which all has come to its end."""
 
     # ------------------------------------------------------------------------ dead letters
 
@@ -60,26 +64,42 @@ class Ledger:
     def _step(self, path: str) -> int:
         return RETRY_EVERY if path == "/retry" else 1
 
-    async def missing(self, path: str, upto: int | None = None, most: int = 2_000_000) -> list[int]:
+    async def missing(self, path: str) -> list[int]:
         """Return the numbers that were accepted and of which nothing is known."""
-        accepted = self.accepted(path)
-        end = len(accepted.marks) if upto is None else upto
-        found = await self._target.ask("missing", path=path, upto=end, most=most)
-        step, marks = self._step(path), accepted.marks
-        known, excused = self.dead[path], self.excused[path]
-        return [
-            n
-            for n in found["numbers"]
-            if n % step == 0 and marks[n : n + 1] == b"\1" and n not in known and n not in excused
-        ]
+        marks = self.accepted(path).marks
+        found = await self._target.ask(
+            "missing", path=path, since=0, upto=len(marks), step=self._step(path), most=MOST
+        )
+        return [n for n in found if marks[n] and not self._known(path, n)]
 
-    async def left(self, ends: tuple[int, int] | None = None) -> int:
-        """Return how many events below some numbers are without an end; cheap when it is many."""
-        total = 0
-        for path in PATHS:
-            end = None if ends is None else ends[path == "/queue"]
-            total += len(await self.missing(path, end, 20_000 if path != "/retry" else 2_000_000))
-        return total
+    def _known(self, path: str, number: int) -> bool:
+        return number in self.dead[path] or number in self.excused[path]
+
+    async def floor(self, path: str) -> int:
+        """Return the number below which all has come to its end; cheap, as it never sinks."""
+        step = self._step(path)
+        while True:
+            since, upto = self._floors[path], self.accepted(path).upto
+            found = await self._target.ask(
+                "missing", path=path, since=since, upto=upto, step=step, most=AT_ONCE
+            )
+            first = next((n for n in found if not self._known(path, n)), None)
+            if first is not None:
+                self._floors[path] = first
+                return first
+            if len(found) < AT_ONCE:
+                self._floors[path] = len(range(0, upto, step)) * step
+                return upto
+            self._floors[path] = found[-1] + step
+
+    async def floors(self) -> tuple[int, int]:
+        """Return the floor of the webhook's events and their retries, and the queue's."""
+        each, retry = await self.floor("/each"), await self.floor("/retry")
+        return min(each, retry), await self.floor("/queue")
+
+    def ends(self) -> tuple[int, int]:
+        """Return up to where all is accepted: the webhook's events, and the queue's."""
+        return self._load.each.upto, self._load.queue.upto
 
     async def excuse(self) -> int:
         """Excuse what had no effect by now: the bus is wiped."""

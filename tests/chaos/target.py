@@ -46,16 +46,15 @@ class Effects:
             self.again.append((number, self.first[number], now, number in self.unanswered))
         self.counts[number] = min(count + 1, 255)
 
-    def missing(self, upto: int, most: int) -> dict[str, Any]:
-        have = self.counts[:upto]
-        lacking = have.count(0) + upto - len(have)
+    def missing(self, since: int, upto: int, step: int, most: int) -> list[int]:
+        """Return the first numbers without an effect, of a range."""
+        have = self.counts[since:upto:step].ljust(len(range(since, upto, step)), b"\0")
         found: list[int] = []
         at = have.find(0)
         while at >= 0 and len(found) < most:
-            found.append(at)
+            found.append(since + at * step)
             at = have.find(0, at + 1)
-        found += range(len(have), min(upto, len(have) + most - len(found)))
-        return {"missing": lacking, "numbers": found}
+        return found
 
 
 class Target:
@@ -134,7 +133,7 @@ class Target:
                 return self.mode
             case "missing":
                 effects = self.effects.get(line["path"]) or Effects()
-                return effects.missing(line["upto"], line.get("most", 0))
+                return effects.missing(line["since"], line["upto"], line["step"], line["most"])
             case "counts":
                 done = {path: len(e.counts) - e.counts.count(0) for path, e in self.effects.items()}
                 return {"done": done, "requests": self.requests, "wrong": self.wrong}

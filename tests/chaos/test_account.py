@@ -61,9 +61,9 @@ async def test_what_is_lost_is_found() -> None:
         "taken by a wipe": 1, "lost": 1,
     }  # fmt: skip
     assert rows["/retry"]["accepted"] == 4
-    assert await ledger.left((3, 3)) == 0
+    assert await ledger.floors() == (3, 3)
     assert await ledger.excuse() == 4
-    assert await ledger.left() == 0
+    assert await ledger.floors() == (200, 4) == ledger.ends()
 
 
 async def test_an_effect_that_must_not_be_is_found() -> None:
