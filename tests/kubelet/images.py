@@ -70,11 +70,12 @@ def image(name: str) -> Image:
     if short in {"python", "busybox", "alpine", "debian"}:
         return Image(arguments=("python3",), environment=environment)
     return Image(
-        ("tocsin",), user=65532, folder="/home/nonroot",
+        ("tocsin",), user=65532, folder="/tmp",  # as the Dockerfile has it
         environment=environment | {
-            "HOME": "/home/nonroot",
+            "HOME": "/tmp",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONNOUSERSITE": "1",
         },
     )  # fmt: skip
 
