@@ -50,7 +50,7 @@ SHARE = 0.8
 """Part of the time that the API server gives which is taken; the rest is for the way."""
 LOOK_UP = 1.0
 """Seconds for a question to the API server."""
-BOUNDS = Bounds(head=5.0, pause=5.0, body=15.0, idle=120.0, drain=10.0, reread=1.0)
+BOUNDS = Bounds(head=5.0, pause=2.0, body=5.0, idle=120.0, drain=10.0, reread=1.0)
 
 SERVICES = Resource("", "v1", "Service", "services", namespaced=True)
 
@@ -195,14 +195,13 @@ class Webhook:
             async with asyncio.timeout(within):
                 verdict = await self.checker.check(self._asked(request, name))
                 warnings = [*verdict.warnings, *await self._lookups(request, name, verdict)]
-        except (EvaluationError, TimeoutError) as exc:
-            why = str(exc) or f"it did not end within {within:g} s"
-            log.warning("an object cannot be checked: %s", why, extra={"object": place})
-            errors = [Said("spec", f"checking it: {why}")]
-            return refused(request, name, errors), "unchecked"
-        except RemoteError as exc:
-            log.warning("not checking: %s", exc, extra={"object": place})
-            return busy(request, str(exc)), "busy"
+        except EvaluationError as exc:
+            log.warning("an object cannot be checked: %s", exc, extra={"object": place})
+            return refused(request, name, [Said("spec", f"checking it: {exc}")]), "unchecked"
+        except (RemoteError, TimeoutError) as exc:
+            why = str(exc) or f"checking {place}: not done within {within:g} s (try again)"
+            log.warning("too busy: %s", why, extra={"object": place})
+            return busy(request, why), "busy"
         if verdict.errors:
             log.info(
                 "refused: %s", verdict.errors[0].text,

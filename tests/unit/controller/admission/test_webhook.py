@@ -97,7 +97,7 @@ async def test_a_name_that_is_only_made_later():
     [
         (EvaluationError("it crashed"), 422, "spec: checking it: it crashed"),
         (RemoteError("others wait", hint="later"), 429, "others wait (later)"),
-        (None, 422, "spec: checking it: it did not end within 0.1 s"),
+        (None, 429, "checking Sensor /a: not done within 0.1 s (try again)"),
     ],
 )
 async def test_what_cannot_be_looked_at_is_refused(verdict, code, said):
