@@ -78,6 +78,7 @@ async def take_over(
             return Outcome(takeover=takeover)
         if discard_ours:  # first of all: without a durable it would say where one begins
             await bus.store(STATE).delete(adopted_key(plan.name))
+            discard_ours = False  # what is written from now on is somebody else's
         try:
             await _write(bus, plan, takeover, keep=bool(used), ours=ours is not None)
         except ConflictError:  # somebody else takes over too
@@ -111,17 +112,23 @@ async def _write(
     bus: JetStreamBus, plan: Plan, takeover: Takeover, *, keep: bool, ours: bool
 ) -> None:
     """Write all of it; `keep` what conditions remember already. Raises ConflictError."""
+    await _still_first(bus, plan)
     if ours:
         await bus.remove_reader(EVENTS, sensor_durable(plan.name))
     store = bus.store(STATE)
     for trigger, state in takeover.states.items():
         head = f"{token(plan.name)}.{token(trigger)}"
         found = await store.get(head)
-        if await adopted_of(plan.name, bus) is not None:  # whoever wrote it may be at work by now
-            raise ConflictError(f"taking over Sensor {plan.name}: somebody was faster")
+        await _still_first(bus, plan)
         if found is None or not keep:
             await _keep(store, head, state, None if found is None else found[1])
     await write_adopted(plan.name, bus, takeover.adopted)
+
+
+async def _still_first(bus: JetStreamBus, plan: Plan) -> None:
+    """Raise ConflictError where somebody else has taken over: his process may be at work by now."""
+    if await adopted_of(plan.name, bus) is not None:
+        raise ConflictError(f"taking over Sensor {plan.name}: somebody was faster")
 
 
 async def _keep(store: Store, head: str, state: TriggerState, revision: int | None) -> None:
