@@ -37,7 +37,7 @@ from nats_server import find_binary  # noqa: E402 -- beside all tests
 SUITE = {"debian:bookworm-slim": "bookworm"}
 NETWORK = ("/etc/resolv.conf", "/etc/hosts")
 PROXIES = {"http_proxy", "https_proxy", "no_proxy"}
-PATIENCE = 60.0
+PATIENCE = 300.0
 SHELLS = ("bin/sh", "bin/dash", "bin/bash", "bin/rbash")
 
 
