@@ -135,7 +135,7 @@ async def test_it_waits_for_the_bus_and_says_so(tmp_path):
 async def test_it_stops_promptly_while_it_waits_for_the_bus(tmp_path):
     env = {"EVENTSOURCE_OBJECT": source(free_port()), "EVENTBUS_CONFIG": bus("nats://127.0.0.1:9")}
     async with started(tmp_path, "eventsource", "--metrics-port", "0", **env) as run:
-        await asyncio.sleep(2)
+        await run.until(lambda: "the bus is away" in run.text)
         assert await run.stop(signal.SIGTERM) == 0
 
 
