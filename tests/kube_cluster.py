@@ -276,7 +276,7 @@ class Cluster:
         """Run kubectl as the admin; `returncode`, `stdout` and `stderr` are in what comes back."""
         return subprocess.run(
             [self._binaries["kubectl"], *words], env=self.environment, input=given,
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> dict:

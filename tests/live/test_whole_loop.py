@@ -24,7 +24,9 @@ SHOP, BUCKETS, OWN = "loop-shop", "loop-buckets", "loop-system"
 KINDS = "eventbus,eventsources,sensors"
 ALL = f"all,secrets,configmaps,pvc,pdb,serviceaccounts,roles,rolebindings,{KINDS}"
 
-pytestmark = pytest.mark.timeout(300)
+PATIENCE = 120.0
+
+pytestmark = pytest.mark.timeout(600)
 
 
 class Shell:
@@ -49,8 +51,8 @@ class Shell:
         for name in names:
             found = json.loads(await self.kubectl("get", name, "-o", "json"))
             seen = f"jsonpath={{.status.observedGeneration}}={found['metadata']['generation']}"
-            await self.kubectl("wait", f"--for={seen}", name, "--timeout=90s")
-        await self.kubectl("wait", "--for=condition=Ready", *names, "--timeout=90s")
+            await self.kubectl("wait", f"--for={seen}", name, "--timeout=180s")
+        await self.kubectl("wait", "--for=condition=Ready", *names, "--timeout=180s")
 
     async def names(self, kinds):
         """Return what there is, as `kind/name`."""
@@ -62,7 +64,7 @@ class Shell:
 
     async def until_said(self, words, selector):
         """Wait until a pod has said something."""
-        await self.nodes.until(lambda: words in self.said(selector), what=f"{words!r}")
+        await self.nodes.until(lambda: words in self.said(selector), PATIENCE, f"{words!r}")
 
 
 @pytest.fixture(scope="module")
@@ -165,12 +167,12 @@ async def test_the_quickstart_from_apply_to_nothing_left(installed):
     await shell.until_said(placed(4), inbox)
 
     # and what was applied leaves nothing
-    await shell.kubectl("delete", "--timeout=90s", *words)
+    await shell.kubectl("delete", "--timeout=180s", *words)
 
     async def nothing():
         return set(await shell.names(ALL)) <= {*before, "configmap/kube-root-ca.crt"}
 
-    await nodes.until(nothing, what=f"nothing but {before}")
+    await nodes.until(nothing, PATIENCE, f"nothing but {before}")
 
 
 async def test_a_workflow_for_a_file_in_a_bucket_by_plain_kubectl(installed, tmp_path):
@@ -202,6 +204,6 @@ async def test_a_workflow_for_a_file_in_a_bucket_by_plain_kubectl(installed, tmp
         async def made():
             return json.loads(await shell.kubectl("get", "workflows", "-o", "json"))["items"]
 
-        await nodes.until(made, what="a Workflow")
+        await nodes.until(made, PATIENCE, "a Workflow")
         assert names_of(await made()) == {"2026/11/sales.json": 1}
-        await shell.kubectl("delete", "--timeout=90s", KINDS, "--all")
+        await shell.kubectl("delete", "--timeout=180s", KINDS, "--all")

@@ -24,7 +24,9 @@ BLOCK = re.compile(
     r"(?:```text\n(?P<said>.*?)^```)?",
     re.MULTILINE | re.DOTALL,
 )
-PATIENCE = 60.0
+PATIENCE = 90.0
+LATE = ("no endpoints available", "failed calling webhook")
+"""What is said while a pod is ready and Kubernetes has yet to lead its Service there."""
 WIDE = "crd,clusterroles,clusterrolebindings,validatingwebhookconfigurations,namespaces"
 NARROW = "all,secrets,pvc,pdb,roles,rolebindings,leases"
 
@@ -75,9 +77,11 @@ class Shell:
     def do(self, command: str) -> str:
         """Run a command that works, and return what it says."""
         until = time.monotonic() + PATIENCE
-        while "no endpoints available" in (done := self._try(command)).stderr:
+        done = self._try(command)
+        while any(one in done.stderr for one in LATE):
             assert time.monotonic() < until, f"{command}\n{done.stderr}\n{self._nodes}"
-            time.sleep(0.2)  # the pod is ready, and Kubernetes has yet to lead its Service there
+            time.sleep(0.2)
+            done = self._try(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}\n{self._nodes}"
         return done.stdout
 
