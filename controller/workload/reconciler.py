@@ -123,8 +123,9 @@ class Workload(Reconciler, ABC):
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._forget(key)
             return None
-        looked = self._allowed(await self.shared.checker.check(manifest))
+        looked = await self.shared.checker.check(manifest)
         bus = bus_state(cluster, *looked.checked.bus)
+        looked = self._allowed(looked, bus)
         self._note(key, looked, bus)
         outcome = await self._bring(cluster, manifest, looked, bus)
         await self._tell(cluster, manifest, looked, bus, outcome)
@@ -132,12 +133,13 @@ class Workload(Reconciler, ABC):
             raise outcome.fault
         return None
 
-    def _allowed(self, looked: Looked) -> Looked:
+    def _allowed(self, looked: Looked, bus: BusState) -> Looked:
         """Return what came of checking, with what the template may not ask for."""
         checked = looked.checked
         if checked.spec is None:
             return looked
-        secrets = [one.name for one in references([checked.spec]) if one.kind == "Secret"]
+        refs = references([checked.spec]) if bus.config is None else refs_of(checked, bus.config)
+        secrets = [one.name for one in refs if one.kind == "Secret"]
         template, allowed = checked.spec.template, self.shared.options.allowed
         found = refusals(template, checked.object.namespace, allowed, secrets)
         return replace(looked, errors=(*looked.errors, *found)) if found else looked

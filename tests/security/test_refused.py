@@ -68,6 +68,16 @@ async def test_what_an_administrator_allows_is_deployed(space):
     assert "command" not in pod["containers"][0]
 
 
+async def test_bus_whose_login_is_the_keys_of_another_bus_gets_no_pods(space):
+    keys = {"name": "eventbus-other-js-server", "key": "auth"}
+    await space.bus(jetstreamExotic={"url": "nats://127.0.0.1:1", "accessSecret": keys})
+    async with controlled(space.cluster, space.name):
+        await space.apply(sensor())
+        valid = await space.condition("Sensor", "bold", "Valid", "False", "InvalidConfig")
+        assert "--allow-template keys" in valid["message"]
+        assert await space.get("Deployment", "bold-sensor") is None
+
+
 async def test_event_bus_that_escalates_gets_no_servers(space):
     async with controlled(space.cluster, space.name):
         await space.apply(
