@@ -29,7 +29,7 @@ from eventsource.sources.slack import Slack
 from eventsource.sources.sns import Sns
 from eventsource.sources.sqs import Sqs
 from eventsource.sources.webhook import Webhook
-from spine.fields import Flag
+from spine.fields import Flag, Int32
 from spine.model import Model, warn
 from spine.pod import PodTemplate, Service
 
@@ -51,7 +51,7 @@ class EventSourceSpec(Model):
 
     event_bus_name: str = "default"
     """The EventBus that the events are published to."""
-    replicas: int = 1
+    replicas: Int32 = 1
     """Pods that run this event source; below 1 it is 1."""
     suspend: Flag = False
     """Whether it runs nowhere for now; its place on the bus is kept (ours)."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from typing_extensions import override
 
-from spine.fields import Flag
+from spine.fields import Flag, Int32
 from spine.model import Model
 from spine.pod import PodTemplate
 
@@ -72,7 +72,7 @@ class NotifierSpec(Model):
     """Whether it runs nowhere for now; its place on the bus is kept (ours)."""
     template: PodTemplate | None = None
     """How its pod is dressed."""
-    replicas: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)] = 1
+    replicas: Int32 = 1
     """Equal processes that share the work; less than 1 is 1."""
 
     @field_validator("event_bus_name")

@@ -83,6 +83,8 @@ def _scale(kind: str) -> Schema:
 def _schema(kind: str, model: type[Model]) -> Schema:
     converted = (row.at.removeprefix("spec.") for row in TABLE if row.kind == kind and row.convert)
     spec = structural(model, (at for at in converted if not at.endswith(_OBJECTS)), RULES)
+    if _scale(kind):  # the scale subresource cannot read a null: without this it is dropped
+        spec["properties"]["replicas"].pop("nullable")
     return {
         "description": _ABOUT[kind],
         "type": "object",
