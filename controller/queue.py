@@ -20,6 +20,8 @@ RETRY = Backoff(duration=0.2, factor=2.0, jitter=0.5, steps=0, cap=300.0)
 """How a key comes back that failed: after 0.2 s, and in the end every five minutes."""
 AHEAD = 3600.0
 """Seconds by which those go before others that are added first."""
+STALE = 1_000
+"""Entries that are out of date and stay in the heap, beside as many as there are keys."""
 
 
 @dataclass(eq=False)
@@ -56,6 +58,9 @@ class Queue(Generic[K]):
     def _push(self, key: K) -> None:
         self._count += 1
         heapq.heappush(self._heap, (self._due[key], self._count, key))
+        if len(self._heap) > 2 * len(self._due) + STALE:
+            self._heap = [one for one in self._heap if self._due.get(one[2]) == one[0]]
+            heapq.heapify(self._heap)
         self._changed.set()
 
     async def take(self) -> K:

@@ -8,6 +8,7 @@ the end, requests under way are finished.
 
 import asyncio
 import logging
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from eventsource.exchange import Exchange, Whole, parts
 from eventsource.sockets import bind
 from eventsource.tls import Certificate, Tls
 
@@ -43,6 +45,9 @@ class Bounds:
     """Between two requests; longer than proxies keep theirs, so that they close first."""
     head_size: int = 65_536
     """Bytes of request line and headers."""
+    connections: int = 4_096
+    """That are open at a time, and no more than half of the files that the process may open. At
+    the bound an idle one makes room; where none is idle, the new one is told to come back."""
     handshake: float = 10.0
     """For a TLS handshake."""
     drain: float = 20.0
@@ -53,9 +58,9 @@ class Bounds:
     """Between two looks at the certificate."""
 
 
-def _plain(status: str, text: str) -> bytes:
+def _plain(status: str, text: str, more: str = "") -> bytes:
     return (
-        f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\n{more}"
         f"content-length: {len(text)}\r\nconnection: close\r\n\r\n{text}"
     ).encode()
 
@@ -64,6 +69,7 @@ _TIMEOUT = _plain("408 Request Timeout", "the request did not arrive in time\n")
 _NOT_HTTP = _plain("400 Bad Request", "this is not an HTTP/1.1 request\n")
 _NO_TUNNEL = _plain("405 Method Not Allowed", "there are no tunnels here\n")
 _LARGE_HEAD = _plain("431 Request Header Fields Too Large", "the headers are too large\n")
+_CROWDED = _plain("503 Service Unavailable", "too many connections\n", "retry-after: 1\r\n")
 
 
 _OFFER = frozenset({b"connection", b"upgrade", b"http2-settings"})
@@ -76,8 +82,12 @@ BOUNDS = Bounds()
 class Listener:
     """A port that is open, and its connections."""
 
-    def __init__(self, application: Application, bounds: Bounds) -> None:
-        self.bounds = bounds
+    def __init__(
+        self, application: Application, bounds: Bounds, whole: Whole | None = None
+    ) -> None:
+        self.bounds, self.whole = bounds, whole
+        self.date = b""
+        """The header that every answer bears."""
         self.state = ServerState()
         self.empty = asyncio.Event()
         self.closing = False
@@ -90,20 +100,34 @@ class Listener:
             log_config=None,
             access_log=False,
             proxy_headers=False,
-            timeout_keep_alive=int(bounds.idle) or 1,
         )
         self._config.load()
         self._loop = asyncio.get_running_loop()
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        unlimited = files == resource.RLIM_INFINITY
+        self._most = bounds.connections if unlimited else min(bounds.connections, files // 2)
 
     def connection(self) -> "Connection":
         """Return the protocol of a new connection."""
         return Connection(self._config, self, self._loop)
 
+    def has_room(self) -> bool:
+        """Return whether one more connection may stay, for which an idle one may have to go."""
+        if len(self.state.connections) <= self._most:
+            return True
+        for connection in self.state.connections:
+            if connection.idle:  # type: ignore[union-attr]  # ours are all of one class
+                connection.shutdown()
+                return True
+        return False
+
     async def watch(self, certificate: Callable[[], None] | None) -> None:
         """Cut slow connections and look for a new certificate, until cancelled."""
         looked = self._loop.time()
         while True:
-            self.state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            date = formatdate(usegmt=True).encode()
+            self.state.default_headers = [(b"date", date)]
+            self.date = b"date: %b\r\n" % date
             await asyncio.sleep(self.bounds.tick)
             now = self._loop.time()
             for connection in list(self.state.connections):
@@ -187,6 +211,16 @@ class Connection(HttpToolsProtocol):
         """When the last part of an incomplete request came, and when its first; 0: it is whole."""
         self._head = 0
         """Bytes of a head that is incomplete."""
+        self._idle = 0.0
+        """When the last answer was sent; 0: there was none, or the next request comes."""
+        self._body: bytes | None = None
+        """Body so far of a request that may come whole; None: there is none such."""
+        self._may_be_whole = False
+
+    @property
+    def date(self) -> bytes:
+        """The header line that says what time it is."""
+        return self._listener.date
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -196,7 +230,7 @@ class Connection(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
+        self._idle, self._may_be_whole = 0.0, len(data) <= self._listener.bounds.head_size
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
@@ -204,6 +238,8 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._close(_NOT_HTTP)
             return
+        if self._body is not None:
+            self._in_parts()
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.scope is not self.scope:
             self._incomplete_head(len(data))
@@ -223,22 +259,70 @@ class Connection(HttpToolsProtocol):
         self._joined = _Joined(transport)
         if self._listener.closing:
             transport.abort()
+        elif not self._listener.has_room():
+            self._close(_CROWDED)
+
+    @override
+    def on_message_begin(self) -> None:
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self.scope = self._body = None  # type: ignore[assignment]  # made for what comes in parts
 
     @override
     def on_headers_complete(self) -> None:
-        if not self.parser.should_upgrade():
-            super().on_headers_complete()
-            self.cycle.transport = self._joined  # type: ignore[assignment]  # all that a cycle uses
+        if self.parser.should_upgrade():
+            return
+        self._body = b""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        whole = self._may_be_whole and self._listener.whole is not None
+        if busy or not whole or self.expect_100_continue:
+            self._in_parts()
+
+    def _in_parts(self) -> None:
+        """Begin with a request whose end is not there yet, or whose turn has not come."""
+        url, headers, asks_first = self.url, self.headers, self.expect_100_continue
+        body, self._body = self._body, None
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, asks_first
+        self.scope["headers"] = headers
+        super().on_headers_complete()
+        self.cycle.transport = self._joined  # type: ignore[assignment]  # all that a cycle uses
+        if body:
+            super().on_body(body)
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        if self._body is None:
+            super().on_body(body)
+        else:
+            self._body = self._body + body if self._body else body
+
+    @override
+    def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
+        if self._body is None:
+            super().on_message_complete()
+            return
+        assert self._listener.whole is not None
+        parser, body, self._body = self.parser, self._body, None
+        path, query = parts(self.url)
+        alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        exchange = Exchange(self, parser.get_method().decode("ascii"), body, alive)
+        self.scope = self.cycle = exchange  # type: ignore[assignment]  # all that uvicorn uses
+        task = self.loop.create_task(exchange.run(self._listener.whole, path, query, self.headers))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     @override
     def on_response_complete(self) -> None:
         self._joined.flush()
-        super().on_response_complete()
-
-    @override
-    def on_message_complete(self) -> None:
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle = self.loop.time()
 
     def _pass_over_upgrade(self, rest: bytes) -> None:
         """Read a request again without its offer of another protocol.
@@ -273,11 +357,19 @@ class Connection(HttpToolsProtocol):
             cycle.message_event.set()
             self._close(_LARGE_HEAD)
 
+    @property
+    def idle(self) -> bool:
+        """Whether a request was answered and no other has begun."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and cycle.response_complete and not self._began
+
     def cut_if_late(self, now: float) -> None:
         """Close the connection if a request on it takes too long to arrive."""
+        bounds = self._listener.bounds
+        if self._idle and now - self._idle > bounds.idle:
+            self._close(b"")
         if not self._began or self.pipeline:
             return
-        bounds = self._listener.bounds
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.scope is not self.scope:
             late = now - self._began > bounds.head
@@ -288,7 +380,8 @@ class Connection(HttpToolsProtocol):
 
     def _close(self, answer: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(answer)
+            if answer:
+                self.transport.write(answer)
             self.transport.close()
 
 
@@ -302,13 +395,16 @@ async def listen(
     application: Application,
     certificate: Certificate | None = None,
     bounds: Bounds | None = None,
+    whole: Whole | None = None,
 ) -> AsyncIterator[Listener]:
     """Serve an application on a port until the block ends; then finish what is under way.
+
+    `whole`, if given, answers the requests that come in one piece.
 
     Raises SourceError where the port is in use, ConfigError where it never can be had or the
     certificate cannot be read.
     """
-    listener = Listener(application, bounds or Bounds())
+    listener = Listener(application, bounds or Bounds(), whole)
     tls = Tls(certificate) if certificate else None
     loop = asyncio.get_running_loop()
     servers = []

@@ -28,6 +28,7 @@ from eventsource.answers import (
     WRONG_TOKEN,
     Answer,
 )
+from eventsource.exchange import Lines
 from eventsource.paths import Pattern, pattern
 from spine.errors import BusError, ConfigError, EventError, Fault
 from spine.runtime import Env
@@ -42,6 +43,8 @@ MAX_PAYLOAD = 1_048_576
 """Bytes of a body where nothing else is configured, as in Argo Events."""
 MAX_WAITING = 1_024
 """Requests of a port that are read or worked on at a time; more are told to come back."""
+MAX_HELD = 128 * 1024 * 1024
+"""Bytes of their bodies; one that is larger is read where there is no other."""
 LEFTOVER = 262_144
 """Bytes of an unwanted body that are read so that the sender gets to see the answer."""
 LINGER = 5.0
@@ -105,7 +108,7 @@ class Port:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.waiting = 0
+        self.waiting = self.held = 0
         self._exact: dict[str, Route] = {}
         self._patterns: dict[str, tuple[Pattern, Route]] = {}
 
@@ -131,6 +134,38 @@ class Port:
                 return route
         return None
 
+    async def answer(
+        self, method: str, path: str, query: bytes, lines: Lines, body: bytes
+    ) -> Answer:
+        """Answer a request that came whole."""
+        route = self._exact.get(path) or self._find(path)
+        if route is None:
+            return HEALTHY if path == "/health" else NOT_FOUND
+        fields = dict(lines)
+        answer = self._unwanted(route, method, fields)
+        if answer is None and route.admit is not None:
+            answer = await route.admit(fields)
+        if answer is None:
+            self.waiting += 1
+            try:
+                answer = await self._handled(route, Request(lines, fields, query, body))
+            finally:
+                self.waiting -= 1
+        if answer.status >= 400:  # noqa: PLR2004 -- HTTP's own line
+            route.rejected(answer.status)
+        return answer
+
+    @staticmethod
+    async def _handled(route: Route, request: Request) -> Answer:
+        if len(request.body) > route.max_payload:
+            return route.too_large
+        try:
+            return await route.handler(request)
+        except asyncio.CancelledError:  # the port is closed, and waits no longer
+            return STARTING
+        except Exception as exc:  # noqa: BLE001 -- whatever it is, the sender is told
+            return _answer_to(exc, route)
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         path = scope["path"]
@@ -147,25 +182,19 @@ class Port:
             await _refuse(scope, receive, send, refusal)
             return
         self.waiting += 1
+        size = 0
         try:
             message = await receive()
             if message.get("more_body", True):
-                message = await _rest(message, receive, route.max_payload)
+                message = await self._rest(message, receive, route.max_payload)
                 if message["type"] != "http.request":
                     return  # the sender went away
-            body = message["body"]
-            if len(body) > route.max_payload:
-                answer = route.too_large
-            else:
-                request = Request(lines, fields, scope["query_string"], body)
-                try:
-                    answer = await route.handler(request)
-                except asyncio.CancelledError:  # the port is closed, and waits no longer
-                    answer = STARTING
-                except Exception as exc:  # noqa: BLE001 -- whatever it is, the sender is told
-                    answer = _answer_to(exc, route)
+            answer = await self._handled(
+                route, Request(lines, fields, scope["query_string"], message["body"])
+            )
         finally:
             self.waiting -= 1
+            self.held -= size
         if answer.status >= 400:  # noqa: PLR2004 -- HTTP's own line
             route.rejected(answer.status)
             if message["more_body"]:
@@ -173,6 +202,24 @@ class Port:
                 return
         await send(answer.start)
         await send(answer.body)
+
+    def _full(self, own: int) -> bool:
+        """Return whether bodies take too much, of which so many bytes are one's own."""
+        return self.held > MAX_HELD and self.held > own
+
+    async def _rest(self, message: Any, receive: Any, limit: int) -> Any:
+        """Read on until the body is whole or too much; return all of it as one message."""
+        parts = bytearray()
+        try:
+            while message["type"] == "http.request":
+                parts += message["body"]
+                self.held += len(message["body"])
+                if not message["more_body"] or len(parts) > limit or self._full(len(parts)):
+                    return {**message, "body": bytes(parts)}
+                message = await receive()
+            return message
+        finally:
+            self.held -= len(parts)  # its caller counts what is returned
 
     async def _refusal(
         self, route: Route, method: str, fields: dict[bytes, bytes]
@@ -199,15 +246,14 @@ class Port:
         return BUSY if self.waiting >= MAX_WAITING else None
 
 
-async def _rest(message: Any, receive: Any, limit: int) -> Any:
-    """Read on until the body is whole or over the limit; return all of it as one message."""
-    parts = bytearray()
-    while message["type"] == "http.request":
-        parts += message["body"]
-        if not message["more_body"] or len(parts) > limit:
-            return {**message, "body": bytes(parts)}
-        message = await receive()
-    return message
+async def _asked(route: Route, request: Request) -> Answer:
+    """Return what the handler answers, or the answer to its error."""
+    try:
+        return await route.handler(request)
+    except asyncio.CancelledError:  # the port is closed, and waits no longer
+        return STARTING
+    except Exception as exc:  # noqa: BLE001 -- whatever it is, the sender is told
+        return _answer_to(exc, route)
 
 
 async def _refuse(scope: Any, receive: Any, send: Any, answer: Answer) -> None:
@@ -290,7 +336,9 @@ async def serve(
     @asynccontextmanager
     async def opening() -> AsyncIterator[Port]:
         application = Port(number)
-        async with listener.listen(env.host, number, application, certificate, listener.BOUNDS):
+        async with listener.listen(
+            env.host, number, application, certificate, listener.BOUNDS, application.answer
+        ):
             yield application
 
     open_port = await env.shared.get(("port", number), opening)

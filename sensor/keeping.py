@@ -32,6 +32,8 @@ LOOSE = 64 * 1024
 """Bytes of gathered events that are stored within it: they are written anew with each more."""
 TRIM = 0.2
 """Seconds between questions what may be forgotten."""
+LITTER = 10_000
+"""Bodies that wait to be deleted; of more, the next start finds the rest."""
 AT_ONCE = 256
 """Bodies deleted at a time."""
 ORPHANED = 60.0
@@ -175,6 +177,7 @@ class Keeper:
 
     def _discard(self, head: str, bodies: Iterable[str]) -> None:
         self._garbage += [f"{head}.{key}" for key in bodies]
+        del self._garbage[LITTER:]
         if self._garbage:
             self._littered.set()
 

@@ -15,6 +15,8 @@ from eventbus.bus import DECISIONS, EVENTS, Bus, Message
 from spine.errors import EventError
 from tocsin.bus_options import bus_options, opened, running
 
+AHEAD = 1_000
+"""Messages that are read before they are printed; beyond that, reading waits."""
 _WIDTH = 120
 _COLOURS = {"done": "green", "failed": "yellow", "stored": "yellow", "duplicate": "blue",
             "gave up": "red", "dead letter": "red", "event": "cyan"}  # fmt: skip
@@ -97,11 +99,16 @@ async def _both(
     if sensors or not sources:
         wanted.append(("action", DECISIONS, [f"{DECISIONS}.{token(s)}.*" for s in sensors]))
     if not follow:
-        found = [(k, m) for k, stream, s in wanted async for m in bus.read(stream, s, start=start)]
-        for pair in sorted(found, key=lambda pair: pair[1].stored):
-            yield pair
+        streams = [(kind, aiter(bus.read(stream, s, start=start))) for kind, stream, s in wanted]
+        heads = [(kind, await anext(stream, None), stream) for kind, stream in streams]
+        while left := [(m.stored, n) for n, (_, m, _) in enumerate(heads) if m is not None]:
+            _, first = min(left)
+            kind, message, stream = heads[first]
+            assert message is not None
+            yield kind, message
+            heads[first] = kind, await anext(stream, None), stream
         return
-    queue: asyncio.Queue[tuple[str, Message]] = asyncio.Queue(maxsize=1000)
+    queue: asyncio.Queue[tuple[str, Message]] = asyncio.Queue(maxsize=AHEAD)
 
     async def pump(kind: str, stream: str, subjects: list[str]) -> None:
         async for message in bus.read(stream, subjects, start=start, follow=True):

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from controller.adoption import asked, take_over
 from controller.cluster import Cluster
@@ -53,7 +54,9 @@ class Durables:
     """Makes first durables, one bus at a time."""
 
     clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
-    _locks: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict)
+    _locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
     _silent: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
     """Until when buses are left alone that did not answer, and what went wrong."""
 
@@ -63,7 +66,10 @@ class Durables:
         if not todo:
             return ""
         key = todo[0].checked.bus
-        async with self._locks.setdefault(key, asyncio.Lock()):
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        async with lock:
             until, why = self._silent.pop(key, (0.0, ""))
             if self.clock() < until:
                 self._silent[key] = until, why

@@ -33,6 +33,8 @@ GRACE = 0.5
 """Seconds that events on their way get at the end."""
 IN_FLIGHT = 256
 """Events on their way to the bus at a time."""
+SEEN = 1_000
+"""Places that are kept until all that was seen before them is told."""
 ADD, UPDATE, DELETE = "ADD", "UPDATE", "DELETE"
 _NULL = msgspec.Raw(b"null")
 _encode = msgspec.json.Encoder().encode
@@ -240,6 +242,8 @@ class Observer:
     def _reached(self, version: str) -> None:
         """Note a place that may be gone on from once all that was seen before it is told."""
         if version:
+            if len(self._seen) >= SEEN:  # whoever may go on from the new one may from this one
+                self._seen.pop()
             self._seen.append((version, list(self._busy.values())))
             self._advance()
 

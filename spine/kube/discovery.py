@@ -9,6 +9,7 @@ import difflib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -95,7 +96,8 @@ class Discovery:
     clock: Callable[[], float] = time.monotonic
     _known: dict[str, _Known] = field(default_factory=dict)
     _preferred: dict[str, tuple[float, str]] = field(default_factory=dict)
-    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """Of versions that are being asked for, be they there or not."""
 
     async def kind(self, api_version: str, kind: str) -> Resource:
         """Return the resource of a manifest. Raises ConfigError for one that nobody serves."""
@@ -149,7 +151,10 @@ class Discovery:
     ) -> tuple[Resource, ...]:
         """Return all kinds of a version, asked for again after so many seconds."""
         key = f"{group}/{version}"
-        async with self._locks.setdefault(key, asyncio.Lock()):
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        async with lock:
             known = self._known.get(key)
             if known is None or self.clock() - known.at > patience:
                 path = f"/apis/{key}" if group else f"/api/{version}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.queue import Queue
+from controller.queue import STALE, Queue
 from spine.runtime import Backoff
 
 
@@ -146,3 +146,12 @@ def test_no_key_is_lost_or_held_twice(steps):
         return taken
 
     asyncio.run(run())
+
+
+async def test_what_is_out_of_date_does_not_pile_up(queue):
+    for _ in range(5 * STALE):
+        queue.add("a")
+        assert await queue.take() == "a"
+        queue.done("a", 3600.0)
+    assert len(queue._heap) <= 2 + STALE
+    assert len(queue._due) == 1

@@ -68,3 +68,13 @@ async def test_a_decision_goes_where_no_trigger_reports_and_counts_those_left_ou
     assert [one.skipped for one in records] == [0, 2]
     assert len(made) == 2
     assert decided_subject("s").endswith(".@decided")
+
+
+async def test_what_waits_to_be_told_is_bounded(monkeypatch):
+    monkeypatch.setenv(DECISIONS_KEPT, "all")
+    reporter = Reporter(MemoryBus(), "s")
+    for _ in range(reporter.WAITING + 5):
+        reporter.decided("a", lambda: Decided(1.0, "s", "src", "e", "id"))
+    assert len(reporter._waiting) == reporter.WAITING
+    reporter.tell("t", "done", lambda: pytest.fail("it is not made"))
+    assert reporter._skipped == {"t": 1}

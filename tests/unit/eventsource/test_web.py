@@ -1,10 +1,13 @@
 """Routes, refusals and the words of answers, without a socket."""
 
 import asyncio
+import importlib
+import pkgutil
 from typing import Any
 
 import pytest
 
+import eventsource
 from eventsource import web
 from eventsource.answers import SUCCESS, Answer
 from spine.errors import BusError, ConfigError, EventError
@@ -270,3 +273,39 @@ async def test_port_plus_offset_must_be_a_port(env):
     with pytest.raises(ConfigError, match="there is no port 72000"):
         async with web.serve(env, 12_000, route()):
             pass
+
+
+@pytest.mark.parametrize("length", [True, False])
+async def test_bodies_take_no_more_than_so_many_bytes(monkeypatch, length: bool):
+    monkeypatch.setattr(web, "MAX_HELD", 10)
+    gate = asyncio.Event()
+
+    async def waiting(_: web.Request) -> Answer:
+        await gate.wait()
+        return SUCCESS
+
+    asked = client(route(handler=waiting))
+    more = {"content_length": "8"} if length else {"transfer_encoding": "chunked"}
+    first = asyncio.create_task(asked.ask("/a", b"12345678", **more))
+    await asyncio.sleep(0)
+
+    for parts in ([b"12345678"], [b"12", b"34", b"5678"]):
+        status, _, headers = await asked.ask("/a", *parts, **more)
+        assert (status, headers["retry-after"]) == (503, "1")
+    gate.set()
+    assert (await first)[0] == 200
+    assert (await asked.ask("/a", b"12345678901", b"2"))[0] == 200, "alone it may be larger"
+    assert asked.port.held == 0
+
+
+def test_whoever_is_told_to_come_back_is_told_when():
+    """All answers 429 and 503 of sources; those of a bus that is away are tried above."""
+    answers = []
+    for found in pkgutil.walk_packages(eventsource.__path__, "eventsource."):
+        module = importlib.import_module(found.name)
+        answers += [one for one in vars(module).values() if isinstance(one, Answer)]
+    later = [one for one in answers if one.status in {429, 503}]
+    assert len({one.text for one in later}) >= 5
+    for one in later:
+        assert int(dict(one.start["headers"])[b"retry-after"]) > 0, one.text
+        assert int(dict(one.closing["headers"])[b"retry-after"]) > 0, one.text

@@ -96,3 +96,9 @@ async def test_a_glance_reads_no_events(store) -> None:
     assert (gathered[""].count, released) == (2, frozenset())
     assert read == ["till.t"]
     assert (await first.glance("t"))[0] == first.state.of("t").gathered
+
+
+async def test_of_what_is_to_be_deleted_so_much_waits(store) -> None:
+    one = keeper(store)
+    one._discard("h", map(str, range(keeping.LITTER + 5)))
+    assert len(one._garbage) == keeping.LITTER

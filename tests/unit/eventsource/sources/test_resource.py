@@ -1,11 +1,13 @@
 """The resource source: its configuration, and what it makes of what an API server tells."""
 
+import asyncio
 import json
 from typing import Any
 
 import msgspec
 import pytest
 
+from eventsource.objects import observer as observing
 from eventsource.objects.observer import Observer, Wanted
 from eventsource.objects.selection import ResourceFilter
 from eventsource.objects.snapshot import Snapshot
@@ -84,8 +86,11 @@ class Told:
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.fails = False
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def __call__(self, payload: Any, *, id: str | None = None, **_: Any) -> None:
+        await self.open.wait()
         if self.fails:
             raise BusError("away")
         self.events.append((id or "", json.loads(payload.encode())))
@@ -350,3 +355,23 @@ async def test_ids_are_those_of_what_was_observed():
     ids = [found for found, _ in told.events]
     assert ids == [found for found, _ in again.events]
     assert len(set(ids)) == 2
+
+
+async def test_what_is_under_way_and_places_to_go_on_from_are_bounded():
+    """The bus is away: some objects are told of, and others that nobody wants go on changing."""
+    told = Told()
+    told.open.clear()
+    one = await observer(told)
+    for number in range(observing.IN_FLIGHT):
+        await one.change(change("ADDED", item(str(number), number + 1)))
+    waiting = asyncio.create_task(one.change(change("ADDED", item("more", 1_000))))
+    await asyncio.sleep(0)
+    assert (len(one._under_way), waiting.done()) == (observing.IN_FLIGHT, False)
+    for number in range(2 * observing.SEEN):
+        one._reached(str(2_000 + number))
+    assert len(one._seen) == observing.SEEN
+    told.open.set()
+    await waiting
+    await one.drain()
+    assert one.snapshot.version == "1000"
+    assert not one._seen
