@@ -69,7 +69,6 @@ class Model(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,  # a rejected value may be a credential
-        use_attribute_docstrings=True,
         validate_by_alias=True,
         validate_by_name=True,
     )

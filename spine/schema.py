@@ -19,6 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 from typing_extensions import override
 
+from spine.described import descriptions
 from spine.model import Model
 
 Schema = dict[str, Any]
@@ -103,6 +104,7 @@ class _Marking(GenerateJsonSchema):
         out = super().model_schema(schema)
         cls = schema["cls"]
         out[_MODEL] = _name(cls)
+        _describe(out.get("properties", {}), cls)
         if _takes_other_than_objects(cls):
             out[_LOOSE] = True
         if out.pop(_REWRITTEN, False):
@@ -110,6 +112,14 @@ class _Marking(GenerateJsonSchema):
                 if _takes_other_than_said(cls, name, field):
                     field[_LOOSE] = True
         return out
+
+
+def _describe(properties: Schema, cls: type[BaseModel]) -> None:
+    """Give the fields of a model their docstrings."""
+    for name, text in descriptions(cls).items():
+        key = cls.model_fields[name].alias or name
+        if key in properties:
+            properties[key]["description"] = text
 
 
 def _name(model: type) -> str:

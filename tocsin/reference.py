@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from spine.described import descriptions
 from spine.model import Model
 
 _INTRO = """\
@@ -70,15 +71,16 @@ def _inside(annotation: Any, suffix: str = "") -> Iterator[tuple[type[BaseModel]
 
 def section(path: str, model: type[BaseModel]) -> str:
     """Return the fields of a model as a table."""
-    rows = [_row(name, field) for name, field in model.model_fields.items()]
+    told = descriptions(model)
+    rows = [_row(n, field, told.get(n, "")) for n, field in model.model_fields.items()]
     said = "" if path == "spec" else f"{about(model)}\n\n"
     table = "\n".join(["| field | type | default | |", "|---|---|---|---|", *rows])
     example = _example(path, model)
     return f"### `{path}`\n\n{said}{table}\n{example}"
 
 
-def _row(name: str, field: FieldInfo) -> str:
-    about = " ".join((field.description or "").split()).replace("|", "\\|")
+def _row(name: str, field: FieldInfo, text: str) -> str:
+    about = " ".join(text.split()).replace("|", "\\|")
     return f"| `{field.alias or name}` | {_type(field.annotation)} | {_default(field)} | {about} |"
 
 

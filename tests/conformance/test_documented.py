@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from eventbus.spec import EventBusSpec
 from eventsource.spec import EventSourceSpec
 from sensor.spec import SensorSpec
+from spine.described import descriptions
 
 
 def models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -33,6 +34,6 @@ def reachable(*roots: type[BaseModel]) -> list[type[BaseModel]]:
     "model", reachable(EventBusSpec, EventSourceSpec, SensorSpec), ids=lambda m: m.__qualname__
 )
 def test_every_field_is_documented(model: type[BaseModel]):
-    silent = [name for name, field in model.model_fields.items() if not field.description]
+    silent = [name for name in model.model_fields if name not in descriptions(model)]
     assert not silent, f"{model.__name__}: add a docstring below {silent}"
     assert model.__doc__

@@ -21,6 +21,7 @@ from eventsource import sources
 from eventsource.runner import Runner
 from eventsource.source import Source
 from eventsource.spec import EventSourceSpec, kinds, ports
+from spine.described import descriptions
 from spine.model import load
 from spine.schema import structural
 from spine.secrets import GivenSecrets, LayeredSecrets, Secrets
@@ -61,7 +62,7 @@ def test_says_what_it_is_of(kind: str, source: type[Source]):
 @every_kind
 def test_every_field_is_documented(kind: str, source: type[Source]):
     for model in models(source):
-        undocumented = [n for n, f in model.model_fields.items() if not f.description]
+        undocumented = [n for n in model.model_fields if n not in descriptions(model)]
         assert not undocumented, f"{model.__name__}: add a docstring below {undocumented}"
         assert model.__doc__
 

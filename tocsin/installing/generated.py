@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
+from spine.described import descriptions
 from spine.model import Model
 from spine.schema import Schema, editor
 from tocsin.installing.values import Values
@@ -26,20 +27,21 @@ def values_yaml() -> str:
     return head + "".join(_lines(Values, 0))
 
 
-def _fields(model: type[Model]) -> Iterator[tuple[str, FieldInfo]]:
+def _fields(model: type[Model]) -> Iterator[tuple[str, FieldInfo, str]]:
+    told = descriptions(model)
     for name, field in model.model_fields.items():
         key = field.alias or name
         if key != _LEFT_OUT:
-            yield key, field
+            yield key, field, told[name]
 
 
 def _lines(model: type[Model], depth: int) -> Iterator[str]:
     """Yield a comment, a key and its default, for each field."""
     indent = "  " * depth
-    for key, field in _fields(model):
+    for key, field, about in _fields(model):
         if depth == 0:
             yield "\n"
-        yield f"{indent}# {field.description}\n"
+        yield f"{indent}# {about}\n"
         if isinstance(field.default, Model):
             yield f"{indent}{key}:\n"
             yield from _lines(type(field.default), depth + 1)
@@ -92,11 +94,11 @@ def table() -> str:
 
 
 def _rows(model: type[Model], prefix: str = "") -> Iterator[tuple[str, str, Any]]:
-    for key, field in _fields(model):
+    for key, field, about in _fields(model):
         if isinstance(field.default, Model):
             yield from _rows(type(field.default), f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", str(field.description).replace("|", "\\|"), field.default
+            yield f"{prefix}{key}", about.replace("|", "\\|"), field.default
 
 
 def readme() -> str:

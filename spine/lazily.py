@@ -1,0 +1,39 @@
+"""Libraries that a library imports and hardly ever uses: loaded at their first use.
+
+The client of the bus imports an HTTP client, for buses that are reached by WebSocket. A webhook
+needs neither, and would pay for it with 9 MiB and a good part of its start.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Later:
+    """Stands for a module until something of it is used."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # the import system and whoever looks at all modules ask
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self._name), name)
+
+
+@contextmanager
+def later(*names: str) -> Iterator[None]:
+    """Give whoever imports these modules meanwhile something that loads them when it is used.
+
+    Modules that are loaded already are given as they are.
+    """
+    new = [name for name in names if name not in sys.modules]
+    for name in new:
+        sys.modules[name] = Later(name)  # type: ignore[assignment]  # any object will do
+    try:
+        yield
+    finally:
+        for name in new:
+            del sys.modules[name]
