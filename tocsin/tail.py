@@ -76,11 +76,9 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
 
 
 def _start(since: str, no_follow: bool) -> str | float:
-    from spine.runtime import seconds
-
     if since == "all" or (no_follow and not since):
         return "all"
-    return time.time() - seconds(since) if since else "new"
+    return time.time() - span(since) if since else "new"
 
 
 async def _both(
@@ -99,14 +97,14 @@ async def _both(
     if sensors or not sources:
         wanted.append(("action", DECISIONS, [f"{DECISIONS}.{token(s)}.*" for s in sensors]))
     if not follow:
-        streams = [(kind, aiter(bus.read(stream, s, start=start))) for kind, stream, s in wanted]
-        heads = [(kind, await anext(stream, None), stream) for kind, stream in streams]
+        streams = [(kind, aiter(bus.read(name, s, start=start))) for kind, name, s in wanted]
+        heads = [(kind, await anext(one, None), one) for kind, one in streams]
         while left := [(m.stored, n) for n, (_, m, _) in enumerate(heads) if m is not None]:
             _, first = min(left)
-            kind, message, stream = heads[first]
+            kind, message, reading = heads[first]
             assert message is not None
             yield kind, message
-            heads[first] = kind, await anext(stream, None), stream
+            heads[first] = kind, await anext(reading, None), reading
         return
     queue: asyncio.Queue[tuple[str, Message]] = asyncio.Queue(maxsize=AHEAD)
 
