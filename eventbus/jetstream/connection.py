@@ -250,7 +250,9 @@ class Connection:
             attempt = 0
             while True:
                 attempt += 1
-                if await self._try(attempt):
+                with cancellation_kept():  # else a process that is told to stop goes on for ever
+                    is_up = await self._try(attempt)
+                if is_up:
                     attempt = 0
                     await self._lost()
                     self._went_down()
