@@ -182,7 +182,8 @@ def read_file(path: FilePath) -> File:
         suite = load(Suite, found[0].value, what=str(path))
     except InvalidModel as exc:
         raise ConfigError("; ".join(_placed(path, found[0], p) for p in exc.problems)) from exc
-    return File(path, text, suite, found[0], read_sensor([_sensor_of(path, suite)], suite.name))
+    sensor = read_sensor([_sensor_of(path, suite)], suite.name, hint=f"write name: NAME in {path}")
+    return File(path, text, suite, found[0], sensor)
 
 
 def _placed(path: FilePath, document: Document, problem: Problem) -> str:

@@ -124,7 +124,7 @@ def _require_one(files: Sequence[str], event_id: str, last: int) -> None:
         raise ConfigError(f"reading --last {last}: below 0")
     if bool(files) + bool(event_id) + bool(last) != 1:
         raise ConfigError(
-            "choosing events: give --event FILE, --event-id ID or --last N",
+            "choosing events: give one of --event FILE, --event-id ID and --last N",
             hint="the last one and --event-id look at the bus of a tocsin run",
         )
 

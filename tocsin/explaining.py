@@ -3,6 +3,7 @@
 An event in a file may be a CloudEvent, a line of `tocsin tail -o json`, or just the data of one.
 """
 
+import difflib
 import json
 import re
 import sys
@@ -44,10 +45,12 @@ class Read(NamedTuple):
     warnings: list[Finding]
 
 
-def read_sensor(paths: Sequence[str | Path], name: str = "") -> Read:
+def read_sensor(
+    paths: Sequence[str | Path], name: str = "", *, hint: str = "give --sensor NAME"
+) -> Read:
     """Read a Sensor from manifests. Raises Broken if it cannot run, ConfigError if there is none.
 
-    `name` chooses one where there are several.
+    `name` chooses one where there are several, and `hint` says how it is given.
     """
     reading = read(paths)
     result = check(reading, Setting())
@@ -60,7 +63,7 @@ def read_sensor(paths: Sequence[str | Path], name: str = "") -> Read:
         raise _none(paths, name, known)
     if len(found) > 1:
         names = ", ".join(s.object.name for s in found)
-        raise ConfigError(f"choosing a Sensor: there are {names}", hint="give --sensor NAME")
+        raise ConfigError(f"choosing a Sensor: there are {names}", hint=hint)
     sensor = found[0]
     own = [f for f in result.findings if _is_about(f, sensor) and not _elsewhere(f)]
     errors = [f for f in own if f.severity == "error"]
@@ -123,6 +126,13 @@ def read_event(text: str, sensor: Read, given: Attributes) -> Event:
     if equals and dependency in sensor.plan.dependencies:
         topic = sensor.plan.dependencies[dependency].topic
         given = given._replace(source=concrete(topic.source), name=concrete(topic.name))
+    elif equals and not Path(text).exists():
+        names = list(sensor.plan.dependencies)
+        close = difflib.get_close_matches(dependency, names, 1)
+        raise ConfigError(
+            f"reading event {text}: the Sensor has no dependency {dependency!r}",
+            hint=f"did you mean {close[0]}" if close else f"it has {', '.join(names)}",
+        )
     else:
         file = text
     return event_of(_content(file), sensor, given, what=file)

@@ -19,8 +19,8 @@ from delivery.report import Decided, Report
 from delivery.subjects import DECIDED, sensor_of, token
 from eventbus.bus import DECISIONS, EVENTS, Bus, ReaderInfo
 from spine.errors import ConfigError
-from spine.runtime import seconds
 from tocsin.report import plural
+from tocsin.spans import span
 
 if TYPE_CHECKING:
     from tocsin.explaining import Stored
@@ -68,7 +68,7 @@ async def answer(bus: Bus, question: Question) -> bool:
 
 async def kept(bus: Bus, question: Question) -> list[Kept]:
     """Return the decisions of a Sensor with what became of them, oldest first."""
-    start = "all" if question.since == "all" else time.time() - seconds(question.since)
+    start = "all" if question.since == "all" else time.time() - span(question.since)
     subjects = [f"{DECISIONS}.{token(question.sensor)}.*"]
     decided: list[Decided] = []
     reports: dict[str, list[Report]] = {}

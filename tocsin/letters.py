@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventbus.bus import Bus
+from tocsin.spans import span
 
 if TYPE_CHECKING:
     from delivery.dead import Entry
@@ -30,7 +31,10 @@ class Wanted(NamedTuple):
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Wanted":
-        """Return what the options of a command say."""
+        """Return what the options of a command say. Raises ConfigError where a time is none."""
+        for name in ("since", "older_than"):
+            if given.get(name):
+                span(given[name])
         return cls(**{name: given.get(name) or "" for name in cls._fields})
 
     @property
@@ -48,22 +52,14 @@ class Wanted(NamedTuple):
             and (not self.code or fnmatchcase(letter.code, self.code))
             and self.grep.lower() in letter.message.lower()
             and (not self.kind or letter.kind == self.kind)
-            and (not self.since or letter.time >= now - length(self.since))
-            and (not self.older_than or letter.time < now - length(self.older_than))
+            and (not self.since or letter.time >= now - span(self.since))
+            and (not self.older_than or letter.time < now - span(self.older_than))
         )
 
 
 def _is_place(place: str, pattern: str) -> bool:
     """Return whether a place is meant: `triggers.x` is also `x`."""
     return fnmatchcase(place, pattern) or fnmatchcase(place.partition(".")[2], pattern)
-
-
-def length(text: str) -> float:
-    """Return the seconds of a Go duration, or of days as in `7d`. Raises ConfigError."""
-    from spine.runtime import seconds
-
-    days = text.removesuffix("d")
-    return seconds(f"{int(days) * 24}h" if text.endswith("d") and days.isdecimal() else text)
 
 
 async def chosen(bus: Bus, wanted: Wanted) -> AsyncIterator["Entry"]:

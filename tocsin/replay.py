@@ -15,6 +15,8 @@ import click
 from eventbus.bus import EVENTS, Bus
 from spine.errors import ConfigError
 from tocsin.bus_options import bus_options, opened, running
+from tocsin.report import plural
+from tocsin.spans import span
 
 if TYPE_CHECKING:
     from delivery.action import Action
@@ -26,6 +28,7 @@ AT_ONCE = 64
 """Actions that are put on the bus at a time."""
 EACH = 500
 """Events between two lines of progress."""
+_NAME = "give --name NAME"
 
 
 class Asked(NamedTuple):
@@ -149,10 +152,10 @@ def _sensors(asked: Asked, run: dict[str, Any]) -> list["Read"]:
             )
         name = asked.name
         if asked.now and not name:
-            name = read_sensor([asked.now]).plan.name
-        found.append(read_sensor(paths, name))
+            name = read_sensor([asked.now], hint=_NAME).plan.name
+        found.append(read_sensor(paths, name, hint=_NAME))
     if asked.now:
-        found.append(read_sensor([asked.now], asked.name))
+        found.append(read_sensor([asked.now], asked.name, hint=_NAME))
     return found
 
 
@@ -233,20 +236,12 @@ async def _messages(
     bus: Bus, since: str, reads: Sequence["Read"], now: float
 ) -> AsyncIterator[Any]:
     """Yield what the bus has of what the Sensors read, up to now."""
-    from spine.runtime import seconds
-
-    start = "all" if since == "all" else now - seconds(_days(since))
+    start = "all" if since == "all" else now - span(since)
     subjects = list(dict.fromkeys(t.subject for one in reads for t in one.plan.topics))
     async for message in bus.read(EVENTS, subjects, start=start):
         if message.stored > now:
             return
         yield message
-
-
-def _days(text: str) -> str:
-    """Return a duration with days, such as `7d`, as one of Go."""
-    days = text.removesuffix("d")
-    return f"{int(days) * 24}h" if text.endswith("d") and days.isdecimal() else text
 
 
 def _progress(number: int) -> None:
@@ -280,7 +275,7 @@ async def _fire(bus: Bus, asked: Asked, read: "Read", kept: BinaryIO, number: in
             f"doing the actions of Sensor {name!r}: the bus knows no Sensor of that name",
             hint="start it: it does them",
         )
-    if not asked.yes and not click.confirm(f"Do {number:,} actions?", err=True):
+    if not asked.yes and not click.confirm(f"Do {plural(number, 'action')}?", err=True):
         click.echo("nothing was done", err=True)
         return
     said, mark = f"replayed by tocsin replay --since {asked.since}", str(time.time_ns())

@@ -44,9 +44,11 @@ def held(folder: Path) -> Iterator[None]:
             ) from exc
         os.truncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
-        yield
+        try:
+            yield
+        finally:  # not where another run has it: what lies there is that one's
+            (folder / _RUN).unlink(missing_ok=True)
     finally:
-        (folder / _RUN).unlink(missing_ok=True)
         os.close(lock)
 
 

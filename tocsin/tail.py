@@ -14,6 +14,7 @@ import click
 from eventbus.bus import DECISIONS, EVENTS, Bus, Message
 from spine.errors import EventError
 from tocsin.bus_options import bus_options, opened, running
+from tocsin.spans import span
 
 AHEAD = 1_000
 """Messages that are read before they are printed; beyond that, reading waits."""

@@ -24,6 +24,7 @@ FOUND, NOTHING = 0, 1
 @click.option(
     "-n",
     "--last",
+    type=click.IntRange(min=0),
     default=20,
     show_default=True,
     metavar="N",

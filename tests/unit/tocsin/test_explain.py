@@ -207,6 +207,14 @@ def test_of_several_sensors_one_is_chosen(tmp_path: Path) -> None:
     assert "no Sensor 'x' in there (it has till, both)" in str(gone.exception)
 
 
+def test_an_event_of_a_dependency_that_is_none_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path, {})
+    wrong = explain(tmp_path, "-e", f"aa={file}", sensor=TWO)
+    assert "the Sensor has no dependency 'aa' (did you mean a)" in str(wrong.exception)
+    strange = explain(tmp_path, "-e", f"zzz={file}", sensor=TWO)
+    assert "no dependency 'zzz' (it has a, b)" in str(strange.exception)
+
+
 @pytest.mark.parametrize("words", [(), ("-e", "x", "--last", "1"), ("--last", "-1")])
 def test_it_must_be_plain_which_events(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert isinstance(explain(tmp_path, *words).exception, ConfigError)

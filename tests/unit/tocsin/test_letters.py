@@ -13,7 +13,7 @@ from eventbus.memory import MemoryBus
 from spine.errors import ConfigError
 from spine.event import Event, decode, encode
 from tocsin.editing import changed
-from tocsin.letters import Wanted, length
+from tocsin.letters import Wanted
 
 ACTION = Action(
     key="k", sensor="s", trigger="out", kind="http", content={"body": '{"a":{"b":1}}', "n": 1}
@@ -61,11 +61,10 @@ def test_letters_are_chosen_by_what_they_are(case):
     assert Wanted.of(case.given).any is bool(case.given)
 
 
-def test_lengths():
-    assert length("7d") == 7 * 86400
-    assert length("90m") == 5400
-    with pytest.raises(ConfigError):
-        length("d")
+@pytest.mark.parametrize("text", ["d", "-5m", "soon"])
+def test_a_time_that_is_none_is_told_before_a_letter_is_looked_at(text):
+    with pytest.raises(ConfigError, match=r"10m.*7d"):
+        Wanted.of({"since": text})
 
 
 async def content_after(*sets: str, file: str | None = None) -> Any:

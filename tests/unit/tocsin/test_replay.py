@@ -4,13 +4,17 @@ import json
 
 import pytest
 
+from delivery.action import Action
 from eventbus.bus import ACTIONS, Reader
 from eventbus.memory import MemoryBus
+from sensor.decision import Decision
+from sensor.replay import Told
+from sensor.state import EMPTY
 from spine.errors import ConfigError
 from spine.event import Event
-from tocsin import replay, replayed
+from tocsin import replay, replayed, replaying
 from tocsin.explaining import read_sensor
-from tocsin.replaying import Change, differences
+from tocsin.replaying import Change, Difference, differences
 
 SENSOR = """\
 apiVersion: argoproj.io/v1alpha1
@@ -171,6 +175,28 @@ def test_texts_of_json_differ_where_they_do():
     ]
 
 
-@pytest.mark.parametrize(("text", "hours"), [("7d", "168h"), ("90m", "90m"), ("d", "d")])
-def test_days(text, hours):
-    assert replay._days(text) == hours
+def told(number: int, **content: object) -> Told:
+    """Return what a Sensor with a trigger that has state makes of an event."""
+    action = Action(
+        key=str(number), sensor="s", trigger="t", kind="log", content=content,
+        events={"dep": f"e{number}"},
+    )  # fmt: skip
+    event = Event(id=f"e{number}", source="hook", subject="e", type="webhook")
+    return Told(event, 1.0, Decision(EMPTY, actions=[action]))
+
+
+def test_what_waits_for_its_like_and_what_differs_are_bounded(monkeypatch):
+    monkeypatch.setattr(replaying, "OPEN", 3)
+    monkeypatch.setattr(replaying, "KINDS", 2)
+    found = Difference(loose={"t"})
+    for number in range(8):
+        list(found.step([told(number)], []))
+    assert len(found._open) == 3
+    assert found.only[0]["t"].count == 5, "the oldest count as alone"
+    for number in range(10, 15):
+        list(found.step([told(number, **{f"a{number}": 1})], [told(number, **{f"a{number}": 2})]))
+    assert [(kind.paths, group.count) for kind, group in found.changed.items()] == [
+        (("a10",), 1),
+        (("a11",), 1),
+        ((), 3),
+    ]

@@ -180,6 +180,14 @@ def test_what_runs_is_told_while_it_runs(tmp_path):
         state.read_run(tmp_path)
 
 
+def test_a_run_that_was_refused_the_folder_leaves_what_the_other_has_told(tmp_path):
+    with state.held(tmp_path):
+        state.write_run(tmp_path, {"buses": []})
+        with pytest.raises(ConfigError, match="has it"), state.held(tmp_path):
+            pass
+        assert state.read_run(tmp_path) == {"buses": []}
+
+
 def test_a_run_that_was_killed_does_not_run(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "lock").write_text("")
