@@ -1,0 +1,110 @@
+"""What a Notifier keeps in memory, driven to its bounds."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from notifier_kit import CONFIG, SUBSCRIBED, Book, at_work, item, plan_of, recording, shown
+
+from delivery.action import Action
+from eventbus.memory import MemoryBus
+from notifier import handling, keeping, runner, sending
+from notifier.digests import LARGEST, MOST, Gathered
+from notifier.plan import SHARED
+from notifier.runner import Runner
+from notifier.sending import Limiter
+
+
+async def test_objects_that_are_gone_or_were_looked_at(monkeypatch) -> None:
+    monkeypatch.setattr(keeping, "GONE", 3)
+    monkeypatch.setattr(handling, "LOOKED", 3)
+    plan = recording(plan_of(CONFIG), hook=Book())
+    async with at_work(MemoryBus(), plan, lambda: 0.0) as desk:
+        for number in range(8):
+            one = item("Running", name=f"p{number}", annotations=SUBSCRIBED)
+            await shown(desk, plan, one)
+            await shown(desk, plan, one, "DELETED")
+        assert len(desk.handler._looked) == 3
+        assert len(desk.records._gone) == 3
+        assert desk.records.is_gone(desk.records.key("Pod", "uid-p7"))
+
+
+async def test_objects_that_are_being_stored(monkeypatch) -> None:
+    monkeypatch.setattr(handling, "IN_FLIGHT", 3)
+    plan, bus, gate = recording(plan_of(CONFIG), hook=Book()), MemoryBus(), asyncio.Event()
+    async with at_work(bus, plan, lambda: 0.0) as desk:
+        again = desk.records.again
+
+        async def waits(key: str) -> Any:
+            await gate.wait()
+            return await again(key)
+
+        monkeypatch.setattr(desk.records, "again", waits)
+        taking = [
+            asyncio.create_task(
+                desk.handler.take(
+                    plan,
+                    desk.records.key("Pod", f"uid-p{number}"),
+                    "MODIFIED",
+                    item("Failed", name=f"p{number}", annotations=SUBSCRIBED),
+                )
+            )
+            for number in range(5)
+        ]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(desk.handler._busy) == 3
+        assert [one.done() for one in taking] == [True, True, True, False, False]
+        gate.set()
+        await asyncio.gather(*taking)
+        assert await desk.handler.idle(30)
+
+
+def test_problems_that_were_told(monkeypatch) -> None:
+    monkeypatch.setattr(runner, "TOLD", 3)
+    one: Any = SimpleNamespace(_said={}, spec=SimpleNamespace(self_service=True))
+    plan = plan_of(CONFIG)
+    seen: Any = SimpleNamespace(meta=item().meta)
+    Runner._journal(one, plan, seen, [f"problem {number}" for number in range(8)])
+    assert list(one._said) == ["problem 5", "problem 6", "problem 7"]
+
+
+def test_recipients_with_a_rate(monkeypatch) -> None:
+    monkeypatch.setattr(sending, "BUCKETS", 3)
+    limiter, bucket = Limiter(lambda: 0.0), sending.RateLimit(1.0)
+    for number in range(8):
+        limiter._bucket(("", "hook", str(number)), bucket)
+    assert [key[2] for key in limiter._buckets] == ["5", "6", "7"]
+
+
+def test_subscriptions_of_equal_annotations() -> None:
+    plan = plan_of(CONFIG)
+    for number in range(SHARED + 3):
+        annotations = SUBSCRIBED | {"notifications.argoproj.io/x": f"{number}"}
+        plan.subscribed(item(annotations=annotations).meta)
+    assert plan._subscribed.cache_info().currsize == SHARED
+
+
+def test_messages_of_one_digest() -> None:
+    one = Action(key="k", sensor="n", trigger="t", kind="notify", content={})
+    assert not Gathered(actions=[one] * (MOST - 1)).full
+    assert Gathered(actions=[one] * MOST).full
+    long = msgspec.structs.replace(one, content={"text": "x" * (LARGEST // 2)})
+    assert not Gathered(actions=[long]).full
+    assert Gathered(actions=[long, long]).full
+
+
+async def test_records_that_are_removed_together(monkeypatch) -> None:
+    records, busy, most = keeping.Records(MemoryBus(), "n"), 0, 0
+
+    async def forget(_: str) -> None:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0)
+        busy -= 1
+
+    monkeypatch.setattr(records, "forget", forget)
+    await records.forget_all([str(number) for number in range(3 * keeping.AT_ONCE)])
+    assert most == keeping.AT_ONCE
