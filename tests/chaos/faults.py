@@ -113,7 +113,7 @@ class Plan:
 async def _end(storm: "Storm", names: list[str], chance: random.Random, number: int) -> None:
     """End processes at once, and start them again a moment later, as Kubernetes does."""
     for name in names:
-        storm.place[name]._meant_to_end = True
+        storm.place[name].leave()
     if number == signal.SIGKILL:
         await asyncio.gather(*(storm.place[name].kill() for name in names))
     else:

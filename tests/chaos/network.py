@@ -18,8 +18,8 @@ RUN = Path("/run/netns")
 
 def missing() -> str:
     """Return why no storm can be had here; empty where one can."""
-    for program in ("ip", "unshare", "nsenter", "nats-server", "redis-server"):
-        if program != "nats-server" and shutil.which(program) is None:
+    for program in ("ip", "unshare", "nsenter", "redis-server"):
+        if shutil.which(program) is None:
             return f"needs {program}"
     words = [*_unshare(), "sh", "-c", "mount -t tmpfs tmpfs /run && ip link add name a type veth"]
     done = subprocess.run(words, capture_output=True, check=False, text=True)

@@ -76,9 +76,13 @@ class Process:
             with suppress(ProcessLookupError):
                 self.process.send_signal(number)
 
+    def leave(self) -> None:
+        """Let it end from now on, without starting it again."""
+        self._meant_to_end = True
+
     async def kill(self) -> None:
         """End it with SIGKILL."""
-        self._meant_to_end = True
+        self.leave()
         if self._watching is not None and not self.running:
             self._watching.cancel()
         self.send(signal.SIGKILL)

@@ -249,7 +249,7 @@ class Storm:
             behind = load.accepted - done.get("/each", 0) - done.get("/queue", 0)
             behind -= sum(len(self.ledger.excused[path]) for path in ("/each", "/queue"))
             self.say(
-                f"accepted {load.each.count} + {load.queue.count}, behind {behind}, "
+                f"accepted {load.each.count} + {load.queue.count}, behind {max(behind, 0)}, "
                 f"pairs {sum(self.pairs.firings.values())}, faults {len(self.faults)}, "
                 f"dead {sum(len(d) for d in self.ledger.dead.values())}"
             )
