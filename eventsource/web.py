@@ -155,16 +155,19 @@ class Port:
             route.rejected(answer.status)
         return answer
 
-    @staticmethod
-    async def _handled(route: Route, request: Request) -> Answer:
-        if len(request.body) > route.max_payload:
+    async def _handled(self, route: Route, request: Request) -> Answer:
+        size = len(request.body)
+        if size > route.max_payload:
             return route.too_large
+        self.held += size
         try:
-            return await route.handler(request)
+            return BUSY if self._full(size) else await route.handler(request)
         except asyncio.CancelledError:  # the port is closed, and waits no longer
             return STARTING
         except Exception as exc:  # noqa: BLE001 -- whatever it is, the sender is told
             return _answer_to(exc, route)
+        finally:
+            self.held -= size
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -182,19 +185,16 @@ class Port:
             await _refuse(scope, receive, send, refusal)
             return
         self.waiting += 1
-        size = 0
         try:
             message = await receive()
             if message.get("more_body", True):
                 message = await self._rest(message, receive, route.max_payload)
                 if message["type"] != "http.request":
                     return  # the sender went away
-            answer = await self._handled(
-                route, Request(lines, fields, scope["query_string"], message["body"])
-            )
+            request = Request(lines, fields, scope["query_string"], message["body"])
+            answer = await self._handled(route, request)
         finally:
             self.waiting -= 1
-            self.held -= size
         if answer.status >= 400:  # noqa: PLR2004 -- HTTP's own line
             route.rejected(answer.status)
             if message["more_body"]:
@@ -244,16 +244,6 @@ class Port:
             except ValueError:
                 return BAD_LENGTH
         return BUSY if self.waiting >= MAX_WAITING else None
-
-
-async def _asked(route: Route, request: Request) -> Answer:
-    """Return what the handler answers, or the answer to its error."""
-    try:
-        return await route.handler(request)
-    except asyncio.CancelledError:  # the port is closed, and waits no longer
-        return STARTING
-    except Exception as exc:  # noqa: BLE001 -- whatever it is, the sender is told
-        return _answer_to(exc, route)
 
 
 async def _refuse(scope: Any, receive: Any, send: Any, answer: Answer) -> None:
