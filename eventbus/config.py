@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-import yaml
 from pydantic import Field, field_validator
 
 from eventbus.settings import StreamSettings
-from spine import safe_yaml
 from spine.errors import ConfigError
 from spine.model import Model, warn
 from spine.secrets import SecretRef, Secrets
@@ -183,6 +181,10 @@ def _access_text(ref: SecretRef, secrets: Secrets) -> str:
 
 
 def _parsed(text: str, ref: SecretRef) -> dict[str, Any]:
+    import yaml
+
+    from spine import safe_yaml
+
     what = f"reading key {ref.key!r} of Secret {ref.name!r} (accessSecret of the bus)"
     try:
         raw = safe_yaml.load(text)
@@ -219,17 +221,23 @@ def tls_context(config: JetStreamConfig, secrets: Secrets) -> tuple[ssl.SSLConte
     tls = config.tls
     schemes = {urlsplit(one).scheme for one in servers(config.url)}
     demanded = bool(schemes & {"tls", "wss"}) or (tls is not None and tls.enabled is not False)
-    context = ssl.create_default_context()
-    if tls is not None and tls.ca_cert_secret is not None:
-        pem = secrets.secret(tls.ca_cert_secret)
-        context = _ca_only(pem, tls.ca_cert_secret)
-    unverified = tls.insecure_skip_verify if tls is not None else not demanded
-    if unverified:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    if tls is None and not demanded:
+        context = _unverified(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # authorities take long
+    elif tls is not None and tls.ca_cert_secret is not None:
+        context = _ca_only(secrets.secret(tls.ca_cert_secret), tls.ca_cert_secret)
+    else:
+        context = ssl.create_default_context()
+    if tls is not None and tls.insecure_skip_verify:
+        _unverified(context)
     if tls is not None and (tls.client_cert_secret or tls.client_key_secret):
         _present(context, tls, secrets)
     return context, demanded
+
+
+def _unverified(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _ca_only(pem: str, ref: SecretRef) -> ssl.SSLContext:

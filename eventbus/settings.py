@@ -13,9 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import yaml
-
-from spine import safe_yaml
 from spine.errors import ConfigError
 from spine.runtime import seconds
 
@@ -75,6 +72,10 @@ class StreamSettings:
 
         Raises ConfigError for a value that cannot be meant.
         """
+        import yaml
+
+        from spine import safe_yaml
+
         try:
             raw = safe_yaml.load(text) if text.strip() else {}
         except yaml.YAMLError as exc:

@@ -12,13 +12,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import override
 
 from spine.errors import ConfigError
-from spine.marked import Document, Malformed, documents
 from spine.model import Path, dotted
+
+if TYPE_CHECKING:
+    from spine.marked import Document
 
 Severity = Literal["error", "warning", "note"]
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -138,7 +140,7 @@ class Object:
         return Place(self.file, begins[0] + line - 1, begins[1] + column - 1)
 
     @classmethod
-    def nowhere(cls, file: str, document: Document) -> "Object":
+    def nowhere(cls, file: str, document: "Document") -> "Object":
         """Return an object without content, to say things about the document."""
         positions, words = document.positions, document.words
         return cls("", "", "", {}, file, positions, words, texts=document.texts)
@@ -209,6 +211,8 @@ def read_text(text: bytes, file: str) -> Reading:
 
 
 def _read_text(content: bytes, file: str, reading: Reading, *, named: bool) -> None:
+    from spine.marked import Malformed, documents
+
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -234,7 +238,7 @@ class _Not(Exception):
         self.path, self.severity = path, severity
 
 
-def _take(document: Document, value: Any, at: Object, reading: Reading, *, named: bool) -> None:
+def _take(document: "Document", value: Any, at: Object, reading: Reading, *, named: bool) -> None:
     """Add the object or objects of a document, or a finding that says why it is none."""
     if value is None:
         return

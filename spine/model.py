@@ -10,6 +10,7 @@ are taken with a warning; a key that nobody knows is an error with "did you mean
 """
 
 import difflib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,9 @@ from pydantic_core import ErrorDetails
 from typing_extensions import override
 
 from spine.errors import ConfigError
+
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+"""We have none, and to look for some it reads about every package that is installed."""
 
 M = TypeVar("M", bound="Model")
 Path = tuple[str | int, ...]
@@ -66,6 +70,7 @@ class Model(BaseModel):
 
     model_config = ConfigDict(
         alias_generator=to_camel,
+        defer_build=True,  # of what a process never reads, nothing is made
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,  # a rejected value may be a credential

@@ -17,11 +17,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import orjson
+
+from spine.lazily import later
+
+with later("html"):  # a table of 0.7 MiB
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
