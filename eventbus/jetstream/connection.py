@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from eventbus.jetstream.direct import CLIENT_BUFFER, Delivered, Direct, DirectClient
 from spine.errors import BusError, ConfigError, RemoteError
 from spine.runtime import Backoff, cancellation_kept
 
@@ -39,8 +39,6 @@ PING_SECONDS = 10
 """Two unanswered pings end a connection whose other side vanished without a word."""
 CLOSED_SECONDS = 0.5
 """How often it is looked whether the client was closed without a word."""
-CLIENT_BUFFER = 16 * 1024 * 1024
-"""Bytes that the client collects before a sender waits for the socket."""
 
 Callback = Callable[["Msg"], Awaitable[None]]
 
@@ -82,6 +80,8 @@ class Listening:
 
     subject: str
     callback: Callback
+    direct: Direct | None = None
+    """Called instead of `callback`, straight from the socket."""
     subscription: "Subscription | None" = None
 
 
@@ -105,7 +105,7 @@ class Connection:
         self._options = options
         self._give_up_after = give_up_after
         self._state = _State()
-        self._client: Client | None = None
+        self._client: DirectClient | None = None
         self._listeners: list[Listening] = []
         self._on_up: list[Callable[[], None]] = []
         self._first: asyncio.Future[None] | None = None
@@ -163,7 +163,7 @@ class Connection:
         return self._client.max_payload if self._client is not None else 1024 * 1024
 
     @property
-    def client(self) -> Client:
+    def client(self) -> DirectClient:
         """The present client. Raises BusError while there is none."""
         if self._client is None or not self._client.is_connected:
             raise BusError(f"using the bus: {self._state.problem}")
@@ -197,9 +197,33 @@ class Connection:
         if task is not None and task.cancelling() > before:  # the library swallowed it
             raise asyncio.CancelledError
 
+    def post(self, subject: str, data: bytes) -> bool:
+        """Put a message on its way without waiting; return False where there is none to go."""
+        client = self._client
+        return client is not None and client.post(_plain(subject, data))
+
+    def post_with(self, subject: str, data: bytes, reply: str, headers: dict[str, str]) -> bool:
+        """Put a message with headers on its way; return False where `send` has to do it."""
+        client = self._client
+        if client is None:
+            return False
+        command = _command(subject, data, reply, headers)
+        return command is not None and client.post(command)
+
+    async def listen_directly(self, subject: str, callback: Direct) -> Listening:
+        """Subscribe like `listen`, for a callback that is quick: it is called at once."""
+
+        async def early(message: "Msg") -> None:
+            """Take what came before the subscription was known to be direct."""
+            callback(Delivered(message.subject, message.reply, message.data, message.headers))
+
+        return await self._listen(Listening(subject, early, callback))
+
     async def listen(self, subject: str, callback: Callback) -> Listening:
         """Subscribe now and after each reconnect."""
-        listening = Listening(subject, callback)
+        return await self._listen(Listening(subject, callback))
+
+    async def _listen(self, listening: Listening) -> Listening:
         self._listeners.append(listening)
         if self.is_up:
             with suppress(NatsError, OSError):  # lost this moment: subscribed with the next client
@@ -221,6 +245,8 @@ class Connection:
                     await listening.subscription.drain()  # type: ignore[no-untyped-call]  # the library has no types there
             else:
                 await listening.subscription.unsubscribe()
+        if self._client is not None:
+            self._client.direct.pop(listening.subscription._id, None)  # noqa: SLF001 -- as the server calls it
 
     async def request(self, subject: str, data: bytes, *, seconds: float, what: str) -> "Msg":
         """Send a request and return its answer; waits for the connection if there is none.
@@ -298,8 +324,8 @@ class Connection:
         self._state.problem = why
         log.warning("the bus is away: %s", why, extra={"attempt": attempt})
 
-    async def _connect(self, options: Options) -> Client:
-        client = Client()
+    async def _connect(self, options: Options) -> DirectClient:
+        client = DirectClient()
         self._state.closed = closed = asyncio.Event()
         self._errors.clear()
 
@@ -347,7 +373,7 @@ class Connection:
             raise
         return client
 
-    def _check(self, client: Client, options: Options) -> None:
+    def _check(self, client: DirectClient, options: Options) -> None:
         """Refuse a server that is not what was asked for."""
         if options.tls_demanded and not _speaks_tls(client):
             raise NatsError(_NO_TLS)
@@ -391,13 +417,20 @@ class Connection:
         log.warning(self._state.problem)
 
     @staticmethod
-    async def _subscribe(client: Client, listening: Listening) -> None:
+    async def _subscribe(client: DirectClient, listening: Listening) -> None:
         listening.subscription = await client.subscribe(
             listening.subject,
             cb=listening.callback,
             pending_msgs_limit=0,  # bounded by what we ask for; a limit here would drop messages
             pending_bytes_limit=0,
         )
+        if listening.direct is not None:
+            client.direct[listening.subscription._id] = listening.direct  # noqa: SLF001 -- as the server calls it
+
+
+def _plain(subject: str, data: bytes) -> bytes:
+    """Return the line that publishes a message without headers."""
+    return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(data), data)
 
 
 def _command(subject: str, data: bytes, reply: str, headers: dict[str, str]) -> bytes | None:
@@ -419,11 +452,11 @@ _LOST = "the connection to the bus was lost"
 _NO_TLS = "the server does not speak TLS, and tls is configured"
 
 
-def _speaks_tls(client: Client) -> bool:
+def _speaks_tls(client: DirectClient) -> bool:
     return bool(client._server_info.get("tls_required"))  # noqa: SLF001 -- the library has no other place to look
 
 
-def _credentials(options: Options, client: Client) -> dict[str, Any]:
+def _credentials(options: Options, client: DirectClient) -> dict[str, Any]:
     """Return the client's options for credentials; none leaves before TLS that was demanded."""
 
     def guarded(value: str | None) -> Callable[[], str] | None:
@@ -464,7 +497,7 @@ def _why(options: Options, exc: Exception) -> str:
     return f"connecting to {options.shown}: {text}{hint}"
 
 
-async def _close(client: Client, seconds: float = 2.0) -> None:
+async def _close(client: DirectClient, seconds: float = 2.0) -> None:
     with suppress(Exception):  # it is thrown away, whatever is wrong with it
         async with asyncio.timeout(seconds):
             await client.close()

@@ -11,7 +11,6 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import TYPE_CHECKING
 
 import msgspec
 from nats.errors import BadSubjectError, MaxPayloadError
@@ -19,11 +18,9 @@ from nats.errors import Error as NatsError
 
 from eventbus.jetstream import api
 from eventbus.jetstream.connection import Connection, Listening
+from eventbus.jetstream.direct import Delivered
 from spine.errors import BusError, ConflictError, EventError, RemoteError
 from spine.event import new_id
-
-if TYPE_CHECKING:
-    from nats.aio.msg import Msg
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +67,17 @@ class Window:
     def _fits(self, size: int) -> bool:
         return self._count > 0 and (self._size >= size or self._size == self._whole)
 
+    def took(self, size: int) -> bool:
+        """Take room that is there; return False where it has to be waited for."""
+        if self._waiting or not self._fits(size):
+            return False
+        self._count -= 1
+        self._size -= size
+        return True
+
     async def take(self, size: int) -> None:
         """Wait for room."""
-        if not self._waiting and self._fits(size):
-            self._count -= 1
-            self._size -= size
+        if self.took(size):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((turn, size))
@@ -171,7 +174,7 @@ class Publisher:
 
     async def open(self) -> None:
         """Begin to listen for acknowledgements."""
-        self._listening = await self._connection.listen(self._prefix + "*", self._on_ack)
+        self._listening = await self._connection.listen_directly(self._prefix + "*", self._on_ack)
         self._connection.on_up(self._on_up)
 
     def close(self) -> None:
@@ -205,7 +208,8 @@ class Publisher:
         headers = {"Nats-Msg-Id": message_id or new_id()}
         if expect is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(expect)
-        await self._window.take(size)
+        if not self._window.took(size):
+            await self._window.take(size)
         token = str(next(self._tokens))
         try:
             self._fail_while_away(subject)
@@ -214,7 +218,8 @@ class Publisher:
             sent = _Sent(stream, subject, data, headers, reply, self._loop.time(), done)
             self._sent[token] = sent
             self._look.set()
-            await self._send(sent)
+            if not self._connection.post_with(subject, data, reply, headers):
+                await self._send(sent)
             return await done
         finally:
             self._sent.pop(token, None)
@@ -237,7 +242,7 @@ class Publisher:
         except (NatsError, OSError, RemoteError) as exc:
             log.debug("publishing to %s: %s", sent.subject, exc)
 
-    async def _on_ack(self, message: "Msg") -> None:
+    def _on_ack(self, message: Delivered) -> None:
         sent = self._sent.get(message.subject[len(self._prefix) :])
         if sent is None or sent.done.done():
             return

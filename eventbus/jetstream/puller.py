@@ -10,7 +10,6 @@ import asyncio
 import logging
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING
 
 import orjson
 from nats.errors import Error as NatsError
@@ -19,14 +18,12 @@ from eventbus.bus import Handle, Message, Reader
 from eventbus.jetstream.api import nanoseconds
 from eventbus.jetstream.connection import Connection, Listening
 from eventbus.jetstream.consumers import Consumers, Place
+from eventbus.jetstream.direct import Delivered
 from eventbus.jetstream.replies import message_of
 from eventbus.subjects import collapse, matches_any
 from spine.errors import BusError, RemoteError
 from spine.event import new_id
 from spine.runtime import cancelled_at_exit
-
-if TYPE_CHECKING:
-    from nats.aio.msg import Msg
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +102,7 @@ class Puller:
         self._strays: set[asyncio.Task[None]] = set()
         """Handlers whose messages are gone from the bus; nobody waits for their answers."""
         self._waiting: list[_Held] = []
-        """Messages beyond the slots: an abandoned pull was answered after all."""
+        """Messages beyond the slots, as many again: an abandoned pull was answered after all."""
         self._unsent: dict[str, bytes] = {}
         """Answers that found no connection."""
         self._pulls: dict[str, _Pull] = {}
@@ -125,7 +122,7 @@ class Puller:
     async def run(self) -> None:
         """Take and handle messages until cancelled."""
         self._place = await self._consumers.ensure(self._reader)
-        listening = await self._connection.listen(self._inbox + "*", self._on_message)
+        listening = await self._connection.listen_directly(self._inbox + "*", self._on_message)
         self._connection.on_up(self._on_up)
         alive = self._loop.create_task(self._keep_alive(), name=f"alive {self._reader.durable}")
         looking = self._loop.create_task(self._look(), name=f"look {self._reader.durable}")
@@ -216,7 +213,7 @@ class Puller:
 
     # ------------------------------------------------------------------------ hearing
 
-    async def _on_message(self, msg: "Msg") -> None:
+    def _on_message(self, msg: Delivered) -> None:
         self._heard = now = self._loop.time()
         if not msg.reply.startswith("$JS.ACK."):
             self._on_status(msg)
@@ -234,17 +231,17 @@ class Puller:
             self._wake.set()
             return
         held = _Held(message, msg.reply, now)
-        if self._stopping:
-            await self._answer(held, _NAK)
+        if self._stopping or len(self._waiting) >= self._slots:
+            self._answer(held, _NAK)
         elif self._wanted and not matches_any(self._wanted, message.subject):
-            await self._answer(held, _ACK)
+            self._answer(held, _ACK)
             self._wake.set()
         elif len(self._held) < self._slots:
             self._start(held)
         else:
             self._waiting.append(held)
 
-    def _on_status(self, msg: "Msg") -> None:
+    def _on_status(self, msg: Delivered) -> None:
         headers = msg.headers or {}
         status, why = headers.get("Status", ""), headers.get("Description", "")
         if status == _HEARTBEAT:
@@ -285,12 +282,10 @@ class Puller:
             answer = _nak(BUG_SECONDS)
         if self._held.get(held.message.sequence) is not held:
             return  # its stream is gone
-        try:
-            await self._answer(held, answer)
-        finally:
-            del self._held[held.message.sequence]
-            self._held_bytes -= len(held.message.data)
-            self._freed()
+        self._answer(held, answer)
+        del self._held[held.message.sequence]
+        self._held_bytes -= len(held.message.data)
+        self._freed()
 
     def _freed(self) -> None:
         self._room, self._moved = HELD_BYTES, self._loop.time()
@@ -299,10 +294,8 @@ class Puller:
         elif self._worth_asking():
             self._wake.set()
 
-    async def _answer(self, held: _Held, answer: bytes) -> None:
-        try:
-            await self._connection.send(held.reply, answer)
-        except (NatsError, OSError, RemoteError):
+    def _answer(self, held: _Held, answer: bytes) -> None:
+        if not self._connection.post(held.reply, answer):
             self._unsent[held.reply] = answer
 
     async def _send_unsent(self) -> None:
@@ -372,7 +365,7 @@ class Puller:
         """Give back what is not finished."""
         self._stopping = True
         for held in self._waiting:
-            await self._answer(held, _NAK)
+            self._answer(held, _NAK)
         self._waiting.clear()
         tasks = [h.task for h in self._held.values() if h.task is not None] + list(self._strays)
         for task in tasks:
@@ -382,7 +375,7 @@ class Puller:
             await asyncio.gather(*tasks, return_exceptions=True)
             tasks = [t for t in tasks if not t.done()]
         for held in self._held.values():  # cancelled before they had begun
-            await self._answer(held, _NAK)
+            self._answer(held, _NAK)
         self._held.clear()
         self._connection.off_up(self._on_up)
         if self._connection.is_up:

@@ -13,11 +13,13 @@ from eventbus.bus import Message
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
+    from eventbus.jetstream.direct import Delivered
+
 _SHORT = 9
 _LONG = 11
 
 
-def message_of(msg: "Msg") -> Message:
+def message_of(msg: "Msg | Delivered") -> Message:
     """Return a delivered message. Raises ValueError for a reply that is no acknowledgement's."""
     tokens = msg.reply.split(".")
     if len(tokens) == _SHORT:
