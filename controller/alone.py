@@ -1,6 +1,7 @@
 """Checks of one object that are told beside those of its model: what it can never do, or hardly.
 
-They need nothing but the object, so they are the same in `lint`, in `run` and in admission.
+They need nothing but the object, so they are the same in `lint`, in `run`, in admission and in the
+status.
 """
 
 import re
@@ -17,8 +18,11 @@ METRICS_PORT = 7777
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def alone(checked: Checked) -> Iterator[Finding]:
-    """Yield what to say of one object by itself, wherever it is going to run."""
+def alone(checked: Checked, *, pod: bool = True) -> Iterator[Finding]:
+    """Yield what to say of one object by itself.
+
+    `pod` says that it gets a pod of its own, as in a cluster.
+    """
     if checked.spec is None:
         return
     if checked.object.kind == "EventBus" and checked.spec.unsupported:
@@ -29,12 +33,12 @@ def alone(checked: Checked) -> Iterator[Finding]:
         if not ref.name:
             yield checked.finding((*path, "name"), "required field is missing")
     yield from pitfalls(checked)
+    if pod and checked.object.kind == "EventSource":
+        yield from _in_a_pod(checked)
 
 
-def in_a_pod(checked: Checked) -> Iterator[Finding]:
-    """Yield what to say of one object that runs in a pod of its own."""
-    if checked.spec is None or checked.object.kind != "EventSource":
-        return
+def _in_a_pod(checked: Checked) -> Iterator[Finding]:
+    """Look at the ports of an EventSource, whose pod serves one for all."""
     from eventsource.spec import ports
 
     for port in ports(checked.spec):

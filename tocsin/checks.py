@@ -7,7 +7,7 @@ it. `tocsin run` has nothing but the folder, so there the same is an error.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from controller.alone import alone, in_a_pod
+from controller.alone import alone
 from controller.objects import Checked, check_object
 from controller.together import Reference, Sender, complaints, event_names, near, needs
 from spine.manifest import CHECKED_KINDS, Finding, Object, Reading, Severity
@@ -68,9 +68,7 @@ def check(
     result.findings += _buses(result, setting)
     result.findings += _ports(result, setting)
     for checked in result.checked:
-        result.findings += alone(checked)
-        if not setting.alone:
-            result.findings += in_a_pod(checked)
+        result.findings += alone(checked, pod=not setting.alone)
         result.findings += _surroundings(checked, result, setting)
     order = {file: n for n, file in enumerate(dict.fromkeys(o.file for o in reading.objects))}
     result.findings.sort(key=lambda f: (order.get(f.place.file, -1), f.place))

@@ -224,7 +224,7 @@ async def _run(options: "Options", place: _Place, grace: float) -> None:
         )
         one.leader.pace = Pace.of(place.lease_duration)
         checks = {"cache": lambda: one.problem}
-        webhook = _webhook(one, place) if place.webhook.port else None
+        webhook = _webhook(one, place, options) if place.webhook.port else None
         if webhook is not None:
             checks["webhook"] = lambda: webhook.problem
         async with StatusServer(place.host, place.port, one.metrics.registry, checks) as status:
@@ -244,8 +244,9 @@ async def _run(options: "Options", place: _Place, grace: float) -> None:
             log.info("stopped")
 
 
-def _webhook(one: "Controller", place: _Place) -> "Webhook":
+def _webhook(one: "Controller", place: _Place, options: "Options") -> "Webhook":
     """Return what answers the API server. Raises ConfigError."""
+    from controller.admission.checker import Checker
     from controller.admission.keeper import Keeper, Names
     from controller.admission.webhook import Known, Webhook
     from controller.leader import fenced
@@ -263,6 +264,7 @@ def _webhook(one: "Controller", place: _Place) -> "Webhook":
         Keeper(fenced(one.kube, one.leader), names, lambda: one.leader.leading),
         Known(kube=one.kube, cache=lambda: one.cache, namespaces=one.namespaces),
         one.metrics.registry,
+        Checker(allowed=options.allowed),
     )
 
 

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from controller.admission.worker import Asked, Verdict, decode_verdict, encode
+from controller.admission.worker import NOTHING, Asked, Verdict, decode_verdict, encode
+from controller.workload.limits import Allowed
 from spine.errors import RemoteError
 from spine.lang.guard import Guard
 from spine.lang.limits import Limits
@@ -30,9 +31,15 @@ class Checker:
     """Looks at objects, within bounds."""
 
     def __init__(
-        self, limits: Limits = LIMITS, patience: float = PATIENCE, factory: str = FACTORY
+        self,
+        limits: Limits = LIMITS,
+        patience: float = PATIENCE,
+        factory: str = FACTORY,
+        allowed: Allowed = NOTHING,
     ) -> None:
-        self._guards = Guard(factory, b"", limits), Guard(factory, b"", limits)
+        """Look at them; `allowed` is what the administrator lets templates ask for."""
+        init = encode(allowed)
+        self._guards = Guard(factory, init, limits), Guard(factory, init, limits)
         self._locks = asyncio.Lock(), asyncio.Lock()
         self._patience = patience
         self._turns: dict[str, asyncio.Lock] = {}

@@ -11,9 +11,10 @@ import msgspec
 
 from controller.admission.changes import Edit, forbidden
 from controller.admission.review import Said, cut
-from controller.alone import alone, in_a_pod
+from controller.alone import alone
 from controller.objects import Checked, check_object, model_of
 from controller.together import Needs, Reference, needs
+from controller.workload.limits import Allowed, beyond
 from controller.workload.names import Names
 from spine.lang.guard import Serve
 from spine.manifest import CHECKED_KINDS, Finding, Object
@@ -49,22 +50,30 @@ class Verdict(msgspec.Struct, frozen=True):
     """Whether its spec is what it was."""
 
 
+NOTHING = Allowed()
+"""Where an administrator said nothing."""
+
 encode = msgspec.json.Encoder().encode
 decode_asked = msgspec.json.Decoder(Asked).decode
+decode_allowed = msgspec.json.Decoder(Allowed).decode
 decode_verdict = msgspec.json.Decoder(Verdict).decode
 _decode = msgspec.json.Decoder(dict[str, Any] | None).decode
 
 
-def serve(_: bytes) -> Serve:
-    """Return what answers requests; an empty one is answered by nothing."""
+def serve(allowed: bytes) -> Serve:
+    """Return what answers requests; an empty one is answered by nothing.
+
+    `allowed` is what the administrator allows, in JSON.
+    """
     import sensor.plan as _plan  # noqa: F401 -- so that the first request does not wait for it
 
     for kind in CHECKED_KINDS:
         model_of(kind)
-    return lambda request: encode(look(decode_asked(request))) if request else b""
+    known = decode_allowed(allowed)
+    return lambda request: encode(look(decode_asked(request), known)) if request else b""
 
 
-def look(asked: Asked) -> Verdict:
+def look(asked: Asked, allowed: Allowed = NOTHING) -> Verdict:
     """Look at an object."""
     manifest, before = _decode(asked.object), _decode(asked.old)
     if manifest is None:
@@ -76,10 +85,11 @@ def look(asked: Asked) -> Verdict:
         why = "required field is missing" if spec is None else "not a map"
         return Verdict([Said("spec", why)])
     checked, findings = _check(asked, manifest)
-    findings += [*alone(checked), *in_a_pod(checked)]
+    findings += alone(checked)
     if before is not None and isinstance(before.get("spec"), dict):
         findings += forbidden(Edit(_check(asked, before)[0], checked, _decode(asked.servers)))
     errors = [_said(one) for one in findings if one.severity == "error"]
+    errors += [Said("spec", cut(one)) for one in beyond(checked, allowed)]
     warnings = [_said(one) for one in findings if one.severity == "warning"]
     return Verdict(errors[:MOST], warnings[:MOST], _needs(checked), _service(checked))
 

@@ -26,7 +26,7 @@ from controller.conditions import Condition, changed, conditions
 from controller.objects import DEFAULT_BUS
 from controller.reconciler import Key, Manifest, Reconciler, owner_of
 from controller.workload.checking import Looked, look
-from controller.workload.limits import Allowed, bus_refusals
+from controller.workload.limits import Allowed, beyond
 from controller.workload.values import texts
 from eventbus.spec import EventBusSpec
 from spine.errors import ConfigError, Fault, KubeError
@@ -111,15 +111,15 @@ class EventBusReconciler(Reconciler):
         before = manifest.get("status") or {}
         names = Names(key.name, key.namespace)
         there = await _stateful_set(cluster, names)
-        if looked.errors:
+        spec: EventBusSpec | None = looked.checked.spec
+        if spec is not None and spec.unsupported:
+            return Outcome.refused("NotSupported", spec.unsupported, before, there)
+        if spec is None or looked.errors:
             why = "; ".join(looked.errors)
             return Outcome.refused("InvalidSpec", why, before, there)
-        spec: EventBusSpec = looked.checked.spec
-        if spec.unsupported:
-            return Outcome.refused("NotSupported", spec.unsupported, before, there)
         if spec.kind == "jetstreamExotic":
             return _exotic(looked, there)
-        if why := "; ".join(self._refusals(spec, key.namespace)):
+        if why := "; ".join(beyond(looked.checked, self.allowed)):
             return Outcome.refused("InvalidSpec", why, before, there)
         try:
             return await self._install(spec, looked, manifest, cluster, there)
@@ -130,10 +130,6 @@ class EventBusReconciler(Reconciler):
             failed.deployed = Condition("False", reason, str(exc))
             failed.fault = exc if isinstance(exc, KubeError) else None
             return failed
-
-    def _refusals(self, spec: EventBusSpec, namespace: str) -> list[str]:
-        pod = spec.jetstream or (spec.nats.native if spec.nats is not None else None)
-        return bus_refusals(pod, namespace, self.allowed) if pod is not None else []
 
     async def _install(
         self,

@@ -1,4 +1,4 @@
-"""Checks objects as `tocsin lint` and a process do, once for each state of an object.
+"""Checks objects as `tocsin lint` and admission do, once for each state of an object.
 
 A Sensor is compiled for it, which takes a moment and memory: it is done in a thread, and what was
 compiled is not kept.
@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
+from controller.alone import alone
 from controller.objects import Checked, check_object
 from controller.reconciler import Manifest
 from spine.manifest import Finding, Object
@@ -60,6 +61,7 @@ def look(manifest: Manifest) -> Looked:
     raw = {key: value for key, value in manifest.items() if key != "status"}
     obj = Object(manifest["kind"], metadata["name"], metadata["namespace"], raw, "", {}, {})
     checked, findings = check_object(obj, lenient=True)
+    findings += alone(checked)
     return Looked(
         replace(checked, plan=None),
         tuple(_text(one) for one in findings if one.severity == "error"),

@@ -3,7 +3,8 @@
 Who may write a Sensor is not thereby one who may create pods, let alone pods that own their node.
 So a template that leaves the restricted pod security standard, replaces the program, takes the
 keys of a bus or borrows the controller's own account is refused, whatever the namespace enforces.
-The controller's options `--allow-template` and `--template-account` say otherwise.
+The controller's options `--allow-template` and `--template-account` say otherwise. Admission
+refuses such an object before it is stored; the controller makes nothing for one that is.
 
 The standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
@@ -17,6 +18,8 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from controller.objects import Checked
+from controller.workload.references import references
 from eventbus.spec import ContainerTemplate, PodSettings
 from spine.pod import Core, PodContainer, PodTemplate
 
@@ -88,6 +91,21 @@ class Allowed:
     """Patterns of service accounts, NAMESPACE/NAME or NAME; none: all."""
     own: str = ""
     """The controller's own account, NAMESPACE/NAME, which no template may name."""
+
+
+def beyond(checked: Checked, allowed: Allowed, secrets: Iterable[str] = ()) -> list[str]:
+    """Return why nothing is made for an object, whatever its kind; empty where nothing is wrong.
+
+    `secrets` are those that its pods read beside what it refers to itself.
+    """
+    spec, namespace = checked.spec, checked.object.namespace
+    if spec is None:
+        return []
+    if checked.object.kind == "EventBus":
+        pod = spec.jetstream or (spec.nats.native if spec.nats is not None else None)
+        return bus_refusals(pod, namespace, allowed) if pod is not None else []
+    own = [one.name for one in references([spec]) if one.kind == "Secret"]
+    return refusals(spec.template, namespace, allowed, [*secrets, *own])
 
 
 def refusals(

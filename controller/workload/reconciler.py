@@ -35,9 +35,8 @@ from controller.workload.desired import (
 from controller.workload.durables import Durables, First, adopts
 from controller.workload.index import Index
 from controller.workload.letters import Letters
-from controller.workload.limits import refusals
+from controller.workload.limits import beyond
 from controller.workload.names import Names
-from controller.workload.references import references
 from controller.workload.reports import Report, Reports
 from controller.workload.values import Digests
 from spine.errors import ConfigError, Fault, KubeError
@@ -138,10 +137,9 @@ class Workload(Reconciler, ABC):
         checked = looked.checked
         if checked.spec is None:
             return looked
-        refs = references([checked.spec]) if bus.config is None else refs_of(checked, bus.config)
+        refs = [] if bus.config is None else refs_of(checked, bus.config)
         secrets = [one.name for one in refs if one.kind == "Secret"]
-        template, allowed = checked.spec.template, self.shared.options.allowed
-        found = refusals(template, checked.object.namespace, allowed, secrets)
+        found = beyond(checked, self.shared.options.allowed, secrets)
         return replace(looked, errors=(*looked.errors, *found)) if found else looked
 
     # ------------------------------------------------------------------------ references

@@ -341,6 +341,11 @@ async def test_right_wrong_and_old_objects(process):
     assert told.status == 422
     assert told.body["details"]["causes"][0]["field"] == "spec.watches[0].labelSelector"
 
+    root = {"container": {"securityContext": {"runAsUser": 0}}}
+    told = await space.put(edited(SENSOR, template=root))
+    assert told.status == 422
+    assert "template.container.securityContext.runAsUser: 0 leaves the restricted" in told.message
+
     kafka = {"kafka": {"url": "there:9092"}}
     told = await space.put({**BUS, "metadata": {"name": "old"}, "spec": kafka})
     assert told.status == 422

@@ -4,8 +4,12 @@ import asyncio
 import base64
 import json
 
+import msgspec
 import pytest
 
+from controller.admission import worker
+from controller.admission.checker import Checker
+from controller.admission.worker import Asked
 from controller.bus.install import install
 from controller.bus.versions import Settings
 from controller.workload import Options, desired
@@ -147,6 +151,45 @@ def test_template_that_escalates_is_refused(word: str, attack: PodTemplate) -> N
 def test_administrator_may_allow_it(word: str, attack: PodTemplate) -> None:
     assert refusals(attack, "ns", Allowed(frozenset({word}))) == []
     assert refusals(attack, "ns", Allowed(frozenset(WORDS) - {word}))
+
+
+def asked(kind: str, spec: dict, namespace: str = "ns") -> Asked:
+    """Return what the API server asks of an object."""
+    made = {"apiVersion": "argoproj.io/v1alpha1", "kind": kind, "metadata": {"name": "bold"}}
+    return Asked(kind, "bold", namespace, msgspec.Raw(json.dumps({**made, "spec": spec}).encode()))
+
+
+def asked_sensor(**fields) -> Asked:
+    dependency = {"name": "d", "eventSourceName": "hook", "eventName": "orders"}
+    log = {"template": {"name": "t", "log": {}}}
+    return asked("Sensor", {"dependencies": [dependency], "triggers": [log], "template": fields})
+
+
+@pytest.mark.parametrize(("word", "attack"), ATTACKS)
+def test_template_that_escalates_is_not_admitted(word: str, attack: PodTemplate) -> None:
+    one = asked_sensor(**attack.model_dump(by_alias=True, exclude_unset=True))
+    said = [error.message for error in worker.look(one).errors]
+    assert said == refusals(attack, "ns", Allowed())
+    assert worker.look(one, Allowed(frozenset({word}))).errors == []
+
+
+def test_event_bus_that_escalates_is_not_admitted() -> None:
+    raw = {"version": "latest", "securityContext": {"runAsUser": 0}}
+    (error,) = worker.look(asked("EventBus", {"jetstream": raw})).errors
+    assert error.text.startswith("spec: securityContext.runAsUser: 0 leaves the restricted")
+
+
+async def test_admission_knows_what_the_administrator_allows() -> None:
+    allowed = Allowed(frozenset({"privileges"}), ("sensor-*",), "ns/sensor-own")
+    async with Checker(patience=60.0, allowed=allowed) as checker:
+        privileged = {"container": {"securityContext": {"privileged": True}}}
+        assert (
+            await checker.check(asked_sensor(**privileged, serviceAccountName="sensor-a"))
+        ).errors == []
+        own = await checker.check(asked_sensor(serviceAccountName="sensor-own"))
+        other = await checker.check(asked_sensor(serviceAccountName="default"))
+    assert "is the controller's own account" in own.errors[0].message
+    assert "is not allowed (the controller's --template-account" in other.errors[0].message
 
 
 @pytest.mark.parametrize(

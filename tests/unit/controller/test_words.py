@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.alone import alone
 from controller.objects import check_object
 from controller.workload.checking import look
 from spine.manifest import CHECKED_KINDS, read_text
@@ -13,12 +14,17 @@ def by_lint(text):
     """Return what lint says of each object of a file by itself: errors, and warnings."""
     for obj in read_text(text.encode(), "x.yaml").objects:
         if obj.kind in CHECKED_KINDS:
-            said = check_object(obj)[1]
+            checked, said = check_object(obj)
+            said += alone(checked)
             texts = [
                 (f.severity, f"{dotted(f.path)}: {f.message}" if f.path else f.message)
                 for f in said
             ]
-            yield obj, [t for s, t in texts if s == "error"], [t for s, t in texts if s != "error"]
+            yield (
+                obj,
+                [t for s, t in texts if s == "error"],
+                [t for s, t in texts if s == "warning"],
+            )
 
 
 CASES = [
@@ -46,3 +52,30 @@ def test_errors_and_warnings_are_those_of_lint(text):
 def test_there_are_errors():
     found = [errors for case in CASES for _, errors, _ in by_lint(case.values[0]) if errors]
     assert len(found) > 5
+
+
+def test_what_works_and_hardly_as_it_is_meant_is_told():
+    template = {
+        "name": "t",
+        "container": {"args": ["{{inputs.parameters.Path}}"]},
+        "inputs": {"parameters": [{"name": "path"}]},
+    }
+    workflow = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"generateName": "w-"},
+        "spec": {"templates": [template]},
+    }
+    made = {"operation": "create", "source": {"resource": workflow}}
+    sensor = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Sensor",
+        "metadata": {"name": "s", "namespace": "ns", "uid": "u"},
+        "spec": {
+            "dependencies": [{"name": "d", "eventSourceName": "h", "eventName": "e"}],
+            "triggers": [{"template": {"name": "t", "k8s": made}}],
+        },
+    }
+    looked = look(sensor)
+    assert looked.errors == ()
+    assert "in other letters" in looked.warnings[0]
