@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -583,3 +584,30 @@ async def test_without_the_extra_it_is_named(env, monkeypatch) -> None:
         location.require()
     with pytest.raises(ConfigError, match=r"pip install 'tocsin\[git\]'"):
         await Sources(env).read({"git": GOOD})
+
+
+async def test_conversations_with_servers_are_so_many_at_a_time(monkeypatch) -> None:
+    busy = most = 0
+
+    async def in_thread(*_: object) -> object:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0)
+        busy -= 1
+        return SimpleNamespace(size=repositories.KEPT_BYTES // 4, close=lambda: None)
+
+    monkeypatch.setattr(repositories, "_in_thread", in_thread)
+    known = Repositories()
+    reads = [
+        known._content(_asked(f"https://git.test/{n}"), "reading")
+        for n in range(3 * repositories.AT_ONCE)
+    ]
+    await asyncio.gather(*reads)
+    assert most == repositories.AT_ONCE
+    assert len(known._kept) == 4, "more would be too many bytes"
+
+
+def _asked(url: str) -> Any:
+    auth, wanted = SimpleNamespace(identity=""), repositories.Wanted(commit="c")
+    return SimpleNamespace(place=url, auth=auth, wanted=wanted, path="x", at=0.0)
