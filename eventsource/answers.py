@@ -1,7 +1,9 @@
 """What HTTP senders are told: the texts that Argo Events has, with the statuses that fit.
 
-Answers are made once, as the messages that the server sends.
+Answers are made once, as the messages that the server sends, and as the bytes of them.
 """
+
+from http import HTTPStatus
 
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -9,7 +11,7 @@ _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 class Answer:
     """Status and text of a response."""
 
-    __slots__ = ("body", "closing", "start", "status", "text")
+    __slots__ = ("body", "closing", "content", "head", "start", "status", "status_line", "text")
 
     def __init__(self, status: int, text: str = "", **headers: str) -> None:
         body = text.encode()
@@ -18,6 +20,9 @@ class Answer:
         self.status, self.text = status, text
         self.start = {"type": "http.response.start", "status": status, "headers": lines}
         self.body = {"type": "http.response.body", "body": body}
+        self.status_line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+        self.head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        self.content = body
         self.closing = {**self.start, "headers": [*lines, (b"connection", b"close")]}
 
 

@@ -272,7 +272,8 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self._body = b""
-        busy = self.cycle is not None and not self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle
+        busy = cycle is not None and not cycle.response_complete
         whole = self._may_be_whole and self._listener.whole is not None
         if busy or not whole or self.expect_100_continue:
             self._in_parts()
