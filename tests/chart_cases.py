@@ -70,8 +70,11 @@ NODES = {
 POD: dict[str, Any] = {
     "replicas": 1,
     "lease": "ours",
+    "leaseDuration": "1m",
     "grace": "1h30m",
     "makeServiceAccounts": True,
+    "allowTemplate": ["env", "keys"],
+    "templateAccounts": ["sensor-*", "shop/operate-?"],
     "logFormat": "text",
     "logLevel": "debug",
     "resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}},
@@ -90,7 +93,7 @@ POD: dict[str, Any] = {
     "podLabels": {"team": "a", "on": "y"},
     "extraArgs": ["--host=0.0.0.0", "-n", "10"],
     "extraEnv": [
-        {"name": "TOCSIN_EGRESS", "value": "*.example.com"},
+        {"name": "TOCSIN_DECISIONS", "value": "all"},
         {"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
     ],
     "extraEnvFrom": [{"secretRef": {"name": "more", "optional": True}}],
@@ -218,6 +221,10 @@ CASES = [
         {"networkPolicies": {**POLICIES, "namespaces": ["shop", "billing"]}},
         more=policies("shop", "billing"),
     ),
+    Case(
+        "egress",
+        {"egress": {"hosts": ["*.example.com", "a.b"], "addresses": ["169.254.20.10", "fd00::1"]}},
+    ),
     Case("global", {"global": {"imageRegistry": "x"}}),
 ]  # fmt: skip
 
@@ -239,6 +246,13 @@ WRONG = [
     ({"controller": {"replicas": 21}}, "replicas"),
     ({"controller": {"grace": "a day"}}, "grace"),
     ({"controller": {"makeServiceAccounts": "yes"}}, "makeServiceAccounts"),
+    ({"controller": {"leaseDuration": "15"}}, "leaseDuration"),
+    ({"controller": {"allowTemplate": ["root"]}}, "allowTemplate"),
+    ({"controller": {"allowTemplate": "env"}}, "allowTemplate"),
+    ({"controller": {"templateAccounts": ["a/b/c"]}}, "templateAccounts"),
+    ({"egress": {"hosts": ["a.b,c.d"]}}, "hosts"),
+    ({"egress": {"addresses": ["10.0.0.0/8"]}}, "addresses"),
+    ({"egress": "*.example.com"}, "egress"),
     ({"controller": {"extraArgs": "--x"}}, "extraArgs"),
     ({"controller": {"podDisruptionBudget": {"minAvailable": 1}}}, "minAvailable"),
     ({"webhook": {"failurePolicy": "Maybe"}}, "failurePolicy"),

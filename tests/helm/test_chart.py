@@ -24,6 +24,21 @@ def test_helm_and_tocsin_install_give_the_same_objects(case: Case, tmp_path):
     assert by_us(case) == found
 
 
+def test_bounds_of_authors_reach_the_controller():
+    values = {
+        "controller": {"allowTemplate": ["env"], "templateAccounts": ["a-*", "b"]},
+        "egress": {"hosts": ["*.example.com", "a.b"], "addresses": ["169.254.20.10"]},
+    }
+    deployment = by_us(Case("bounds", values))["Deployment/tocsin-controller"]
+    (pod,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {"--allow-template=env", "--template-account=a-*", "--template-account=b"} < {
+        *pod["args"]
+    }
+    env = {one["name"]: one.get("value") for one in pod["env"]}
+    assert env["TOCSIN_EGRESS"] == "*.example.com,a.b"
+    assert env["TOCSIN_EGRESS_ADDRESSES"] == "169.254.20.10"
+
+
 @pytest.mark.parametrize("case", RENAMED, ids=str)
 def test_names_follow_the_release(case: Case, tmp_path):
     found = by_helm(tmp_path, case)

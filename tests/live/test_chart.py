@@ -269,7 +269,14 @@ async def test_the_controller_has_the_rights_that_it_uses_and_no_others(
     space = Space(kinds, kinds.namespace(values["namespaces"][0] if values else f"{name}-users-of"))
     set_ = {
         **values,
-        "controller": {"makeServiceAccounts": True, "grace": "1h"},
+        "controller": {
+            "makeServiceAccounts": True,
+            "grace": "1h",
+            "leaseDuration": "20s",
+            "allowTemplate": ["env", "keys"],
+            "templateAccounts": ["sensor-*"],
+        },
+        "egress": {"hosts": ["*.example.com", "127.0.0.1"]},
         "webhook": {"port": free_port(), "namespaceSelector": {"matchLabels": {"never": "so"}}},
     }
     objects = by_us(Case("audited", set_, release=name, namespace=name))

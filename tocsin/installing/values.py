@@ -17,6 +17,11 @@ Duration = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 
+Pattern = Annotated[str, Field(pattern=r"^([-a-z0-9*?.]+/)?[-a-z0-9*?.]+$")]
+"""A service account, or several."""
+Host = Annotated[str, Field(pattern=r"^[^,\s]+$")]
+Address = Annotated[str, Field(pattern=r"^[0-9a-f:.]+$")]
+
 
 class Part(Model):
     """A map of values; the types have to be right, as nothing is converted in templates."""
@@ -55,10 +60,16 @@ class Controller(Part):
     """One leads, the others take over and answer the webhook meanwhile."""
     lease: str = ""
     """Lease by which they elect; empty: that of Argo Events, so that both never lead at once."""
+    lease_duration: Duration = "15s"
+    """After which another one leads where the leader says nothing."""
     grace: Duration = "24h"
     """How long a bus keeps what a deleted Sensor or Notifier has not read."""
     make_service_accounts: bool = False
     """Make accounts with least rights for objects that name none. Needs the right to escalate."""
+    allow_template: list[Literal["privileges", "volumes", "mounts", "env", "keys"]] = []
+    """What templates may ask for though it is more than a pod needs; docs/security.md."""
+    template_accounts: list[Pattern] = []
+    """Service accounts that templates may name, `[NAMESPACE/]NAME` with `*`; empty: all but ours."""
     log_format: Literal["json", "text"] = "json"
     """Form of the log."""
     log_level: Literal["debug", "info", "warn", "error"] = "info"
@@ -224,6 +235,15 @@ class NetworkPolicies(Part):
     """The same of IPv6."""
 
 
+class Egress(Part):
+    """Which hosts all pods may ask by HTTP, and the controller too."""
+
+    hosts: list[Host] = []
+    """The only hosts that may be asked, such as `*.example.com`; empty: all (`TOCSIN_EGRESS`)."""
+    addresses: list[Address] = []
+    """Addresses that are refused otherwise and may be asked (`TOCSIN_EGRESS_ADDRESSES`)."""
+
+
 class Values(Part):
     """All values."""
 
@@ -249,5 +269,7 @@ class Values(Part):
     """What watches the controller and the pods that it makes."""
     network_policies: NetworkPolicies = NetworkPolicies()
     """Who may reach what. Needs a network that enforces NetworkPolicies."""
+    egress: Egress = Egress()
+    """Which hosts all pods may ask by HTTP, and the controller too."""
     global_: Annotated[Fragment, Field(alias="global")] = {}
     """What a chart around this one hands to all; nothing of it is used."""
