@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
-.PHONY: help demo demo-bucket test check format generate bench fuzz live image-check clean
+.PHONY: help demo demo-bucket test check format generate bench fuzz live chaos image-check clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ generate: $(VENV)/.dev  ## Write crds/, editor schemas and the reference from th
 
 bench: $(VENV)/.dev  ## Measure ingest, drain, latency and memory; prints ratios
 	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.dev  ## Run the crash suite: 1,000,000 events under faults, with an account; needs root
+	PYTHONPATH=.:tests $(BIN)/python -m chaos $(CHAOS)
 
 image-check: $(VENV)/.dev  ## Build the image's steps in a clean Debian, and run it; needs root and debootstrap
 	sudo $(abspath $(BIN))/python tests/image/check.py
