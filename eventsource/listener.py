@@ -17,7 +17,12 @@ from typing import Any
 
 import httptools
 from typing_extensions import override
-from uvicorn.config import Config
+
+from spine.lazily import later
+
+with later("watchfiles"):  # for what reloads uvicorn's own server
+    from uvicorn.config import Config
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 

@@ -18,8 +18,8 @@ class Later:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # the import system and whoever looks at all modules ask
-            raise AttributeError(name)
+        if name.startswith("__") or sys.modules.get(self._name) is self:
+            raise AttributeError(name)  # the import system asks for its own names
         return getattr(importlib.import_module(self._name), name)
 
 
@@ -27,7 +27,8 @@ class Later:
 def later(*names: str) -> Iterator[None]:
     """Give whoever imports these modules meanwhile something that loads them when it is used.
 
-    Modules that are loaded already are given as they are.
+    Modules that are loaded already are given as they are. `from module import name` fails
+    meanwhile as if it were not installed.
     """
     new = [name for name in names if name not in sys.modules]
     for name in new:
