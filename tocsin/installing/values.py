@@ -69,7 +69,7 @@ class Controller(Part):
     allow_template: list[Literal["privileges", "volumes", "mounts", "env", "keys"]] = []
     """What templates may ask for though it is more than a pod needs; docs/security.md."""
     template_accounts: list[Pattern] = []
-    """Service accounts that templates may name, `[NAMESPACE/]NAME` with `*`; empty: all but ours."""
+    """Accounts that templates may name, `[NAMESPACE/]NAME` with `*`; empty: all but ours."""
     log_format: Literal["json", "text"] = "json"
     """Form of the log."""
     log_level: Literal["debug", "info", "warn", "error"] = "info"
