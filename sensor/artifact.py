@@ -205,8 +205,8 @@ class ArtifactLocation(Model):
     @model_validator(mode="after")
     def _one(self) -> "ArtifactLocation":
         kinds = [name for name in _ORDER if getattr(self, name) is not None]
-        if len(kinds) > 1:
-            warn(f"{', '.join(kinds)}: only {kinds[0]} counts")
+        for name in kinds[1:]:
+            warn(f"{name}: ignored: only {kinds[0]} counts")
         return self
 
     @property

@@ -7,6 +7,7 @@ whole Sensor to be checked (names in conditions, programs, paths) is checked by 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 from delivery.policy import RateLimit
 from sensor import globs
@@ -221,8 +222,9 @@ class TriggerTemplate(Model):
         kinds = [name for name in KINDS if getattr(self, name) is not None]
         if not kinds:
             raise ValueError("it does nothing: set a kind, such as http or log")
-        if len(kinds) > 1:
-            warn(f"{', '.join(kinds)}: only {kinds[0]} counts: make a trigger of each")
+        for name in kinds[1:]:
+            counts = to_camel(kinds[0])
+            warn(f"{to_camel(name)}: ignored: only {counts} counts: make a trigger of each")
         return self
 
     @property

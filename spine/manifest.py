@@ -332,7 +332,10 @@ def _name(metadata: dict[str, Any], key: str, default: str) -> str:
         if default:
             return default
         raise _Not("required field is missing", "metadata", key)
-    if not isinstance(text, str) or len(text) > _LONGEST_NAME or not _NAME.fullmatch(text):
+    if not isinstance(text, str):
+        shown = str(text).lower() if isinstance(text, bool) else repr(text)
+        raise _Not(f"{shown}: YAML reads no text there: put it in quotes", "metadata", key)
+    if len(text) > _LONGEST_NAME or not _NAME.fullmatch(text):
         why = "use lower-case letters, digits and hyphens"
         raise _Not(f"{text!r}: not a name in Kubernetes ({why})", "metadata", key)
     return text

@@ -15,9 +15,10 @@ from notifier.config import Configuration, Problem, load
 from notifier.config.shaping import near
 from notifier.current import aliases
 from notifier.health import HealthRules
-from notifier.notifiers import Annotated, implied, is_configuration
+from notifier.notifiers import VARIABLES, Annotated, implied, is_configuration
 from notifier.spec import PREFIX, NotifierSpec
 from notifier.subscriptions import problems_of
+from notifier.variables import ALWAYS
 from spine.errors import ConfigError
 from spine.manifest import OURS, SUBSCRIBES, Finding, Object, Reading, Severity, metadata_of
 from spine.model import Path
@@ -106,7 +107,8 @@ def _imply(
     try:
         spec = implied(config_map.name, _data(config_map), annotated, secrets)
     except ConfigError as exc:
-        return [], [config_map.finding(("metadata", "name"), str(exc), missing)]
+        unclear = config_map.finding(("metadata", "name"), str(exc), missing)
+        return [], [unclear, *_wrong_in_itself(config_map)]
     watched = ", ".join(f"{one.kind} of {one.api_version}" for one in spec.watches)
     note = f"no Notifier names it, so one is taken for it: {watched}, Secret {spec.secret!r}"
     raw = {
@@ -118,6 +120,20 @@ def _imply(
     checked, findings = check_object(replace(config_map, kind="Notifier", raw=raw))
     findings.append(config_map.finding(("metadata", "name"), note, "note"))
     return [replace(checked, implied=True)], findings
+
+
+def _wrong_in_itself(config_map: Object) -> Iterator[Finding]:
+    """Yield what is wrong with a configuration, whatever it is about."""
+    loaded = load(
+        _data(config_map),
+        None,
+        name=config_map.name,
+        namespace=config_map.namespace,
+        variables=ALWAYS | VARIABLES.keys(),
+    )
+    for problem in loaded.problems:
+        if problem.severity == "error":
+            yield _finding(config_map, ("data", problem.key), problem)
 
 
 # ---------------------------------------------------------------------------- configuration

@@ -7,6 +7,7 @@ from notifier.config import Problem
 from notifier.templates import Template
 from notifier.triggers import Condition, Trigger
 from spine.manifest import Severity
+from spine.model import dotted
 from tocsin.notifying.found import Found, unknown
 from tocsin.notifying.words import block, lasting, row, warned
 
@@ -63,7 +64,7 @@ class Listed(NamedTuple):
         yield from self._summary()
         for problem in self.problems:
             where = f"line {problem.line}: " if problem.line > 1 else ""
-            yield f"  {warned(problem.severity, where + problem.message)}"
+            yield f"  {warned(problem.severity, where + _told(problem))}"
         if full and self.source:
             yield row("written", self.key, depth=1)
             yield from block(self.source.rstrip("\n"), 2)
@@ -107,7 +108,12 @@ def others(found: list[Found]) -> Iterator[tuple[Severity, str]]:
         for problem in one.problems:
             if problem.key.partition(".")[0] not in {"trigger", "template"}:
                 where = f"{problem.key}:{problem.line}" if problem.line > 1 else problem.key
-                yield problem.severity, f"{where}: {problem.message}"
+                yield problem.severity, f"{where}: {_told(problem)}"
+
+
+def _told(problem: Problem) -> str:
+    """Return what is wrong, after the field that it is about."""
+    return f"{dotted(problem.path)}: {problem.message}" if problem.path else problem.message
 
 
 def _trigger(trigger: Trigger) -> Iterator[str]:

@@ -151,7 +151,7 @@ def test_several_sources_are_told_and_the_first_counts() -> None:
     warnings: list[str] = []
     raw = {"resource": JOB, "inline": "kind: A"}
     assert load(ArtifactLocation, raw, on_warning=warnings.append).kind == "inline"
-    assert warnings == ["inline, resource: only inline counts"]
+    assert warnings == ["resource: ignored: only inline counts"]
 
 
 @given(st.text(max_size=40))

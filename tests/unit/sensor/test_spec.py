@@ -122,7 +122,10 @@ def test_unknown_fields_of_a_stored_object_warn() -> None:
 @pytest.mark.parametrize(
     ("change", "warning"),
     [
-        ({"triggers": [trigger(log={}, http={"url": "http://x"})]}, "http, log: only http counts"),
+        (
+            {"triggers": [trigger(log={}, http={"url": "http://x"})]},
+            "log: ignored: only http counts",
+        ),
         ({"errorOnFailedRound": True}, "errorOnFailedRound: of no effect"),
         (
             {"triggers": [trigger() | {"rateLimit": {"unit": "minute", "requestsPerUnit": 1}}]},

@@ -174,6 +174,14 @@ def test_bad_manifests_are_explained_with_their_place(case: Bad):
     assert case.message in line
 
 
+@pytest.mark.parametrize(("name", "shown"), [("no", "false"), ("n", "false"), ("17", "17")])
+def test_a_name_that_is_no_text_to_yaml_is_explained(name, shown):
+    (line,) = said(f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n")
+
+    at = "f.yaml:4:3: metadata.name"
+    assert line == f"{at}: {shown}: YAML reads no text there: put it in quotes"
+
+
 def test_bytes_that_are_no_text_are_explained():
     assert said(b"a: 1\nb: \xff\n") == ["f.yaml:2:1: byte 0xff is not UTF-8"]
 

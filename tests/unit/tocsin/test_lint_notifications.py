@@ -246,6 +246,14 @@ def test_a_config_map_that_tells_nothing_needs_a_notifier(lint: Lint) -> None:
     assert result.exit_code == 0
 
 
+def test_what_is_wrong_is_told_before_it_is_known_what_it_is_about(lint: Lint) -> None:
+    result = lint(CONFIG.replace("deployment", "obj").replace("service.", "service.no-"))
+
+    assert "metadata.name: warning: ConfigMap 'apps-cm' does not tell" in result.output
+    assert "is no type of service" in result.output
+    assert result.exit_code == 2
+
+
 def test_ordinary_config_maps_are_left_alone(lint: Lint) -> None:
     text = (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n"

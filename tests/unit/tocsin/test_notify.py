@@ -147,11 +147,17 @@ def given(tmp_path, monkeypatch) -> Given:
 def test_triggers_are_listed_with_what_is_wrong(given):
     code, out, _ = given.run("trigger", "get", "-f", "cm.yaml")
     assert code == 0
-    assert "bad  disabled by an error\n  error: compiling expression" in out
+    assert "bad  disabled by an error\n  error: [0].when: compiling expression" in out
     assert "pod.status.phase == 'Failed'\n            sends failed, once per" in out
     found = given.json("trigger", "get", "on-degraded", "-f", "cm.yaml")["triggers"]
     assert [one["name"] for one in found] == ["on-degraded"]
     assert found[0]["conditions"][0]["for"] == 300
+
+
+def test_what_is_missing_in_a_service_is_named(given):
+    given.write("cm.yaml", config_map(**{"service.email": "{port: 25}"}), SECRETS)
+    found = given.json("trigger", "get", "-f", "cm.yaml")["problems"]
+    assert "service.email: host: required field is missing" in [one["message"] for one in found]
 
 
 def test_templates_are_listed_with_who_sends_them(given):
