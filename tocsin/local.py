@@ -1,8 +1,9 @@
 """Runs a folder of manifests on this machine.
 
-The bus first, then the Sensors, whose durables exist before any source listens, then the
-EventSources; and the other way round at the end, so that nothing accepted is left undone that
-could have been done. Stopping is cancellation: each thing that was started stands on a stack.
+The bus first, then the places of the Sensors on it, then all processes: what a source accepts
+before a Sensor is up waits for it there. At the end sources stop before Sensors, and the bus
+last, so that nothing accepted is left undone that could have been done. Stopping is cancellation:
+each thing that was started stands on a stack.
 """
 
 import asyncio
@@ -244,22 +245,19 @@ class Local:
             raise Rejected(f"{report.plural(len(findings), 'port')} cannot be used")
 
     async def _start(self, wishes: Iterable[Wanted], fleet: Fleet) -> None:
-        """Start Sensors and, once they are bound to the bus, EventSources."""
-        wishes = list(wishes)
-        for sources in (False, True):
-            children = []
-            for one in wishes:
-                if _is_source(one) is sources:
-                    child = self._child(one)
-                    self._running[one.key] = one, child
-                    fleet.start(child)
-                    children.append(child)
-            for late in await fleet.ready(children, START_PATIENCE):
-                said = f"{late.name} is not ready yet; going on without it"
-                self._console.say(said, level="warning")
-            for child in children:
-                metrics = f"http://{LOOPBACK}:{child.metrics_port}/metrics"
-                self._console.detail(f"{child.name}: pid {child.pid}, {metrics}")
+        """Start processes side by side: the Sensors have their durables already."""
+        children = []
+        for one in sorted(wishes, key=_is_source):
+            child = self._child(one)
+            self._running[one.key] = one, child
+            fleet.start(child)
+            children.append(child)
+        for late in await fleet.ready(children, START_PATIENCE):
+            said = f"{late.name} is not ready yet; going on without it"
+            self._console.say(said, level="warning")
+        for child in children:
+            metrics = f"http://{LOOPBACK}:{child.metrics_port}/metrics"
+            self._console.detail(f"{child.name}: pid {child.pid}, {metrics}")
         self._write_state()
 
     def _child(self, one: Wanted) -> Child:

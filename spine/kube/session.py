@@ -9,14 +9,16 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import msgspec
 
 from spine.errors import KubeError
 from spine.kube.credentials import credentials, tls
 from spine.kube.refusal import Refusal
+
+if TYPE_CHECKING:
+    import aiohttp
 
 SECONDS = 30.0
 """Time that a request may take, unless it says otherwise."""
@@ -54,7 +56,7 @@ class Session:
     """URL without a slash at the end."""
     namespace: str
     """Where namespaced objects go that name none."""
-    _client: aiohttp.ClientSession
+    _client: "aiohttp.ClientSession"
     _tls: ssl.SSLContext | bool
     _configuration: Any
 
@@ -70,6 +72,8 @@ class Session:
         accept: str = JSON,
     ) -> bytes:
         """Return the body of the answer. Raises KubeError for all but success."""
+        import aiohttp
+
         headers = await self._headers(accept)
         if body is not None:
             headers["Content-Type"] = content_type
@@ -105,6 +109,8 @@ class Session:
         Raises KubeError when it refuses, when the connection breaks, and when nothing has come
         for `idle` seconds.
         """
+        import aiohttp
+
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=idle)
         try:
             async with self._client.get(
@@ -172,6 +178,8 @@ async def open_session(kubeconfig: str = "", context: str = "") -> AsyncIterator
 
     Raises ConfigError where none can be used.
     """
+    import aiohttp
+
     configuration, namespace = await credentials(kubeconfig, context)
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(

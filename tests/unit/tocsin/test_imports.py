@@ -1,0 +1,177 @@
+"""What a process does without is not imported: not at its start, and not by its first event.
+
+Each case runs the code of `tocsin eventsource` or `tocsin sensor` in an interpreter of its own,
+on the bus in memory, until the first event is through, and looks at what is loaded then.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tocsin_run import environment, free_port
+
+from tocsin import cli
+
+CLIENTS = {
+    *("aiobotocore", "aiomqtt", "aiosmtplib", "asyncssh", "botocore", "cryptography", "dulwich"),
+    *("google", "grpc", "jinja2", "jq", "jsonpath_ng", "kubernetes", "lupa", "paho", "paramiko"),
+    *("redis", "ruamel", "watchfiles"),
+}
+"""Libraries of others for what few manifests have in them."""
+LANGUAGES = {"spine.lang.jq", "spine.lang.lua", "spine.lang.jsonpath", "spine.lang.gotemplate"}
+CLUSTER = {"spine.kube", "sensor.kubernetes", "eventsource.objects.watching"}
+NOWHERE = CLIENTS | LANGUAGES | CLUSTER | {"controller.workload", "controller.admission"}
+PROGRAM = """
+import asyncio, json, os, sys
+from contextlib import asynccontextmanager
+
+import click
+from tocsin import cli
+
+verb, handed = sys.argv[1], json.load(sys.stdin)
+cli.cli.get_command(click.Context(cli.cli), verb)  # imports what the command imports
+process, pod = sys.modules["tocsin.process"], sys.modules["tocsin." + verb].Pod()
+import eventbus.jetstream  # what `open_bus` would import
+from eventbus.memory import MemoryBus
+
+bus = MemoryBus()
+
+
+@asynccontextmanager
+async def in_memory(*_, **__):
+    yield bus
+
+
+async def first_event():
+    if verb == "sensor":
+        from spine.event import Event
+        await bus.publish(Event(id="1", source="s", type="webhook", subject="e", data=b'{"a": 1}'))
+        done = lambda: 'argo_events_action_triggered_total{' in shown()
+    else:
+        reader, writer = await asyncio.open_connection("127.0.0.1", handed["port"])
+        writer.write(b"POST /e HTTP/1.1\\r\\nHost: h\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+        assert b"200" in await reader.readline()
+        done = lambda: True
+    while not done():
+        await asyncio.sleep(0.01)
+    print(json.dumps(sorted(sys.modules)))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def shown():
+    from prometheus_client import generate_latest
+    return generate_latest(made.registry).decode()
+
+
+class Watched:
+    def metrics(self, checked):
+        global made
+        made = pod.metrics(checked)
+        return made
+
+    def runner(self, *args):
+        return pod.runner(*args)
+
+
+class Parent:
+    def watch(self, gone):
+        pass
+
+    def tell(self, **report):
+        if report.get("ready"):
+            self.task = asyncio.create_task(first_event())
+
+
+process.open_bus = in_memory
+job = process.Job(bus={"jetstream": {"url": "h"}}, host="127.0.0.1", metrics_port=0,
+                  supervised=True, **handed["job"])
+process.serve(job, Watched(), Parent())
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    verb: str
+    spec: dict[str, Any]
+    loaded: set[str] = field(default_factory=set)
+    """What of NOWHERE has to be there, and would be missed if the test saw nothing."""
+    without: set[str] = field(default_factory=set)
+    """What must not be there besides."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def sensor(template: dict[str, Any], **dependency: Any) -> dict[str, Any]:
+    dependencies = [{"name": "d", "eventSourceName": "s", "eventName": "e", **dependency}]
+    return {"dependencies": dependencies, "triggers": [{"template": {"name": "t", **template}}]}
+
+
+EQUAL = {"data": [{"path": "a", "type": "number", "value": ["1"]}]}
+CASES = [
+    Case("webhook", "eventsource", {"webhook": {"e": {"endpoint": "/e", "method": "POST"}}},
+         without={"aiohttp", "sensor", "yaml"}),
+    Case("log", "sensor", sensor({"log": {}}, filters=EQUAL),
+         without={"aiohttp", "eventsource", "uvicorn"}),
+    Case("http", "sensor", sensor({"http": {"url": "http://127.0.0.1:9/", "method": "POST"}}),
+         without={"eventsource", "uvicorn"}),
+    Case("jq", "sensor", sensor({"log": {}}, transform={"jq": "."}), loaded={"spine.lang.jq"},
+         without={"aiohttp", "eventsource", "uvicorn"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_a_process_needs_not_is_not_imported(case: Case):
+    port, spec = free_port(), case.spec
+    if case.verb == "eventsource":
+        spec = {"webhook": {"e": {**spec["webhook"]["e"], "port": str(port)}}}
+    kind = {"eventsource": "EventSource", "sensor": "Sensor"}[case.verb]
+    manifest = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "s"},
+        "spec": spec,
+    }
+    handed = {"port": port, "job": {"kind": kind, "object": manifest}}
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, case.verb],
+        input=json.dumps(handed), capture_output=True, text=True, check=False, timeout=120,
+        env=environment(),
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    assert case.loaded <= modules
+    assert loaded(NOWHERE - case.loaded | case.without, modules) == []
+
+
+def loaded(unwanted: set[str], modules: set[str]) -> list[str]:
+    """Return the modules that are, or are inside of, what is not wanted."""
+    return sorted(m for m in modules if any(m == u or m.startswith(f"{u}.") for u in unwanted))
+
+
+def test_help_imports_no_client_of_others():
+    unwanted = CLIENTS | {"aiohttp", "uvicorn"}
+    program = (
+        "import sys; from tocsin.cli import main\n"
+        "for verb in sys.argv[1:]:\n"
+        "    try: main([verb, '--help'])\n"
+        "    except SystemExit: pass\n"
+        "    print('after', verb, *sys.modules)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, *cli.VERBS],
+        capture_output=True, text=True, check=True, timeout=120, env=environment(),
+    )  # fmt: skip
+
+    seen = [line.split() for line in done.stdout.splitlines() if line.startswith("after ")]
+    assert [verb for _, verb, *_ in seen] == list(cli.VERBS)
+    for _, verb, *modules in seen:
+        assert (verb, loaded(unwanted, set(modules))) == (verb, [])
