@@ -18,7 +18,8 @@ class Later:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or sys.modules.get(self._name) is self:
+        known: Any = sys.modules.get(self._name)
+        if name.startswith("__") or known is self:
             raise AttributeError(name)  # the import system asks for its own names
         return getattr(importlib.import_module(self._name), name)
 
