@@ -41,12 +41,15 @@ USERS = ((ARGO, "EventSource"), (ARGO, "Sensor"), (f"{OURS}/v1alpha1", "Notifier
 """Kinds that use a bus."""
 STATEFUL_SET = ("apps/v1", "StatefulSet")
 MADE = (
-    ("v1", "Secret"),
-    ("v1", "ConfigMap"),
-    ("v1", "Service"),
     STATEFUL_SET,
     ("policy/v1", "PodDisruptionBudget"),
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
 )
+"""What is made for a bus, in the order in which it goes: keys last."""
+ORPHANING = "orphan"
+"""Finalizer of `kubectl delete --cascade=orphan`: what was made is to stay."""
 
 
 class EventBusReconciler(Reconciler):
@@ -201,17 +204,28 @@ class EventBusReconciler(Reconciler):
     # ------------------------------------------------------------------------ deleting
 
     async def _release(self, key: Key, manifest: Manifest, cluster: Cluster) -> None:
-        """Delete what the servers stored, and let the object and all that it owns go."""
+        """Delete what the servers stored and what was made for the object, and let it go.
+
+        Kubernetes deletes what an object owned, but not where its CRD goes right after it.
+        """
         self._held.discard(key)
-        names = Names(key.name, key.namespace)
-        there = await _stateful_set(cluster, names)
-        if there is not None:
-            for claim in _claims_of(there):
-                await cluster.delete("v1", "PersistentVolumeClaim", key.namespace, claim)
+        if ORPHANING not in (manifest["metadata"].get("finalizers") or ()):
+            await _clear(key, manifest, cluster)
         if self._provisioner is not None:
             self._provisioner.forget(manifest["metadata"]["uid"])
         await cluster.finalizer(manifest, UPSTREAM, present=False)
         await cluster.finalizer(manifest, FINALIZER, present=False)
+
+
+async def _clear(key: Key, manifest: Manifest, cluster: Cluster) -> None:
+    """Delete what the servers stored, and all that was made for a bus."""
+    there = await _stateful_set(cluster, Names(key.name, key.namespace))
+    if there is not None:
+        for claim in _claims_of(there):
+            await cluster.delete("v1", "PersistentVolumeClaim", key.namespace, claim)
+    for api_version, kind in MADE:
+        for namespace, name in cluster.owned(api_version, kind, manifest):
+            await cluster.delete(api_version, kind, namespace, name)
 
 
 async def _stateful_set(cluster: Cluster, names: Names) -> Manifest | None:

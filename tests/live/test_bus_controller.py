@@ -523,8 +523,8 @@ async def test_deletion_waits_for_who_uses_the_bus(space):
         assert await space.get("StatefulSet", SERVERS) is not None
         await space.delete("Sensor", "tell")
         await space.until("EventBus", "default", gone)
-        for kind, name in OBJECTS:
-            await space.until(kind, name, gone)
+        for kind, name in OBJECTS:  # before it, as nobody knows what a CRD that is gone owned
+            assert gone(await space.get(kind, name)), name
         found = await space.get("PersistentVolumeClaim", claim)
         assert found is None or found["metadata"]["deletionTimestamp"]
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import pytest
 
 from controller.bus import EventBusReconciler
-from controller.bus.reconciler import bus_of
+from controller.bus.reconciler import MADE, bus_of
 from controller.reconciler import Key
 from spine.manifest import ARGO
 
@@ -33,6 +33,7 @@ class Asked:
         self.manifest = {**self.bus, "metadata": {**self.bus["metadata"], **metadata}}
         self.finalizers: dict[str, bool] = {}
         self.told: dict[str, Any] = {}
+        self.deleted: list[tuple[str, str]] = []
 
     def get(self, _version, kind, *_):
         return self.manifest if kind == "EventBus" else None
@@ -42,6 +43,14 @@ class Asked:
 
     async def read(self, *_):
         return None
+
+    def owned(self, _version, kind, _owner):
+        return [("ns", f"a-{kind}"), ("ns", f"b-{kind}")]
+
+    async def delete(self, _version, kind, namespace, name):
+        assert namespace == "ns"
+        assert not self.finalizers  # the bus is still there
+        self.deleted.append((kind, name))
 
     async def finalizer(self, _manifest, name, *, present):
         self.finalizers[name] = present
@@ -71,6 +80,21 @@ async def test_a_bus_is_let_go_when_nobody_uses_it():
     reconciler, asked = EventBusReconciler(), Asked([sensor("other")], deletionTimestamp="now")
     await reconciler.reconcile(KEY, asked)
     assert asked.finalizers == {"tocsin.dev/eventbus": False, "eventbus-controller": False}
+
+
+async def test_what_was_made_for_a_bus_goes_before_it():
+    asked = Asked([], deletionTimestamp="now", finalizers=["tocsin.dev/eventbus"])
+    await EventBusReconciler().reconcile(KEY, asked)
+    assert {kind for kind, _ in asked.deleted} == {kind for _, kind in MADE}
+    assert asked.deleted[:2] == [("StatefulSet", "a-StatefulSet"), ("StatefulSet", "b-StatefulSet")]
+    assert asked.deleted[-1] == ("Secret", "b-Secret")
+
+
+async def test_what_is_to_stay_without_its_bus_stays():
+    asked = Asked([], deletionTimestamp="now", finalizers=["tocsin.dev/eventbus", "orphan"])
+    await EventBusReconciler().reconcile(KEY, asked)
+    assert asked.deleted == []
+    assert asked.finalizers["tocsin.dev/eventbus"] is False
 
 
 async def test_a_bus_is_held_from_the_start():
