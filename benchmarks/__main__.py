@@ -253,6 +253,13 @@ async def of_controller(_: Options) -> None:
     await controller.measure(say)
 
 
+async def of_starting(_: Options) -> None:
+    """Idle processes, and the start of the quickstart."""
+    from benchmarks import footprint
+
+    await footprint.measure(say)
+
+
 ALL = {
     "evaluate": evaluating,
     "ingest": ingest,
@@ -267,6 +274,7 @@ ALL = {
     "file": of_files,
     "notifier": of_notifier,
     "controller": of_controller,
+    "footprint": of_starting,
 }
 
 
