@@ -8,12 +8,15 @@ import msgspec
 from notifier_kit import CONFIG, SUBSCRIBED, Book, at_work, item, plan_of, recording, shown
 
 from delivery.action import Action
+from eventbus.bus import ACTIONS
 from eventbus.memory import MemoryBus
-from notifier import handling, keeping, runner, sending
+from notifier import desk as desk_of
+from notifier import handling, keeping, runner, sending, state
 from notifier.digests import LARGEST, MOST, Gathered
 from notifier.plan import SHARED
 from notifier.runner import Runner
 from notifier.sending import Limiter
+from notifier.state import Phase, Told
 
 
 async def test_objects_that_are_gone_or_were_looked_at(monkeypatch) -> None:
@@ -108,3 +111,25 @@ async def test_records_that_are_removed_together(monkeypatch) -> None:
     monkeypatch.setattr(records, "forget", forget)
     await records.forget_all([str(number) for number in range(3 * keeping.AT_ONCE)])
     assert most == keeping.AT_ONCE
+
+
+def test_values_of_once_per() -> None:
+    told = [Told("hook", "", "told", 1.0, n, once=str(n)) for n in range(40)]
+    one = Phase(number=99, told=told)
+    one.prune(2.0)
+    assert [each.once for each in one.told] == [str(n) for n in range(40 - state.KEPT, 40)]
+
+
+async def test_messages_on_their_way_are_so_many() -> None:
+    gate, bus = asyncio.Event(), MemoryBus()
+    book = Book(answer=lambda *_: gate.wait())
+    plan = recording(plan_of(CONFIG), hook=book)
+    async with at_work(bus, plan, lambda: 0.0) as desk:
+        for number in range(desk_of.IN_FLIGHT + 5):
+            await shown(desk, plan, item("Failed", name=f"p{number}", annotations=SUBSCRIBED))
+        for _ in range(200):
+            await asyncio.sleep(0)
+        infos = {one.durable: one for one in await bus.readers(ACTIONS)}
+        [lane] = [one for name, one in infos.items() if "hook" in name]
+        assert (lane.in_flight, lane.pending) == (desk_of.IN_FLIGHT, 5)
+        gate.set()

@@ -10,7 +10,8 @@ from delivery_kit import Target
 from sensor_kit import dependency, event, plan, running, trigger, use_targets
 
 from delivery.action import Action
-from eventbus.bus import EVENTS, Message
+from delivery.subjects import REDRIVE, pending_durable, pending_subject
+from eventbus.bus import ACTIONS, EVENTS, Message
 from eventbus.memory import MemoryBus
 from sensor import folding, intake, planned, runner
 from sensor.intake import Intake
@@ -120,3 +121,22 @@ async def test_recipients_of_one_action_are_told_so_many_at_a_time() -> None:
         Action(key="k", sensor="s", trigger="t", kind="notify", content={"to": to}), "to", tell
     )
     assert most == AT_ONCE
+
+
+async def test_retried_dead_letters_are_so_many_at_a_time(monkeypatch) -> None:
+    use_targets(monkeypatch, {"t": Target()})
+    gate, bus = asyncio.Event(), MemoryBus()
+
+    async def redrive(self: Intake, message: Message) -> None:
+        await gate.wait()
+
+    monkeypatch.setattr(Intake, "redrive", redrive)
+    async with running(bus, SIMPLE):
+        for _ in range(runner.REDRIVES + 5):
+            await bus.append(ACTIONS, pending_subject("s", REDRIVE), b"{}")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        infos = {one.durable: one for one in await bus.readers(ACTIONS)}
+        [again] = [one for name, one in infos.items() if name == pending_durable("s", REDRIVE)]
+        assert (again.in_flight, again.pending) == (runner.REDRIVES, 5)
+        gate.set()

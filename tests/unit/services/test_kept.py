@@ -4,14 +4,20 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from aiohttp.test_utils import TestServer
+from aiohttp.web import Application, Request, Response
+
 from services import awssqs, opened
 from services.bounded import Bounded
 from services.email import REMEMBERED as MAILS
 from services.opened import Clients
 from services.slack import PEOPLE
-from spine import nats_client
+from services.web import KEPT
+from spine import aws, nats_client
 from spine.http import client as http
-from spine.http.client import HttpClient
+from spine.http import url as gourl
+from spine.http.client import HttpClient, open_client
+from spine.kube import session
 from spine.nats_client import Peers
 
 
@@ -68,3 +74,35 @@ def test_tls_contexts(monkeypatch) -> None:
     for number in range(http._CONTEXTS + 3):
         one._context(number)  # type: ignore[arg-type]  # it is a key
     assert len(one._contexts) == http._CONTEXTS
+
+
+async def test_connections_to_aws_and_to_an_api_server(tmp_path) -> None:
+    file = tmp_path / "config"
+    file.write_text(KUBECONFIG)
+    async with session.open_session(str(file)) as kube:
+        connector = kube._client.connector
+        assert connector is not None
+        assert connector.limit == session.CONNECTIONS
+    assert aws._config(1.0).max_pool_connections == aws.CONNECTIONS
+
+
+async def test_answers_are_read_so_far() -> None:
+    async def answer(_: Request) -> Response:
+        return Response(body=bytes(4 * KEPT))
+
+    application = Application()
+    application.router.add_get("/", answer)
+    async with TestServer(application) as server, open_client() as client:
+        url = gourl.parse(str(server.make_url("/")))
+        found = await client.send(http.Request("GET", url, [], keep=KEPT), 30.0)
+    assert len(found.body) == KEPT
+
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: c
+clusters: [{name: k, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: u, user: {}}]
+contexts: [{name: c, context: {cluster: k, user: u}}]
+"""

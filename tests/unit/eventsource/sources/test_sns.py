@@ -291,3 +291,13 @@ def test_seen_are_forgotten_after_a_while_and_bounded(monkeypatch):
     assert "d" not in seen
     seen.add("e")
     assert "e" in seen
+
+
+async def test_certificates_asked_for_at_a_time_are_so_many(signer):
+    place = Place(signer.pem)
+    known = place.certificates()
+    urls = [URL.replace(NAME, f"SimpleNotificationService-{n:032x}.pem") for n in range(20)]
+    found = await asyncio.gather(*(known.key(url) for url in urls), return_exceptions=True)
+    refused = [one for one in found if isinstance(one, SourceError)]
+    assert len(place.asked) == signature.WAITING
+    assert len(refused) == 20 - signature.WAITING
