@@ -23,6 +23,7 @@ from spine.http import url as gourl
 from spine.http.egress import check_host
 from spine.http.tls import Tls, tls_context
 from spine.http.url import Url
+from spine.http.wire import Hangup, Pool, request_bytes
 
 if TYPE_CHECKING:
     import aiohttp
@@ -43,6 +44,8 @@ _MOVED = 301
 _REDIRECTS_TO_GET = frozenset({_MOVED, 302, 303})
 _REDIRECTS = _REDIRECTS_TO_GET | {307, 308}
 _PRIVATE = frozenset({"authorization", "cookie", "cookie2", "www-authenticate"})
+_PLAIN_TLS = Tls()
+"""What is meant where a request says nothing of TLS."""
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -100,8 +103,9 @@ class Response(NamedTuple):
 class HttpClient:
     """Sends requests over kept connections; used by many tasks at a time."""
 
-    def __init__(self, session: "aiohttp.ClientSession") -> None:
-        self._session = session
+    def __init__(self, session: "aiohttp.ClientSession", pool: Pool | None = None) -> None:
+        """Without a pool all goes over the session, which knows proxies."""
+        self._session, self._pool = session, pool
         self._contexts: dict[bytes, ssl.SSLContext] = {}
 
     async def send(self, request: Request, within: float, *, hint: str = "") -> Response:
@@ -134,12 +138,29 @@ class HttpClient:
                 lost = request.url.shown
         raise ValueError(f"more than {MAX_REDIRECTS} redirects")
 
+    async def _over(self, pool: Pool, request: Request, headers: Headers) -> Response:
+        """Send a request over a connection of our own."""
+        url, keep = request.url, request.keep
+        context = None
+        if url.scheme == "https":
+            context = self._context(request.tls or _PLAIN_TLS)
+        data = request_bytes(request.method, url, headers, request.body, USER_AGENT)
+        status, reason, found, read = await pool.ask(url, context, data, max(_READ, keep))
+        start = read[: 4 * SHOWN].decode(errors="replace")[:SHOWN] if read else ""
+        if status < 300:  # noqa: PLR2004 -- a success asks for nothing more
+            link = found.get("link", "") if keep else ""
+            return Response(status, reason, start, body=read[:keep], link=link)
+        after, location = _retry_after(found.get("retry-after")), found.get("location", "")
+        return Response(status, reason, start, after, location, read[:keep])
+
     async def _once(self, request: Request) -> Response:
         from yarl import URL
 
         headers = request.headers
         if request.host:
             headers = [*headers, ("Host", request.host)]
+        if self._pool is not None and request.method != "HEAD":
+            return await self._over(self._pool, request, headers)
         async with self._session.request(
             request.method,
             URL(request.url.text, encoded=True),
@@ -200,7 +221,12 @@ async def _open(environment: Mapping[str, str], *, guarded: bool) -> AsyncIterat
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         trust_env=proxies,  # asked for only where there are some: it costs at each request
     ) as session:
-        yield HttpClient(session)
+        pool = None if proxies else Pool(guarded=guarded)
+        try:
+            yield HttpClient(session, pool)
+        finally:
+            if pool is not None:
+                pool.close()
 
 
 async def _read(response: "aiohttp.ClientResponse", keep: int) -> bytes:
@@ -262,12 +288,16 @@ def _why(exc: BaseException) -> str:
     import aiohttp
 
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted: {exc.certificate_error}"
-    if isinstance(exc, aiohttp.ClientConnectorError):
-        cause = exc.os_error
-        if isinstance(cause, socket.gaierror):
-            return f"its host is not known: {cause.strerror}"
-        return os.strerror(cause.errno).lower() if cause.errno else str(cause)
-    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        exc = exc.certificate_error
+    elif isinstance(exc, aiohttp.ClientConnectorError):
+        exc = exc.os_error
+    if isinstance(exc, ssl.SSLError):
+        wrong = isinstance(exc, ssl.SSLCertVerificationError)
+        return f"its certificate is not trusted: {exc}" if wrong else f"TLS: {exc.reason or exc}"
+    if isinstance(exc, socket.gaierror):
+        return f"its host is not known: {exc.strerror}"
+    if isinstance(exc, (aiohttp.ServerDisconnectedError, Hangup)):
         return "the server closed the connection without a response"
+    if isinstance(exc, OSError) and exc.errno and not isinstance(exc, aiohttp.ClientError):
+        return os.strerror(exc.errno).lower()
     return str(exc) or type(exc).__name__

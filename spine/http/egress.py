@@ -14,6 +14,7 @@ import os
 import socket
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from spine.errors import ConfigError
@@ -49,11 +50,16 @@ def check_address(host: str, address: str) -> None:
 
 def refused(host: str) -> bool:
     """Return whether a host is an address that is never fetched from; a name is none."""
+    address = _address(host)
+    return address is not None and any(_is_refused(one) for one in _meant(address))
+
+
+@lru_cache(maxsize=1024)
+def _address(host: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
-        return False
-    return any(_is_refused(one) for one in _meant(address))
+        return None
 
 
 def _is_refused(address: Address) -> bool:
