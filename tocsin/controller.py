@@ -117,7 +117,7 @@ LINGER = 5.0
     help="ValidatingWebhookConfiguration that is told to trust it.",
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="json")
-@click.option("--log-level", default="", help=f"{', '.join(LEVELS)}; else LOG_LEVEL, else info.")
+@click.option("--log-level", type=click.Choice(LEVELS), help="Else LOG_LEVEL, else info.")
 def command(  # noqa: PLR0913, PLR0917 -- one for each option
     namespaces: tuple[str, ...],
     image: str,
@@ -137,7 +137,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     webhook_secret: str,
     webhook_configuration: str,
     log_format: str,
-    log_level: str,
+    log_level: str | None,
 ) -> None:
     """Run EventBuses, EventSources, Sensors and Notifiers of a cluster.
 

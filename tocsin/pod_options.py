@@ -38,8 +38,8 @@ _OPTIONS = (
                  metavar="DIR", help="ConfigMaps, as DIR/NAME/KEY."),
     click.option("--log-format", type=click.Choice(["text", "json"]), default="json",
                  show_default=True),
-    click.option("--log-level", default="",
-                 help=f"{', '.join(LEVELS)}; else LOG_LEVEL, else info."),
+    click.option("--log-level", type=click.Choice(LEVELS),
+                 help="Else LOG_LEVEL, else info."),
     click.option("--supervised", is_flag=True, hidden=True),
 )  # fmt: skip
 

@@ -58,10 +58,18 @@ def own_account() -> str:
     return str(said).removeprefix("system:serviceaccount:").replace(":", "/", 1)
 
 
+def _require_one(files: str) -> None:
+    """Raise ConfigError if none of the files is there; the library takes that for empty ones."""
+    if not any(Path(one).is_file() for one in files.split(os.pathsep) if one):
+        raise ConfigError(f"reading kubeconfig {files}: there is no such file")
+
+
 async def _of_file(file: str, context: str) -> tuple[Any, str]:
     from kubernetes.aio import config
     from kubernetes.aio.client import Configuration
+    from yaml import YAMLError
 
+    _require_one(file)
     configuration = Configuration()
     try:
         await config.load_kube_config(  # type: ignore[no-untyped-call]  # the library has no types here
@@ -72,6 +80,8 @@ async def _of_file(file: str, context: str) -> tuple[Any, str]:
         raise ConfigError(f"reading kubeconfig {file}: {exc}") from exc
     except OSError as exc:
         raise ConfigError(f"reading kubeconfig {file}: {exc.strerror}") from exc
+    except (YAMLError, TypeError, AttributeError, ValueError) as exc:  # of a file of other things
+        raise ConfigError(f"reading kubeconfig {file}: it is no kubeconfig") from exc
     if context:
         active = next((one for one in contexts if one.get("name") == context), {})
     return configuration, ((active or {}).get("context") or {}).get("namespace") or "default"

@@ -29,7 +29,9 @@ def read_file(name: str) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
         found = yaml.safe_load(text)
-    except (OSError, UnicodeError) as exc:
+    except OSError as exc:
+        raise ConfigError(f"reading values of {name}: {exc.strerror}") from exc
+    except UnicodeError as exc:
         raise ConfigError(f"reading values of {name}: {exc}") from exc
     except yaml.YAMLError as exc:
         where = getattr(exc, "problem_mark", None)
@@ -184,7 +186,10 @@ def _put(values: dict[str, Any], path: Path_, value: Any) -> None:
 def image_values(reference: str) -> dict[str, str]:
     """Return repository, tag and digest of `REPOSITORY[:TAG][@DIGEST]`. Raises ConfigError."""
     match = re.fullmatch(
-        r"([^@\s]+?)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?", reference
+        r"((?:[\w.-]+(?::\d+)?/)?[\w.-]+(?:/[\w.-]+)*)"
+        r"(?::(\w[\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?",
+        reference,
+        re.ASCII,
     )
     if match is None:
         raise ConfigError(

@@ -112,8 +112,10 @@ WRONG = [
     (["--set", f"a[{MOST + 1}]=x"], f"index {MOST + 1} is more than {MOST}"),
     (["--set", "a.b=1,a[0]=2"], "a is no map or list there"),
     (["--set", "a[b]=1"], "is no key"),
-    (["-f", "/nowhere/values.yaml"], "reading values of /nowhere/values.yaml"),
+    (["-f", "/nowhere/v.yaml"], "reading values of /nowhere/v.yaml: No such file or directory"),
     (["--image", "a b"], "--image 'a b': it is no image"),
+    (["--image", ":::"], "--image ':::': it is no image"),
+    (["--image", "a:1:2"], "--image 'a:1:2': it is no image"),
     (["--namespace", "Tocsin"], "--namespace 'Tocsin': names have small letters"),
     (["--name", "x" * 54], "at most 53"),
 ]
