@@ -10,12 +10,14 @@ import shutil
 import statistics
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import uvloop
 
+from benchmarks import flow
 from benchmarks.evaluation import measure
 from benchmarks.stage import Stage, body, event_source, free_port, sensor, stage
 
@@ -60,21 +62,40 @@ async def ingest(options: Options) -> None:
     """Webhook answered after the store, beside a bare application."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: install the Debian package wrk")
-    ratios, ours, bare = [], [], []
+    ratios, ours, bare, spent = [], [], [], []
     async with stage() as here:
         port, bare_port = free_port(), free_port()
-        await here.ours("eventsource", event_source(port))
-        await here.start("benchmarks.bare", "ingest", str(bare_port))
-        await asyncio.sleep(1)
+        source = await here.ours("eventsource", event_source(port))
+        plain = await here.start("benchmarks.bare", "ingest", str(bare_port))
+        await _listens(bare_port)
         for _ in range(options.rounds):
+            before = plain.cpu(), source.cpu()
             bare.append(await wrk(here, bare_port, "/post", options.seconds))
             ours.append(await wrk(here, port, "/post", options.seconds))
             ratios.append(ours[-1] / bare[-1])
+            after = plain.cpu(), source.cpu()
+            rates = bare[-1] * options.seconds, ours[-1] * options.seconds
+            spent.append([(b - a) / n for a, b, n in zip(before, after, rates, strict=True)])
     say("ingest, bare uvicorn", f"{statistics.median(bare):8.0f} /s")
     say(
         "ingest, stored",
         f"{statistics.median(ours):8.0f} /s   ratio {statistics.median(ratios):.2f}",
     )
+    each = min(spent, key=lambda pair: pair[1])
+    say(
+        "  processor time of a request",
+        f"bare {each[0] * 1e6:.1f} us   ours {each[1] * 1e6:.1f} us   {each[0] / each[1]:.2f}",
+    )
+
+
+async def _listens(port: int) -> None:
+    for _ in range(600):
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.05)
+    raise SystemExit(f"nobody listens on {port}")
 
 
 # ---------------------------------------------------------------------------- drain
@@ -260,6 +281,26 @@ async def of_starting(_: Options) -> None:
     await footprint.measure(say)
 
 
+async def both(options: Options) -> None:
+    """In and out at once."""
+    await flow.both(say, wrk, options.seconds)
+
+
+async def matching(options: Options) -> None:
+    """Triggers that do not match."""
+    await flow.matching(say, options.backlog // 10)
+
+
+async def queued(options: Options) -> None:
+    """A queue from 100 events to many."""
+    await flow.queued(say, options.million or 4 * options.backlog)
+
+
+async def scaling(options: Options) -> None:
+    """More processes of one Sensor."""
+    await flow.scaling(say, options.backlog)
+
+
 ALL = {
     "evaluate": evaluating,
     "ingest": ingest,
@@ -267,6 +308,10 @@ ALL = {
     "latency": latency,
     "slow": slow,
     "memory": memory,
+    "both": both,
+    "matching": matching,
+    "queued": queued,
+    "scaling": scaling,
     "kubernetes": on_kubernetes,
     "pubsub": of_pubsub,
     "sqs": of_sqs,
