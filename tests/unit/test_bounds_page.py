@@ -201,3 +201,10 @@ def test_every_function_that_remembers_is_on_the_page() -> None:
     }
     unknown = sorted(found - NAMED - set(FOREVER))
     assert not unknown, "add it to docs/bounds.md and tests/unit/spine/test_caches.py"
+
+
+def test_every_function_on_the_page_is_driven() -> None:
+    text = (ROOT / "tests" / "unit" / "spine" / "test_caches.py").read_text()
+    functions = [(m, n) for m, n in NAMED if callable(getattr(importlib.import_module(m), n, None))]
+    assert len(functions) > 20
+    assert not [(m, n) for m, n in functions if f'"{m}:{n}"' not in text]

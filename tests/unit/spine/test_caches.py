@@ -20,6 +20,7 @@ CACHES: dict[str, Callable[[int], tuple[Any, ...]]] = {
     "sensor.globs:_compiled": lambda n: (f"a{n}*",),
     "sensor.triggers.http:_url": lambda n: (f"http://x/{n}",),
     "spine.event:_names": lambda n: ("s", "t", f"e{n}", ""),
+    "spine.http.egress:_address": lambda n: (f"10.0.{n // 256}.{n % 256}",),
     "spine.lang.gjson.grammar:index": lambda n: (f"a{n}",),
     "spine.lang.gjson.grammar:key": lambda n: (f"a{n}",),
     "spine.lang.gjson.path:_compiled": lambda n: (f"a{n}",),
