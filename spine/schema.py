@@ -36,6 +36,8 @@ _STRICT = "x-strict"
 """Marks a boolean or an integer that is never taken from a text."""
 _MODEL = "x-model"
 """Names the model that a schema is of."""
+_WORDS = "x-words"
+"""Lists the texts that are taken; in a list or a map, where a null stays, it comes to nothing."""
 _MARKS = frozenset({_LOOSE, _REWRITTEN, _STRICT, _MODEL})
 _KEPT = frozenset({"description", "pattern", "minLength", "maxLength"})
 MOST = 100_000
@@ -274,6 +276,7 @@ class _Rewriter:
         kind = node.get("type")
         if kind == "array":
             items = self.rewrite(node.get("items", {}), inside)
+            items.pop(_WORDS, None)
             bounds = {k: v for k, v in node.items() if k in {"minItems", "maxItems"}}
             return about | {"type": "array", "items": items, "nullable": True} | bounds
         if node.get(_STRICT) and "const" not in node:
@@ -289,11 +292,13 @@ class _Rewriter:
     def _object(self, node: Schema, about: Schema, inside: tuple[str, ...]) -> Schema:
         out = about | {"type": "object", "nullable": True}
         if "properties" in node:
-            fields = {k: self.rewrite(v, inside) for k, v in node["properties"].items()}
+            fields = {k: _listed(self.rewrite(v, inside)) for k, v in node["properties"].items()}
             return out | {"properties": fields, _MODEL: node.get(_MODEL, "")} | OPEN
         values = node.get("additionalProperties")
         if isinstance(values, dict):
-            return out | {"additionalProperties": self.rewrite(values, inside)}
+            inner = self.rewrite(values, inside)
+            inner.pop(_WORDS, None)
+            return out | {"additionalProperties": inner}
         return out | OPEN
 
     def _follow(self, node: Schema, inside: tuple[str, ...]) -> Schema:
@@ -323,7 +328,20 @@ def _one_of(node: Schema) -> Schema:
     shown = ", ".join(value or '""' for value in node["enum"])
     about = f"{node.get('description', '')} One of: {shown}.".lstrip()
     words = "|".join(map(re.escape, node["enum"])).replace(r"\-", "-")
-    return {"description": about, "pattern": f"^({words})$"}
+    return {"description": about, "pattern": f"^({words})$", _WORDS: node["enum"]}
+
+
+def _listed(field: Schema) -> Schema:
+    """Return a field of a model, with the texts that are taken as a list where there are few.
+
+    So the API server tells them to whoever writes another. A null it drops then, as it does in a
+    field that is not nullable; to a model that is the same.
+    """
+    words = field.pop(_WORDS, None)
+    if words is None:
+        return field
+    kept = {k: v for k, v in field.items() if k not in {"pattern", "nullable"}}
+    return kept | {"enum": list(words)}
 
 
 def _integer(node: Schema) -> Schema:

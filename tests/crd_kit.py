@@ -11,6 +11,8 @@ def accepts(schema: dict[str, Any], value: Any) -> bool:  # noqa: PLR0911 -- one
     """A Kubernetes structural schema, as far as we write it; the rules in CEL are left out."""
     if value is None:
         return bool(schema.get("nullable")) or "type" not in schema
+    if value not in schema.get("enum", [value]):
+        return False
     if "pattern" in schema and not (isinstance(value, str) and re.search(schema["pattern"], value)):
         return False
     if schema.get("x-kubernetes-int-or-string"):
@@ -25,6 +27,8 @@ def accepts(schema: dict[str, Any], value: Any) -> bool:  # noqa: PLR0911 -- one
             if inner is None:
                 if not schema.get("x-kubernetes-preserve-unknown-fields"):
                     return False  # it would be dropped
+            elif item is None and "enum" in inner and "nullable" not in inner:
+                continue  # it is dropped, and means nothing
             elif not accepts(inner, item):
                 return False
         return True

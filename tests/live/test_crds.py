@@ -376,7 +376,10 @@ WRONG = [
         "bucket": {"name": "b", "key": "k"}, "accessKey": SECRET}}}}),
           "k8s.source.s3: accessKey and secretKey belong together: set both"),
     Wrong("not in the list", SN, http(method="FETCH"),
-          "http.method in body should match '^(|GET|DELETE|PATCH|POST|PUT)$'"),
+          'http.method: Unsupported value: "FETCH": supported values: "", "GET", "DELETE",'),
+    Wrong("no comparison", SN, {**sensor(), "dependencies": [{**DEPENDENCY, "filters": {"data": [
+        {"path": "a", "type": "number", "value": ["1"], "comparator": "=>"}]}}]},
+          'comparator: Unsupported value: "=>": supported values: "", "=", "!=", "<", "<=", ">"'),
     Wrong("a text for a boolean", SN, sensor(atLeastOnce="true"),
           "spec.triggers[0].atLeastOnce in body must be of type boolean"),
     Wrong("too large a number", SN, {**sensor(), "replicas": 2**31}, "replicas"),

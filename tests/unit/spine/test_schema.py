@@ -84,6 +84,11 @@ class Outer(Model):
 Inner.model_rebuild()
 
 
+class Several(Model):
+    of: list[Literal["a", "b"]] = []
+    named: dict[str, Literal["a", "b"]] = {}
+
+
 NAMED = {"rule": "has(self.name)", "message": "set name"}
 OLD = {"description": "Write c.", "type": "string", "nullable": True}
 RULES = {
@@ -116,6 +121,15 @@ def test_what_the_model_takes_the_crd_takes_and_keeps(value):
     load(Outer, copy.deepcopy(value))
 
     assert accepts(structural(Outer), value)
+
+
+def test_few_texts_are_listed_and_a_null_is_dropped():
+    choice = structural(Outer)["properties"]["choice"]
+    assert choice == {"description": 'One of: "", a, b.', "type": "string", "enum": ["", "a", "b"]}
+    some = structural(Several)["properties"]
+    assert some["of"]["items"]["pattern"] == "^(a|b)$"  # a null in a list is not dropped
+    assert some["named"]["additionalProperties"]["nullable"]
+    assert "x-words" not in str(some)
 
 
 @pytest.mark.parametrize(
