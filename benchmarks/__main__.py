@@ -288,7 +288,7 @@ async def both(options: Options) -> None:
 
 async def matching(options: Options) -> None:
     """Triggers that do not match."""
-    await flow.matching(say, options.backlog // 10)
+    await flow.matching(say, options.backlog // 4)
 
 
 async def queued(options: Options) -> None:
