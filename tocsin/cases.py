@@ -177,7 +177,8 @@ def read_file(path: FilePath) -> File:
         line = exc.line if isinstance(exc, Malformed) else 1
         raise ConfigError(f"reading {path}:{line}: {exc}") from exc
     if len(found) != 1:
-        raise ConfigError(f"reading {path}: it holds {len(found)} documents, not one")
+        hint = "" if path.name.endswith(SUFFIXES) else f"name a file that ends in {SUFFIXES[0]}"
+        raise ConfigError(f"reading {path}: it holds {len(found)} documents, not one", hint=hint)
     try:
         suite = load(Suite, found[0].value, what=str(path))
     except InvalidModel as exc:

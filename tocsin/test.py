@@ -77,6 +77,8 @@ def command(
     if junit is not None:
         _write(results, junit)
     outcomes = [outcome for one in results for outcome in one.outcomes]
+    if only and not outcomes and not wrong:
+        raise ConfigError(f"choosing cases: none has {only!r} in its name")
     failed = sum(bool(outcome.differences) for outcome in outcomes)
     counts = [f"{len(outcomes) - failed} passed"]
     counts += [f"{failed} {'updated' if update else 'failed'}"] if failed else []

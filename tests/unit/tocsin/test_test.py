@@ -77,6 +77,8 @@ def test_cases_that_hold_pass(tmp_path: Path) -> None:
 
 def test_only_some_are_chosen(tmp_path: Path) -> None:
     assert "1 passed" in cases_run(tmp_path, LARGE, "-k", "large").output
+    none = cases_run(tmp_path, LARGE, "-k", "lrge")
+    assert str(none.exception) == "choosing cases: none has 'lrge' in its name"
     assert "ok " not in cases_run(tmp_path, LARGE, "-q").output
 
 
