@@ -127,6 +127,9 @@ async def _connect(
 ) -> None:
     from nats.errors import NoServersError
 
+    from spine.nats_tcp import end_quietly
+
+    end_quietly()
     latest = ""
 
     async def on_error(exc: Exception) -> None:

@@ -22,6 +22,7 @@ from nats.errors import NoRespondersError
 
 from eventbus.jetstream.direct import CLIENT_BUFFER, Delivered, Direct, DirectClient
 from spine.errors import BusError, ConfigError, RemoteError
+from spine.nats_tcp import end_quietly
 from spine.runtime import Backoff, cancellation_kept
 
 if TYPE_CHECKING:
@@ -325,6 +326,7 @@ class Connection:
         log.warning("the bus is away: %s", why, extra={"attempt": attempt})
 
     async def _connect(self, options: Options) -> DirectClient:
+        end_quietly()
         client = DirectClient()
         self._state.closed = closed = asyncio.Event()
         self._errors.clear()

@@ -212,6 +212,15 @@ async def test_tls_with_our_authority(tmp_path, pki):
         assert await works(server, files(pki), tls={"caCertSecret": ref("ca.crt")})
 
 
+async def test_the_end_of_a_connection_under_tls_is_no_cause_for_a_warning(tmp_path, pki, caplog):
+    async with nats_server(tmp_path, extra=tls_of(pki)) as server:
+        assert await works(server, files(pki), tls={"caCertSecret": ref("ca.crt")})
+    async with nats_server(tmp_path, extra=tls_of(pki) + "\nauthorization { token: x }") as server:
+        with pytest.raises(BusError, match="uthorization"):  # it is the server that ends this one
+            await works(server, files(pki), tls={"caCertSecret": ref("ca.crt")})
+    assert [one.message for one in caplog.records if one.name == "asyncio"] == []
+
+
 async def test_tls_without_verification(tmp_path, pki):
     async with nats_server(tmp_path, extra=tls_of(pki)) as server:
         assert await works(server, tls={"insecureSkipVerify": True})
