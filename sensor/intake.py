@@ -102,6 +102,8 @@ class Intake:
         self._recent = Recent()
         self._excused: OrderedDict[int, int] = OrderedDict()
         self._lines = Thinned(10, 1_000)
+        self._refusals = Thinned(20)
+        """Of all dependencies: a hundred that refuse each event would say a thousand lines."""
 
     def outlets(self, floor: Callable[[], Awaitable[int]]) -> Outlets:
         """Return where the folder's results go."""
@@ -250,7 +252,7 @@ class Intake:
 
     def _tell_filtered(self, verdict: DependencyVerdict, event: Event) -> None:
         """Say why an event led to nothing, for the first few in each second."""
-        if self._lines.passes(f"filtered {verdict.name}"):
+        if self._lines.passes(f"filtered {verdict.name}") and self._refusals.passes(""):
             log.info(
                 "Dependency '%s' does not take the event: %s",
                 verdict.name,
