@@ -341,6 +341,10 @@ async def test_right_wrong_and_old_objects(process):
     assert told.status == 422
     assert told.body["details"]["causes"][0]["field"] == "spec.watches[0].labelSelector"
 
+    told = await space.put(edited(SENSOR, triggres=[]))  # as of a client that is not strict
+    assert told.status == 422
+    assert "spec.triggres: unknown field (did you mean triggers)" in told.message
+
     root = {"container": {"securityContext": {"runAsUser": 0}}}
     told = await space.put(edited(SENSOR, template=root))
     assert told.status == 422

@@ -274,7 +274,7 @@ async def test_the_controller_has_the_rights_that_it_uses_and_no_others(
             "grace": "1h",
             "leaseDuration": "20s",
             "allowTemplate": ["env", "keys"],
-            "templateAccounts": ["sensor-*"],
+            "templateAccounts": ["sensor-*", "mine"],
         },
         "egress": {"hosts": ["*.example.com", "127.0.0.1"]},
         "webhook": {"port": free_port(), "namespaceSelector": {"matchLabels": {"never": "so"}}},
