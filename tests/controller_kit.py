@@ -32,7 +32,7 @@ PATHS = {
     "Service": "/api/v1/namespaces/{}/services",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
 }
-PATIENCE = 45.0
+PATIENCE = 90.0
 
 
 class Space:

@@ -51,7 +51,7 @@ class Scene:
 
     async def until(self, run: Run, name: str, true: Any) -> Any:
         try:
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(100):
                 while not true(found := await self.ingress(name)):
                     await asyncio.sleep(0.05)
                 return found

@@ -71,6 +71,16 @@ def there(found):
     return found is not None
 
 
+def _parts(found):
+    """Return what a status tells of events, triggers or watches."""
+    told = found["status"].items()
+    return next((v for k, v in told if k in {"events", "triggers", "watches"}), [])
+
+
+def _all_ready(found):
+    return bool(_parts(found)) and all(part.get("ready") for part in _parts(found))
+
+
 async def test_an_object_of_each_kind_is_deployed_and_its_status_told(space):
     await space.bus()
     async with controlled(space.cluster, space.name):
@@ -87,7 +97,7 @@ async def test_an_object_of_each_kind_is_deployed_and_its_status_told(space):
             await space.condition(kind, name, "Ready", "False", "PodsNotReady")
             await space.pods_up(deployed)
             await space.condition(kind, name, "Ready", "True", "Ready")
-            found = await space.get(kind, name)
+            found = await space.until(kind, name, _all_ready)
             status = found["status"]
             assert status["observedGeneration"] == found["metadata"]["generation"]
             assert [one["type"] for one in status["conditions"]] == [
@@ -96,7 +106,7 @@ async def test_an_object_of_each_kind_is_deployed_and_its_status_told(space):
                 "Ready",
                 "Valid",
             ]
-            (one,) = next(v for k, v in status.items() if k in {"events", "triggers", "watches"})
+            (one,) = _parts(found)
             assert one.items() >= {**part, "ready": True, "reason": "PodsReady"}.items()
 
         deployment = await space.get("Deployment", "hook-eventsource")

@@ -461,6 +461,7 @@ async def _killed(tmp_path: Path, pubsub: Emulator, shares: tuple[int, ...], lim
             async def all_of_them() -> bool:
                 return len({e.id for e in await here.events()}) >= 1000
 
+            await run.until("listening", 60)
             await until(all_of_them, 120)
             assert await run.stop(signal.SIGTERM) == 0, run.text
         events = await here.events()
