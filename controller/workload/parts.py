@@ -85,7 +85,8 @@ def _state(
         if part.fired:
             made["lastFired"] = timestamp(datetime.fromtimestamp(part.fired, UTC))
         return made
-    if report is None and was.get("reason"):  # this controller has not asked yet
+    general = {None, NO_PODS, PODS_NOT_READY}
+    if report is None and was.get("reason") not in general:  # this controller has not asked yet
         return {k: was[k] for k in ("ready", "reason", "message", "lastFired") if k in was}
     if up:
         return {"ready": True, "reason": PODS_READY}

@@ -155,6 +155,14 @@ def test_a_part_is_told_with_its_reason_and_since_when():
     assert told(said(FAILING))["lastFired"] == "1970-01-01T00:00:05Z"
 
 
+@pytest.mark.parametrize("reason", ["NoPods", "PodsNotReady"])
+def test_readiness_of_all_pods_counts_before_any_of_them_was_asked(reason):
+    before = {"name": "a", "ready": False, "reason": reason}
+    assert told(None, before)["reason"] == "PodsReady"
+    assert told(None, before, up=False)["reason"] == "PodsNotReady"
+    assert told(None, {**before, "reason": "SourceFailed"})["reason"] == "SourceFailed"
+
+
 def test_what_is_not_known_is_not_told_as_a_fault():
     deaf = said("pod p0 does not answer")
     assert told(deaf)["reason"] == "PodsReady"
