@@ -12,8 +12,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import httptools
-
 from eventsource.answers import BROKEN, Answer
 
 if TYPE_CHECKING:
@@ -81,6 +79,8 @@ def parts(url: bytes) -> tuple[str, bytes]:
 
 
 def _parts(url: bytes) -> tuple[str, bytes]:
+    import httptools  # here: who only reads manifests loads no server
+
     parsed = httptools.parse_url(url)
     path = parsed.path.decode("ascii")
     return (unquote(path) if "%" in path else path), parsed.query or b""

@@ -121,6 +121,7 @@ class _Sent:
         "reply",
         "stream",
         "subject",
+        "untaken",
         "until",
     )
 
@@ -144,6 +145,8 @@ class _Sent:
         self.done = done
         self.missing = False
         """Whether the server said that no stream takes it."""
+        self.untaken = False
+        """Whether it ever said so."""
 
 
 class Publisher:
@@ -247,7 +250,7 @@ class Publisher:
         if sent is None or sent.done.done():
             return
         if not message.data:
-            sent.missing = True  # status 503: nobody took it
+            sent.missing = sent.untaken = True  # status 503: nobody took it
             self._look.set()
             return
         try:
@@ -310,7 +313,7 @@ class Publisher:
                 await self._send(sent)
 
     def _why(self, sent: _Sent) -> str:
-        if sent.missing:
+        if sent.untaken:
             return self._unmade.get(sent.stream, "no stream takes it")
         return self._connection.problem or "no acknowledgement"
 

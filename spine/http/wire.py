@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-import httptools
 from typing_extensions import override
 
 from spine.http.egress import check_address, guarded_socket
@@ -70,7 +69,10 @@ class Wire(asyncio.Protocol):
     """One connection, one request at a time."""
 
     def __init__(self) -> None:
+        import httptools  # here: who only reads manifests loads no server and no client
+
         self._parser = httptools.HttpResponseParser(self)
+        self._wrong = (httptools.HttpParserError, httptools.HttpParserUpgrade)
         self._parser.set_dangerous_leniencies(
             lenient_headers=True,
             lenient_optional_cr_before_lf=True,
@@ -139,7 +141,7 @@ class Wire(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+        except self._wrong as exc:
             self._fail(ValueError(f"its answer is not HTTP/1.1: {exc}"))
 
     @override

@@ -109,7 +109,8 @@ class Servers:
 
     async def kill(self, pod):
         process = self.processes.pop(pod)
-        process.send_signal(signal.SIGKILL)
+        if process.returncode is None:
+            process.send_signal(signal.SIGKILL)
         await process.wait()
 
     def log(self):

@@ -386,14 +386,13 @@ async def test_all_pods_are_admitted_where_only_restricted_ones_are(space):
     async with controlled(space.cluster, space.name):
         await space.bus(jetstream={"version": "latest", "replicas": 1})
         await space.until("StatefulSet", "eventbus-default-js", there)
-        await space.status(
-            "StatefulSet", "eventbus-default-js", {"readyReplicas": 1, "replicas": 1}
-        )
         for made in (HOOK, SENSOR, NOTIFIER):
             await space.apply(made)
         wanted = {"eventbus-default-js", "hook-eventsource", "tell-sensor", "people-notifier"}
-        until = asyncio.get_running_loop().time() + 40
-        while True:
+        up = {"readyReplicas": 1, "replicas": 1}
+        until = asyncio.get_running_loop().time() + 90
+        while True:  # Kubernetes' own controller says each time that nobody is ready
+            await space.status("StatefulSet", "eventbus-default-js", up)
             names = {one["metadata"]["name"] for one in await space.all("Pod")}
             missing = {one for one in wanted if not any(name.startswith(one) for name in names)}
             if not missing:

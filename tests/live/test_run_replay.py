@@ -78,7 +78,7 @@ async def test_what_came_is_replayed_held_against_an_edit_and_done(tmp_path):
             assert new["samples"][0]["other"].endswith("body.n is 5, not >= 10 (number)")
 
             code, _, problem = await tocsin(*words, "--fire", cwd=tmp_path, stdin=b"n\n")
-            assert (code, problem) == (1, "Do 1 actions? [y/N]: nothing was done\n")
+            assert (code, problem) == (1, "Do 1 action? [y/N]: nothing was done\n")
             code, _, problem = await tocsin(*words, "--fire", "--yes", cwd=tmp_path)
             assert code == 1, problem
             await run.until(lambda: target.ids == {"/ 50": 1, "/ 5": 1})

@@ -95,7 +95,7 @@ BAD = [
         ("dlq", "retry", "--bus", "x"),
         "choosing dead letters: give their numbers, or --all, or what",
     ),
-    (("tail", "--since", "1d", "--bus", "nats://127.0.0.1:9"), "reading duration '1d'"),
+    (("tail", "--since", "1x", "--bus", "nats://127.0.0.1:9"), "reading duration '1x'"),
     (("run", "nowhere"), "reading nowhere: No such file or directory"),
     (("run", ".", "--secret", "x"), "reading --secret 'x': not of the form NAME.KEY=VALUE"),
     (("lint", "nowhere"), "reading nowhere: No such file or directory"),
