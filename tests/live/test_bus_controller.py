@@ -198,7 +198,13 @@ async def consumed(bus, count):
             done.set()
 
     reader = Reader("sensor-x", (f"{EVENTS}.s.e",), EVENTS, start="all")
-    reading = asyncio.create_task(bus.consume(reader, handle, in_flight=10))
+
+    async def read():
+        while True:  # as processes do: a cluster takes a while to choose a leader
+            with suppress(BusError):
+                await bus.consume(reader, handle, in_flight=10)
+
+    reading = asyncio.create_task(read())
     try:
         async with asyncio.timeout(60):
             await done.wait()
