@@ -4,6 +4,7 @@ Prints the address of the machine when it is ready, and ends when its standard i
 """
 
 import asyncio
+import io
 import logging
 import os
 import sys
@@ -20,6 +21,9 @@ from kubelet.store import Seen, Store
 from spine.kube import open_kube
 
 log = logging.getLogger(__name__)
+
+LATE = 30
+"""Seconds after which the end is late."""
 
 
 class Kubelet:
@@ -101,10 +105,18 @@ async def main(kubeconfig: str, folder: str, pods: str, services: str, port: str
         tasks += [group.create_task(one.run()) for one in (scheduler, names, claims)]
         print(network.machine, flush=True)
         await _input_ends()
+        asyncio.get_running_loop().call_later(LATE, _tell_what_is_left)
         await kubelet.stop()
         await server.stop()
         for task in tasks:
             task.cancel()
+
+
+def _tell_what_is_left() -> None:
+    for task in asyncio.all_tasks():
+        text = io.StringIO()
+        task.print_stack(file=text)
+        log.error("still there: %s\n%s", task.get_name(), text.getvalue())
 
 
 async def _input_ends() -> None:

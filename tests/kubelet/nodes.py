@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
+PATIENCE = 90
+"""Seconds in which the kubelet must end, in which it says after 30 what keeps it."""
 TOOLS = ("ip", "unshare", "nsenter", "setpriv", "mount")
 TRY = (
     "ip link add name tocsin-try type bridge && ip link del tocsin-try"
@@ -95,7 +97,7 @@ class Nodes:
         assert process.stdout is not None
         process.stdin.close()
         try:
-            process.wait(20)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
