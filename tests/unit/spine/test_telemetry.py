@@ -47,7 +47,7 @@ async def test_status_server_tells_metrics_health_and_readiness():
 async def test_a_loop_that_does_not_turn_is_not_healthy(monkeypatch):
     async with StatusServer("127.0.0.1", 0, SourceMetrics("ns", "es", []).registry, {}) as server:
         now = time.monotonic()
-        monkeypatch.setattr("spine.telemetry.time.monotonic", lambda: now + 31)
+        monkeypatch.setattr("spine.telemetry.status.time.monotonic", lambda: now + 31)
         status, _, text = server.answer("/healthz")
         assert (status, text) == (503, b"the event loop has not turned for 31 s\n")
 
