@@ -1,14 +1,14 @@
-"""How `send`, `tail` and `dlq` find the bus: of a run that is going on, or by address."""
+"""How the verbs that look at a bus find it: of a run that is going on, or by address."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from eventbus.bus import Bus
-from spine.errors import ConfigError
+from spine.errors import BusError, ConfigError
 from tocsin import state
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,12 +46,25 @@ async def opened(run: dict[str, Any], bus: str, name: str) -> AsyncIterator[Bus]
     from spine.compat import PathSecrets
     from spine.model import load
     from spine.secrets import MountedSecrets
+    from tocsin.away import told_once
 
     raw = {"jetstream": {"url": bus}} if bus else _chosen(run["buses"], name)
     config = load(BusConfig, raw, what="event bus")
     secrets = PathSecrets(MountedSecrets())
-    async with open_bus(config, secrets, give_up_after=PATIENCE, name="tocsin-cli") as found:
-        yield found
+    bus_open = open_bus(config, secrets, give_up_after=PATIENCE, name="tocsin-cli")
+    with told_once():
+        async with AsyncExitStack() as stack:
+            try:
+                found = await stack.enter_async_context(bus_open)
+            except BusError as exc:
+                raise BusError(exc.message, hint=_way_out(exc, bus)) from exc
+            yield found
+
+
+def _way_out(exc: BusError, bus: str) -> str:
+    """Return what to do where the bus does not answer."""
+    more = "give its address with --bus or TOCSIN_BUS" if bus else "see what tocsin run says of it"
+    return f"{exc.hint} {more}" if exc.hint.endswith("?") else exc.hint or more
 
 
 def _chosen(buses: list[dict[str, Any]], name: str) -> Any:

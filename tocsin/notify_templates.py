@@ -1,6 +1,5 @@
 """`tocsin notify template`: what a template makes of an object, shown or sent."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ import click
 from typing_extensions import override
 
 from spine.errors import ConfigError
+from tocsin.asking import agreed
 from tocsin.notifying.options import (
     DONE,
     NOTHING,
@@ -170,7 +170,7 @@ def send(
         rendering = Rendering.of(given, names, resolved=resolved)
         found = rendering.letters(recipient)
         asked = not yes and any(one.model.kind != "console" for one in found)
-        if asked and not await asyncio.to_thread(_agreed, rendering, found):
+        if asked and not _agreed(rendering, found):
             return NOTHING
         answers = [(one, await rendering.send(one)) for one in found]
         _print_sent(answers, output)
@@ -185,10 +185,7 @@ def _agreed(rendering: "Rendering", found: "list[Preview]") -> bool:
 
     _print_previews(rendering, found)
     everybody = ", ".join(whom(one.service, one.recipient) for one in found)
-    try:
-        return click.confirm(f"Send this to {everybody}?", err=True)
-    except click.Abort as exc:
-        raise ConfigError("asking whether to send: nobody answers", hint="give --yes") from exc
+    return agreed(f"Send this to {everybody}?")
 
 
 def _print_sent(answers: "list[tuple[Preview, str]]", output: str) -> None:

@@ -14,6 +14,7 @@ import click
 
 from eventbus.bus import EVENTS, Bus
 from spine.errors import ConfigError
+from tocsin.asking import agreed
 from tocsin.bus_options import bus_options, opened, running
 from tocsin.report import plural
 from tocsin.spans import span
@@ -269,13 +270,14 @@ async def _fire(bus: Bus, asked: Asked, read: "Read", kept: BinaryIO, number: in
 
     name = read.plan.name
     if not number:
+        click.echo("there is nothing to do", err=True)
         return
     if sensor_durable(name) not in {info.durable for info in await bus.readers(EVENTS)}:
         raise ConfigError(
             f"doing the actions of Sensor {name!r}: the bus knows no Sensor of that name",
             hint="start it: it does them",
         )
-    if not asked.yes and not click.confirm(f"Do {plural(number, 'action')}?", err=True):
+    if not asked.yes and not agreed(f"Do {plural(number, 'action')}?"):
         click.echo("nothing was done", err=True)
         return
     said, mark = f"replayed by tocsin replay --since {asked.since}", str(time.time_ns())
@@ -291,7 +293,8 @@ async def _fire(bus: Bus, asked: Asked, read: "Read", kept: BinaryIO, number: in
             await asyncio.gather(*waiting)
             waiting = []
     await asyncio.gather(*waiting)
-    click.echo(f"{number:,} actions are on their way (see: tocsin tail)", err=True)
+    are = "is on its" if number == 1 else "are on their"
+    click.echo(f"{plural(number, 'action')} {are} way (see: tocsin tail)", err=True)
 
 
 # ---------------------------------------------------------------------------- showing

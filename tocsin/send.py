@@ -3,6 +3,8 @@
 import asyncio
 import difflib
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         raise ConfigError(f"reading {topic!r}: not of the form SOURCE/EVENT")
     run = running(folder, bus)
     known = _known(run, source, event)
+    if kind:
+        _warn_of_kind(run, kind)
     kind = kind or known or WEBHOOK
     if run and not known:
         _warn_unknown(run, topic)
@@ -166,6 +170,31 @@ def _known(run: dict[str, Any], source: str, event: str) -> str:
 
 def _bus_of(run: dict[str, Any], source: str) -> str:
     return next((p["bus"] for p in _sources(run) if p["name"] == source), "")
+
+
+def _warn_of_kind(run: dict[str, Any], kind: str) -> None:
+    """Say so where no event source sends events of a kind, and no Sensor of the run names it."""
+    from eventsource.spec import EventSourceSpec, Unbuilt, kinds
+    from tocsin.seen import near
+
+    fields = EventSourceSpec.model_fields.values()
+    later = {str(field.alias) for field in fields if field.annotation == Unbuilt}
+    known = {one.type for one in kinds().values()} | later
+    if kind not in {*known, *_awaited(run)}:
+        said = f"no kind of event source is called {kind!r} ({near(kind, known)})"
+        click.echo(f"tocsin: {said}; sending it all the same", err=True)
+
+
+def _awaited(run: dict[str, Any]) -> Iterator[str]:
+    """Yield the types that filters of the run's Sensors ask for."""
+    from spine.manifest import read
+
+    with suppress(ConfigError):  # a file that is being written
+        for one in read(run.get("manifests", [])).objects:
+            dependencies = one.raw["spec"].get("dependencies") if one.kind == "Sensor" else None
+            for dependency in dependencies if isinstance(dependencies, list) else ():
+                with suppress(KeyError, TypeError):
+                    yield str(dependency["filters"]["context"]["type"])
 
 
 def _warn_unknown(run: dict[str, Any], topic: str) -> None:

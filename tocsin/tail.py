@@ -66,6 +66,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
 
     async def main() -> None:
         async with opened(run, bus, bus_name) as found:
+            for text in await _unknown(found, run, sources, sensors):
+                click.echo(f"tocsin: {text}", err=True)
             async for kind, message in _both(found, sources, sensors, start, not no_follow):
                 line = _record(kind, message)
                 if line is None:
@@ -80,6 +82,21 @@ def _start(since: str, no_follow: bool) -> str | float:
     if since == "all" or (no_follow and not since):
         return "all"
     return time.time() - span(since) if since else "new"
+
+
+async def _unknown(
+    bus: Bus, run: dict[str, Any], sources: tuple[str, ...], sensors: tuple[str, ...]
+) -> list[str]:
+    """Return what to say of names that nobody has: nothing may ever come of them."""
+    from tocsin import seen
+
+    found = []
+    if sources:
+        known = await seen.sources(bus, run)
+        found += seen.unknown("EventSource", (s for s in sources if s != "*"), known)
+    if sensors:
+        found += seen.unknown("Sensor", sensors, await seen.sensors(bus, run))
+    return found
 
 
 async def _both(

@@ -79,6 +79,8 @@ async def test_what_came_is_replayed_held_against_an_edit_and_done(tmp_path):
 
             code, _, problem = await tocsin(*words, "--fire", cwd=tmp_path, stdin=b"n\n")
             assert (code, problem) == (1, "Do 1 action? [y/N]: nothing was done\n")
+            code, _, problem = await tocsin(*words, "--fire", cwd=tmp_path)
+            assert (code, "nobody answers, so nothing was done (give --yes" in problem) == (2, True)
             code, _, problem = await tocsin(*words, "--fire", "--yes", cwd=tmp_path)
             assert code == 1, problem
             await run.until(lambda: target.ids == {"/ 50": 1, "/ 5": 1})
