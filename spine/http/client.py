@@ -10,7 +10,7 @@ import hashlib
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 Headers = Sequence[tuple[str, str]]
+Opening = Callable[[], "aiohttp.ClientSession"]
+"""Returns the session that is open; opens it the first time."""
 
 USER_AGENT = f"tocsin/{__version__}"
 MAX_REDIRECTS = 10
@@ -103,8 +105,11 @@ class Response(NamedTuple):
 class HttpClient:
     """Sends requests over kept connections; used by many tasks at a time."""
 
-    def __init__(self, session: "aiohttp.ClientSession", pool: Pool | None = None) -> None:
-        """Without a pool all goes over the session, which knows proxies."""
+    def __init__(self, session: "Opening", pool: Pool | None = None) -> None:
+        """Take what opens a session, which is done by the first request that needs one.
+
+        Without a pool all goes over the session, which knows proxies.
+        """
         self._session, self._pool = session, pool
         self._contexts: dict[bytes, ssl.SSLContext] = {}
 
@@ -113,8 +118,6 @@ class HttpClient:
 
         `hint` is what to do where that is too short. Raises TriggerError where no response came.
         """
-        import aiohttp
-
         try:
             async with asyncio.timeout(within):
                 return await self._follow(request)
@@ -122,7 +125,7 @@ class HttpClient:
             raise TriggerError(
                 f"{request.what}: no response within {within:g} s", hint=hint
             ) from exc
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
+        except (OSError, ValueError) as exc:
             raise TriggerError(f"{request.what}: {_why(exc)}") from exc
 
     async def _follow(self, request: Request) -> Response:
@@ -154,14 +157,23 @@ class HttpClient:
         return Response(status, reason, start, after, location, read[:keep])
 
     async def _once(self, request: Request) -> Response:
-        from yarl import URL
-
         headers = request.headers
         if request.host:
             headers = [*headers, ("Host", request.host)]
         if self._pool is not None and request.method != "HEAD":
             return await self._over(self._pool, request, headers)
-        async with self._session.request(
+        import aiohttp
+
+        try:
+            return await self._over_session(request, headers)
+        except aiohttp.ClientError as exc:
+            raise _of_the_session(exc) from exc
+
+    async def _over_session(self, request: Request, headers: Headers) -> Response:
+        """Send a request where a proxy may be on the way, or without a body in its answer."""
+        from yarl import URL
+
+        async with self._session().request(
             request.method,
             URL(request.url.text, encoded=True),
             data=request.body or None,
@@ -207,12 +219,31 @@ async def open_guarded_client(
 
 @asynccontextmanager
 async def _open(environment: Mapping[str, str], *, guarded: bool) -> AsyncIterator[HttpClient]:
+    proxies = any(environment.get(n) or environment.get(n.upper()) for n in _PROXIES)
+    opened: list[aiohttp.ClientSession] = []
+
+    def session() -> "aiohttp.ClientSession":
+        if not opened:
+            opened.append(_session(guarded=guarded, proxies=proxies))
+        return opened[0]
+
+    pool = None if proxies else Pool(guarded=guarded)
+    try:
+        yield HttpClient(session, pool)
+    finally:
+        if pool is not None:
+            pool.close()
+        for one in opened:
+            await one.close()
+
+
+def _session(*, guarded: bool, proxies: bool) -> "aiohttp.ClientSession":
+    """Open a session: 8 MiB of a library that only proxies and HEAD need."""
     import aiohttp
 
     from spine.http.resolver import guarded_connector
 
-    proxies = any(environment.get(n) or environment.get(n.upper()) for n in _PROXIES)
-    async with aiohttp.ClientSession(
+    return aiohttp.ClientSession(
         # who sends bounds how many there are
         connector=guarded_connector() if guarded else aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -220,13 +251,7 @@ async def _open(environment: Mapping[str, str], *, guarded: bool) -> AsyncIterat
         skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         trust_env=proxies,  # asked for only where there are some: it costs at each request
-    ) as session:
-        pool = None if proxies else Pool(guarded=guarded)
-        try:
-            yield HttpClient(session, pool)
-        finally:
-            if pool is not None:
-                pool.close()
+    )
 
 
 async def _read(response: "aiohttp.ClientResponse", keep: int) -> bytes:
@@ -283,21 +308,28 @@ def _retry_after(text: str | None) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def _why(exc: BaseException) -> str:
-    """Say in a few words what went wrong on the way."""
+def _of_the_session(exc: "aiohttp.ClientError") -> Exception:
+    """Return an error of the library as our own connections raise it."""
     import aiohttp
 
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
-        exc = exc.certificate_error
-    elif isinstance(exc, aiohttp.ClientConnectorError):
-        exc = exc.os_error
+        return exc.certificate_error
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return exc.os_error
+    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        return Hangup()
+    return ValueError(str(exc) or type(exc).__name__)
+
+
+def _why(exc: BaseException) -> str:
+    """Say in a few words what went wrong on the way."""
     if isinstance(exc, ssl.SSLError):
         wrong = isinstance(exc, ssl.SSLCertVerificationError)
         return f"its certificate is not trusted: {exc}" if wrong else f"TLS: {exc.reason or exc}"
     if isinstance(exc, socket.gaierror):
         return f"its host is not known: {exc.strerror}"
-    if isinstance(exc, (aiohttp.ServerDisconnectedError, Hangup)):
+    if isinstance(exc, Hangup):
         return "the server closed the connection without a response"
-    if isinstance(exc, OSError) and exc.errno and not isinstance(exc, aiohttp.ClientError):
+    if isinstance(exc, OSError) and exc.errno:
         return os.strerror(exc.errno).lower()
     return str(exc) or type(exc).__name__
