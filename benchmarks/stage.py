@@ -13,6 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -171,15 +172,11 @@ class Stage:
 
     async def ours(self, verb: str, manifest: dict[str, Any]) -> Process:
         """Run a verb as a pod would, and wait until it is ready."""
-        path = self.folder / f"{manifest['metadata']['name']}.json"
-        path.write_text(json.dumps(manifest))
-        config = self.folder / "bus.json"
-        config.write_text(self.config.model_dump_json(by_alias=True, exclude_none=True))
         port = free_port()
-        process = await self.start(
-            "tocsin", verb, "--file", str(path), "--bus-config", str(config),
-            "--metrics-port", str(port), "--log-format", "json",
-        )  # fmt: skip
+        config = self.config.model_dump_json(by_alias=True, exclude_none=True)
+        handed = {f"{verb.upper()}_OBJECT": json.dumps(manifest), "EVENTBUS_CONFIG": config}
+        variables = {name: b64encode(text.encode()).decode() for name, text in handed.items()}
+        process = await self.start("tocsin", verb, "--metrics-port", str(port), **variables)
         process.metrics = f"http://127.0.0.1:{port}/metrics"
         await self._ready(process, f"http://127.0.0.1:{port}/readyz")
         return process
