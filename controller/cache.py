@@ -169,7 +169,8 @@ class Cache:
                     seen.add((item.meta.namespace, item.meta.name))
                     self._take(kept, item.raw, changed)
                 if told.last:
-                    self._compare(kept, namespace, seen, changed)
+                    listed_at = _version({"resourceVersion": told.version})
+                    self._compare(kept, namespace, seen, listed_at, changed)
                     self._waiting.discard((resource.api_version, resource.kind, namespace))
             else:
                 self._change(kept, told, changed)
@@ -192,10 +193,12 @@ class Cache:
             changed(manifest)
 
     @staticmethod
-    def _compare(kept: Kept, namespace: str, seen: set[Name], changed: Changed) -> None:
-        """Forget what a whole list does not have any more."""
+    def _compare(
+        kept: Kept, namespace: str, seen: set[Name], listed_at: int, changed: Changed
+    ) -> None:
+        """Forget what a whole list does not have any more: not what was written after it."""
         for name in [n for n in kept.entries if n not in seen and namespace in {"", n[0]}]:
-            gone = kept.drop(name)
+            gone = kept.drop(name, listed_at)
             if gone is not None:
                 changed(gone)
 

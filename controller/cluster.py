@@ -45,9 +45,13 @@ class Cluster:
         *,
         identity: str = "",
         written: Callable[[Manifest], None] = lambda _: None,
+        edited: Callable[[Manifest], None] = lambda _: None,
     ) -> None:
-        """`written` is called with what was changed here: no watch will tell of it as news."""
-        self.kube, self._cache, self._written = kube, cache, written
+        """`written` is called with what was changed here: no watch will tell of it as news.
+
+        `edited` is called where the answer to a status has an edit that nobody has looked at.
+        """
+        self.kube, self._cache, self._written, self._edited = kube, cache, written, edited
         self.namespace = namespace
         """The controller's own."""
         self._identity = identity or MANAGER
@@ -171,7 +175,7 @@ class Cluster:
             if exc.status in {NOT_FOUND, CONFLICT}:  # it has gone, or is another of that name
                 return
             raise
-        self._took(api_version, kind, _decode(raw))
+        self._took(api_version, kind, _decode(raw), looked_at=manifest)
 
     async def event(
         self, manifest: Manifest, kind: Literal["Normal", "Warning"], reason: str, message: str
@@ -250,11 +254,14 @@ class Cluster:
         metadata["finalizers"] = wanted
         metadata["resourceVersion"] = made["metadata"]["resourceVersion"]
 
-    def _took(self, api_version: str, kind: str, made: Manifest) -> Manifest:
+    def _took(
+        self, api_version: str, kind: str, made: Manifest, looked_at: Manifest | None = None
+    ) -> Manifest:
         made |= {"apiVersion": api_version, "kind": kind}
         kept = self._cache.kept(api_version, kind)
         if kept is not None and kept.take(made):
-            self._written(made)
+            known = looked_at is None or _beside_status(made) == _beside_status(looked_at)
+            (self._written if known else self._edited)(made)
         return made
 
 
@@ -267,6 +274,14 @@ _SAME, _SAID = 300.0, 1024
 def _lingers(manifest: Manifest) -> bool:
     """Return whether an object that is deleted stays until its finalizers are done."""
     return bool(manifest["metadata"].get("finalizers"))
+
+
+def _beside_status(manifest: Manifest) -> Manifest:
+    """Return what an edit of an object changes; with its spec it gets another generation."""
+    return {k: v for k, v in manifest["metadata"].items() if v and k not in _OF_EACH_WRITE}
+
+
+_OF_EACH_WRITE = frozenset({"managedFields", "resourceVersion"})
 
 
 def _version(manifest: Manifest) -> int:

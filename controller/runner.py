@@ -122,19 +122,20 @@ class Controller:
                 if key not in wrote:  # who wrote it knows
                     queue.add(key)
 
+        def changed(manifest: Manifest) -> None:
+            if self.leader.leading:
+                for key in _concerned(served, manifest):
+                    # A user waits for what became of an edit, nobody for a count of pods.
+                    queue.add(key, first=key.kind == manifest["kind"])
+
         cluster = Cluster(
             fenced(self.kube, self.leader),
             cache,
             self.namespace,
             identity=self.leader.identity,
             written=written,
+            edited=changed,
         )
-
-        def changed(manifest: Manifest) -> None:
-            if self.leader.leading:
-                for key in _concerned(served, manifest):
-                    # A user waits for what became of an edit, nobody for a count of pods.
-                    queue.add(key, first=key.kind == manifest["kind"])
 
         async def lead() -> None:
             await self._lead(served, cluster, queue)

@@ -50,23 +50,25 @@ class Digests:
     ) -> tuple[str, tuple[str, ...]]:
         key = (namespace, ref.name, ref)
         there = cluster.get("v1", ref.kind, namespace, ref.name)
-        if there is None:
-            self._known.pop(key, None)
-            return ABSENT, ()
-        metadata = there["metadata"]
-        version = f"{metadata.get('uid')}/{metadata.get('resourceVersion')}"
         known = self._known.get(key)
-        if known is None or known[0] != version:
+        if there is None or known is None or known[0] != _version(there):
+            # Of what was applied together, the object may be told of before what it refers to.
             found = await cluster.read("v1", ref.kind, namespace, ref.name)
             if found is None:
+                self._known.pop(key, None)
                 return ABSENT, ()
-            known = self._known[key] = (version, *_digest(found, ref))
+            known = self._known[key] = (_version(found), *_digest(found, ref))
         return known[1], known[2]
 
     def forget(self, namespace: str, refs: Iterable[Reference]) -> None:
         """Forget what nobody refers to any more."""
         for ref in refs:
             self._known.pop((namespace, ref.name, ref), None)
+
+
+def _version(manifest: Manifest) -> str:
+    metadata = manifest["metadata"]
+    return f"{metadata.get('uid')}/{metadata.get('resourceVersion')}"
 
 
 def texts(manifest: Manifest) -> Mapping[str, str]:
