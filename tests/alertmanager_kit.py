@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hooks import free_port
+from ports import free_port
 
 
 def find_binary() -> str:

@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,13 +17,6 @@ from spine.event import Event, decode
 from spine.model import load
 from spine.secrets import GivenSecrets, Secrets
 from spine.telemetry import SourceMetrics
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Running:

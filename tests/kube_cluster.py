@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+from ports import free_port
 
 BUILD = Path(__file__).parent / "cluster" / "build.sh"
 ADMIN = "admin-of-the-test-cluster"
@@ -51,13 +51,6 @@ def missing(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def end_leftovers(mark: TextIO) -> None:

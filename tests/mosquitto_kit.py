@@ -16,7 +16,7 @@ from typing import Any
 
 import aiomqtt
 import pytest
-from hooks import free_port
+from ports import free_port
 
 
 def find_binary() -> str:

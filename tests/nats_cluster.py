@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 from nats_server import NatsServer
-from source_process import quiet_port
+from ports import free_port
 
 
 class Member(NatsServer):
@@ -20,7 +20,7 @@ class Member(NatsServer):
 
     def __init__(self, folder: Path, name: str, routes: list[int], number: int) -> None:
         self.name = name
-        self.monitoring = quiet_port()
+        self.monitoring = free_port()
         others = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
         super().__init__(
             folder / name,
@@ -29,7 +29,7 @@ class Member(NatsServer):
             f'cluster {{ name: "c", listen: "127.0.0.1:{routes[number]}", routes: [{others}],'
             f" no_advertise: true, connect_retries: 120 }}\n",
         )
-        self.port = quiet_port()
+        self.port = free_port()
 
     @property
     def runs(self) -> bool:
@@ -67,7 +67,7 @@ class Cluster:
     """Servers that know each other."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        routes = [quiet_port() for _ in range(size)]
+        routes = [free_port() for _ in range(size)]
         self.members = [Member(folder, f"n{at}", routes, at) for at in range(size)]
 
     @property

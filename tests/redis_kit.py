@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hooks import free_port
+from ports import free_port
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 

@@ -5,16 +5,15 @@
 
 import asyncio
 import json
-import random
 import signal
-import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 from nats_server import NatsServer, nats_server
+from ports import free_port
 from tocsin_run import Run, started
 
 from eventbus.bus import EVENTS
@@ -22,26 +21,12 @@ from eventbus.jetstream import Options, connect
 from spine.event import Event, decode
 
 
-def quiet_port() -> int:
-    """Return a free port that no client's socket is given.
-
-    A client that keeps asking for a server that is gone may be given the port of the server, and
-    then talks to itself: the server could not come back.
-    """
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randrange(10_000, first)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
 class Place:
     """Where an EventSource named `hooks` runs."""
 
     def __init__(self, folder: Path, server: NatsServer, client: httpx.AsyncClient) -> None:
         self.folder, self.server, self.client = folder, server, client
-        self.port, self.metrics_port = quiet_port(), quiet_port()
+        self.port, self.metrics_port = free_port(), free_port()
         self.run: Run | None = None
         self._stack = AsyncExitStack()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hooks import free_port
+from ports import free_port
 from pubsub_emulator import emulator
 from source_servers import SERVERS
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 from controller_kit import CRDS, PATHS, Space, controlled
-from kube_cluster import ADMIN, free_port
+from kube_cluster import ADMIN
+from ports import free_port
 
 from controller.admission.certificates import NEXT, Terms
 from controller.admission.keeper import Keeper, Names

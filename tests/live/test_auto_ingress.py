@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tocsin_run import Run, free_port, started, tocsin
+from ports import free_port
+from tocsin_run import Run, started, tocsin
 
 from spine.errors import KubeError
 from spine.kube import Kube, open_kube

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager, suppress
 import nats
 import pytest
 from controller_kit import CRDS, PATHS, Space, controlled
-from kube_cluster import free_port
 from nats_server import find_binary
+from ports import free_port
 
 from controller.bus.desired import Known, config, desired
 from controller.bus.install import install
@@ -182,13 +182,11 @@ async def publish(bus, number):
 
 async def again(ask):
     """Ask until there is an answer, as processes do while a new leader is elected."""
-    for attempt in range(TRIES):
-        try:
+    for _ in range(TRIES):
+        with suppress(BusError):
             return await ask()
-        except BusError:
-            if attempt == TRIES - 1:
-                raise
-            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)
+    return await ask()
 
 
 async def consumed(bus, count):

@@ -17,7 +17,8 @@ import pytest
 from chart_cases import CASES, RENAMED
 from controller_kit import CRDS, PATHS, Space
 from helm_kit import CHART, Case, Objects, built, by_us, helm
-from kube_cluster import AUDITED, free_port
+from kube_cluster import AUDITED
+from ports import free_port
 
 PLURALS = {
     "NetworkPolicy": "networkpolicies",

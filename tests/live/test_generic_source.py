@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 import pytest
 from eventing_kit import eventing_server
-from hooks import free_port, running
+from hooks import running
+from ports import free_port
 from stream_kit import Certificates, Fickle, bodies, failure, until
 
 from eventbus.bus import DEAD

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from ports import free_port
 from sink import sink
-from tocsin_run import free_port, started, tocsin
+from tocsin_run import started, tocsin
 
 from spine.kube import Kube, open_kube
 

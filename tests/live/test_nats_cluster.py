@@ -17,9 +17,9 @@ import httpx
 import orjson
 import pytest
 from nats_cluster import Cluster, nats_cluster
+from ports import free_port
 from sensor_kit import trigger
 from sink import Sink, sink
-from source_process import quiet_port
 from tocsin_run import Run, started
 
 from eventbus.bus import ACTIONS, DECISIONS, EVENTS, LEASES, STATE
@@ -143,7 +143,7 @@ async def running(folder: Path, name: str, made: dict[str, Any], port: int) -> A
 
 @pytest.fixture
 async def place(tmp_path: Path):
-    ports = [quiet_port() for _ in range(4)]
+    ports = [free_port() for _ in range(4)]
     async with nats_cluster(tmp_path) as cluster, sink() as target:
         bus = {"jetstream": {"url": cluster.url, "streamConfig": "replicas: 3"}}
         (tmp_path / "bus.json").write_text(json.dumps(bus))

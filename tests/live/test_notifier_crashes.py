@@ -21,7 +21,8 @@ import pytest
 import yaml
 from aiohttp import ClientError, ClientSession, web
 from nats_server import NatsServer, nats_server
-from tocsin_run import environment, free_port, tocsin
+from ports import free_port
+from tocsin_run import environment, tocsin
 
 from delivery.action import Action
 from delivery.dead import list_dead

@@ -16,7 +16,8 @@ from typing import Any
 import aiohttp
 import pytest
 from git_kit import Module, Repository, certificate, git_backend
-from kube_cluster import free_port, missing
+from kube_cluster import missing
+from ports import free_port
 from ssh_kit import SshServer, new_key
 
 from delivery.action import Action

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hooks import Talk, free_port, running
+from hooks import Talk, running
 from hypothesis import given
 from hypothesis import strategies as st
+from ports import free_port
 from pubsub_emulator import emulator
 from pubsub_tokens import AUDIENCE, EMAIL, Issuer
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 from nats_server import find_binary
+from ports import free_port
 from sink import sink
-from tocsin_run import free_port, started, tocsin
+from tocsin_run import started, tocsin
 
 UP = "Ctrl-C stops."
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 from nats_server import find_binary, nats_server
+from ports import free_port
 from sink import sink
-from tocsin_run import Run, alive, descendants, environment, free_port, gone, started, tocsin
+from tocsin_run import Run, alive, descendants, environment, gone, started, tocsin
 
 UP = "Ctrl-C stops."
 

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 from nats_server import nats_server
+from ports import free_port
 from sink import sink
-from tocsin_run import Run, free_port, started, tocsin
+from tocsin_run import Run, started, tocsin
 
 SOURCE: dict[str, Any] = {
     "metadata": {"name": "hook", "namespace": "ns", "creationTimestamp": None},

@@ -6,8 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 from nats_server import find_binary
+from ports import free_port
 from sink import sink
-from tocsin_run import Run, free_port, started
+from tocsin_run import Run, started
 
 UP = "Ctrl-C stops."
 

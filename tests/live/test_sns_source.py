@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hooks import Talk, free_port, running
+from hooks import Talk, running
 from moto_kit import REGION, Moto, moto_server
+from ports import free_port
 from sns_kit import HOST, NAME, TOPIC, Signer, certificate_host, posted
 from stream_kit import Fickle, bodies, failure, until
 

@@ -11,8 +11,9 @@ import pytest
 from moto_kit import REGION, moto_server
 from nats_server import find_binary
 from plan_kit import event
+from ports import free_port
 from services_kit import Kept, Mailbox, Receiver, Reply, mail_server, receiver
-from tocsin_run import free_port, started
+from tocsin_run import started
 
 from delivery.action import Action, PartlyDone, Sender
 from delivery.dead import list_dead

@@ -5,7 +5,8 @@ import json
 import socket
 
 import pytest
-from hooks import Talk, free_port, running
+from hooks import Talk, running
+from ports import free_port
 
 from eventbus.memory import MemoryBus
 from eventsource import web

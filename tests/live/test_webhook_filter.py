@@ -2,7 +2,8 @@
 
 import json
 
-from hooks import Talk, free_port, running
+from hooks import Talk, running
+from ports import free_port
 
 from delivery.dead import list_dead
 

@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from hooks import Talk, free_port, running
+from hooks import Talk, running
+from ports import free_port
 
 from eventsource import listener
 

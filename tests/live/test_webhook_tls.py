@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hooks import Talk, free_port, running
+from hooks import Talk, running
+from ports import free_port
 
 from eventsource import listener
 from spine.errors import ConfigError

@@ -14,7 +14,8 @@ import pytest
 from helm_kit import built
 from kube_cluster import Cluster, missing
 from kubelet.nodes import Nodes, obstacle
-from tocsin_run import free_port, started
+from ports import free_port
+from tocsin_run import started
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "install.md").read_text()

@@ -4,7 +4,7 @@ import asyncio
 import re
 
 import pytest
-from hooks import free_port
+from ports import free_port
 
 from eventsource import listener, web
 from eventsource.answers import Answer

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from hooks import free_port
+from ports import free_port
 
 from eventsource.listener import BOUNDS, Bounds, Listener, listen
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from notifier_kit import CONFIG, SUBSCRIBED, Book, at_work, item, plan_of, recording, shown
+from notifier_kit import CONFIG, SUBSCRIBED, Book, Story, at_work, item, plan_of, recording, shown
 
 from delivery.action import Action
 from eventbus.bus import ACTIONS
@@ -113,11 +113,52 @@ async def test_records_that_are_removed_together(monkeypatch) -> None:
     assert most == keeping.AT_ONCE
 
 
+ONCE = CONFIG.replace("send: [failed]\n", "send: [failed]\n    oncePer: pod.status.run\n")
+"""A condition that tells once for each run."""
+
+
 def test_values_of_once_per() -> None:
-    told = [Told("hook", "", "told", 1.0, n, once=str(n)) for n in range(40)]
+    told = [Told("hook", "", "sent", float(n), n, once=str(n)) for n in range(40)]
     one = Phase(number=99, told=told)
-    one.prune(2.0)
+    one.prune(50.0)
     assert [each.once for each in one.told] == [str(n) for n in range(40 - state.KEPT, 40)]
+
+
+def test_values_of_once_per_while_a_condition_holds_for_ever() -> None:
+    pod = Story(plan_of(ONCE))
+    for run in range(10 * state.KEPT):
+        assert len(pod.look("Failed", run=run)) == 1
+        assert pod.look("Failed", run=run) == []
+    [phase] = pod.state.phases.values()
+    assert phase.number == 1
+    assert [one.once for one in phase.told] == [str(run - state.KEPT + 1) for run in
+                                                range(9 * state.KEPT, 10 * state.KEPT)]  # fmt: skip
+    assert pod.look("Failed", run=run - state.KEPT + 1) == []  # it is still remembered
+    assert len(pod.look("Failed", run=0)) == 1  # it is not
+
+
+def test_the_value_of_now_is_never_forgotten() -> None:
+    """Neither where it is an old one that came back, nor where messages are confirmed late."""
+    pod = Story(plan_of(ONCE))
+    for run in range(state.KEPT):
+        pod.look("Failed", run=run)
+    assert pod.look("Failed", run=0) == []
+    [phase] = pod.state.phases.values()
+    late = [Told("hook", "", "sent", pod.now, 1, once=f"late {n}") for n in range(state.KEPT)]
+    phase.told += late
+    pod.annotations |= {"notifications.argoproj.io/subscribe.on-failed.hook": "b"}
+    assert len(pod.look("Failed", run=0)) == 1  # another destination: what is remembered changes
+    assert pod.look("Failed", run=0) == []
+    [phase] = pod.state.phases.values()
+    assert [one.once for one in phase.told if one.recipient == ""] == ["0", *(t.once for t in late)]
+
+
+def test_recipients_that_change_while_a_condition_holds_for_ever(monkeypatch) -> None:
+    monkeypatch.setattr(state, "WHOLE", 5)
+    kept = [Told("hook", str(n), "sent", float(n), 1) for n in range(9)]
+    one = Phase(number=1, since=1.0, told=list(kept))
+    one.prune(9.0, {("hook", "0", "")})
+    assert one.told == [kept[0], *kept[4:]]
 
 
 async def test_messages_on_their_way_are_so_many() -> None:

@@ -1,18 +1,20 @@
 """`tocsin eval`: each language gives what it gives in a sensor, and says of what type."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from eventbus.spec import EventBusSpec
 from eventsource.spec import EventSourceSpec
 from sensor.spec import SensorSpec
+from spine.described import descriptions
 from spine.errors import ConfigError
-from spine.model import Model
 from tocsin.cli import cli
 from tocsin.languages import LANGUAGES
-from tocsin.spoken import FIELDS, Field
+from tocsin.spoken import SPOKEN, Place, fields, short, walk
 
 DATA = '{"header":{},"body":{"total":25,"s":"paid","items":[{"id":1.0e2}]}}'
 
@@ -121,20 +123,39 @@ def test_languages_are_listed_with_their_fields() -> None:
         assert result.exit_code == 0
         assert all(name in result.stdout for name in LANGUAGES)
         assert "Sensor spec.dependencies[].transform.jq" in result.stdout
+    shown = evaluate("--fields").stdout
+    assert "{http,nats}.payload[].src.{contextKey,dataKey}" in shown
     lines = evaluate("--fields", "-o", "json").stdout.splitlines()
-    assert len(lines) == len(FIELDS)
+    assert [json.loads(line) for line in lines] == [field._asdict() for field in fields()]
+    assert {"kind": "Sensor", "path": "spec.triggers[].if", "language": "expr"} in map(
+        json.loads, lines
+    )
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda f: f"{f.kind} {f.path}")
-def test_every_field_that_is_listed_is_there(field: Field) -> None:
-    from spine.model import _models, _names
+def test_every_language_is_one_and_every_field_is_there() -> None:
+    assert set(SPOKEN.values()) == set(LANGUAGES) - {"jsonpath"}
+    assert {one.spoken for one in _walked()} >= set(SPOKEN)
+    assert len(fields()) == len(set(fields()))
 
-    models: list[type[Model]] = [{"Sensor": SensorSpec, "EventSource": EventSourceSpec}[field.kind]]
-    for step in field.path.split(".")[1:]:
-        name = step.removesuffix("[]")
-        if name == "*":
-            continue
-        found = [m.model_fields[_names(m)[name]].annotation for m in models if name in _names(m)]
-        assert found, f"{step} is no field of {models}"
-        models = [one for annotation in found for one in _models(annotation)]
-    assert field.language in LANGUAGES
+
+SPEAKS = re.compile(
+    r"(?i)\b(jq|lua|gjson|sjson|jsonpath|govaluate|re2|cron|duration|such as `\d+m?[smh]`)\b"
+    r"|expr-lang|go template|regular expression|, as in `\d+m?[smh]`"
+)
+
+
+def test_no_field_that_speaks_a_language_is_forgotten() -> None:
+    told = {
+        one.spoken for one in _walked() if SPEAKS.search(descriptions(one.model).get(one.name, ""))
+    }
+    assert told - set(SPOKEN) == {"Batch.count"}  # speaks of the other's duration
+
+
+def _walked() -> list[Place]:
+    return [p for model in (EventBusSpec, EventSourceSpec, SensorSpec) for p in walk(model, "spec")]
+
+
+def test_paths_that_differ_in_one_step_are_one_line() -> None:
+    assert short(["a.x[].k", "a.y[].k", "a.x[].l", "a.y[].l", "a.k", "b"]) == [
+        "a.{x,y}[].{k,l}", "a.k", "b"
+    ]  # fmt: skip

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tocsin_run import environment, free_port
+from ports import free_port
+from tocsin_run import environment
 
 from tocsin import cli
 

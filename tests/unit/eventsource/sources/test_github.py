@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 
 import pytest
 from github_kit import GithubServer, Refusal, github_server
-from hooks import Talk, free_port, running
+from hooks import Talk, running
 from hypothesis import given
 from hypothesis import strategies as st
+from ports import free_port
 
 from eventsource import web
 from eventsource.github import request as github
