@@ -115,15 +115,18 @@ def _near(word: str, known: list[str]) -> str:
 
 def _list(output: str) -> None:
     from tocsin.languages import LANGUAGES
-    from tocsin.spoken import FIELDS
+    from tocsin.spoken import fields, short
 
+    found = fields()
     if output == "json":
-        for field in FIELDS:
+        for field in found:
             click.echo(json.dumps(field._asdict()))
         return
     for language in LANGUAGES.values():
         name = click.style(f"{language.name:<11}", bold=True)
         click.echo(f"{name} {language.about}")
-        for field in FIELDS:
-            if field.language == language.name:
-                click.echo(f"            {field.kind} {field.path}")
+        of_it = [field for field in found if field.language == language.name]
+        for kind in dict.fromkeys(field.kind for field in of_it):
+            for path in short([field.path for field in of_it if field.kind == kind]):
+                click.echo(f"{'':12}{kind} {path}")
+    click.echo("what notifications speak is tried with: tocsin notify")

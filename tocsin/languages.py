@@ -318,7 +318,7 @@ LANGUAGES = {
     one.name: one
     for one in (
         Language("gjson", "path into the data, as github.com/tidwall/gjson has it", _gjson),
-        Language("jsonpath", "path that begins with $", _jsonpath),
+        Language("jsonpath", "path that begins with $, wherever one of gjson may stand", _jsonpath),
         Language("sjson", "where a value is put; try PATH=JSON", _sjson),
         Language("jq", "jq, as gojq has it", _jq, guarded=True),
         Language("lua", "Lua 5.1 over `event`, as gopher-lua has it", _lua, guarded=True),
