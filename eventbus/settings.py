@@ -72,12 +72,14 @@ class StreamSettings:
 
         Raises ConfigError for a value that cannot be meant.
         """
+        if not text.strip():
+            return defaults or cls()
         import yaml
 
         from spine import safe_yaml
 
         try:
-            raw = safe_yaml.load(text) if text.strip() else {}
+            raw = safe_yaml.load(text)
         except yaml.YAMLError as exc:
             raise ConfigError(f"reading streamConfig {text!r}: not YAML: {exc}") from exc
         if not isinstance(raw, Mapping):

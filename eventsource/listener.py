@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from spine.lazily import later
 
-with later("watchfiles"):  # for what reloads uvicorn's own server
+with later("watchfiles", "logging.config"):  # for uvicorn's own server, and its log
     from uvicorn.config import Config
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle

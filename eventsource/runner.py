@@ -13,14 +13,13 @@ from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from time import time as unix_seconds
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from delivery.dead import DeadLetter, dead_letter
 from delivery.lease import Lease
 from eventbus.bus import LEASES, Bus, Topic
 from eventbus.kept import Kept, key_token
 from eventsource.source import Emit, EventSourceFilter, Origin, Payload, Source
-from eventsource.spec import EventSourceSpec
 from spine.errors import (
     BusError,
     ConfigError,
@@ -41,6 +40,9 @@ from spine.runtime import Backoff, Env, Shared
 from spine.secrets import Secrets
 from spine.standing import STANDING_BY, STARTING, Part
 from spine.telemetry import SourceMetrics
+
+if TYPE_CHECKING:  # it imports the kinds of sources; a process knows first which it needs
+    from eventsource.spec import EventSourceSpec
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ class Runner:
     name: str
     """Name of the EventSource."""
     namespace: str
-    spec: EventSourceSpec
+    spec: "EventSourceSpec"
     bus: Bus
     secrets: Secrets
     metrics: SourceMetrics

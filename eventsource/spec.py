@@ -6,32 +6,53 @@ the process say the same.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args, get_origin
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from eventsource.endpoint import Endpoint
+from eventsource.narrowed import imported
 from eventsource.source import Source
-from eventsource.sources.calendar import Calendar
-from eventsource.sources.file import File
-from eventsource.sources.generic import Generic
-from eventsource.sources.github import Github
-from eventsource.sources.gitlab import Gitlab
-from eventsource.sources.minio import Minio
-from eventsource.sources.mqtt import Mqtt
-from eventsource.sources.nats import Nats
-from eventsource.sources.pub_sub import PubSub
-from eventsource.sources.redis import Redis
-from eventsource.sources.redis_stream import RedisStream
-from eventsource.sources.resource import Resource
-from eventsource.sources.sftp import Sftp
-from eventsource.sources.slack import Slack
-from eventsource.sources.sns import Sns
-from eventsource.sources.sqs import Sqs
-from eventsource.sources.webhook import Webhook
 from spine.fields import Flag, Int32
 from spine.model import Model, warn
 from spine.pod import PodTemplate, Service
+
+if TYPE_CHECKING:
+    from eventsource.sources.calendar import Calendar
+    from eventsource.sources.file import File
+    from eventsource.sources.generic import Generic
+    from eventsource.sources.github import Github
+    from eventsource.sources.gitlab import Gitlab
+    from eventsource.sources.minio import Minio
+    from eventsource.sources.mqtt import Mqtt
+    from eventsource.sources.nats import Nats
+    from eventsource.sources.pub_sub import PubSub
+    from eventsource.sources.redis import Redis
+    from eventsource.sources.redis_stream import RedisStream
+    from eventsource.sources.resource import Resource
+    from eventsource.sources.sftp import Sftp
+    from eventsource.sources.slack import Slack
+    from eventsource.sources.sns import Sns
+    from eventsource.sources.sqs import Sqs
+    from eventsource.sources.webhook import Webhook
+else:
+    Calendar = imported("calendar", "Calendar")
+    File = imported("file", "File")
+    Generic = imported("generic", "Generic")
+    Github = imported("github", "Github")
+    Gitlab = imported("gitlab", "Gitlab")
+    Minio = imported("minio", "Minio")
+    Mqtt = imported("mqtt", "Mqtt")
+    Nats = imported("nats", "Nats")
+    PubSub = imported("pub_sub", "PubSub")
+    Redis = imported("redis", "Redis")
+    RedisStream = imported("redis_stream", "RedisStream")
+    Resource = imported("resource", "Resource")
+    Sftp = imported("sftp", "Sftp")
+    Slack = imported("slack", "Slack")
+    Sns = imported("sns", "Sns")
+    Sqs = imported("sqs", "Sqs")
+    Webhook = imported("webhook", "Webhook")
 
 S = TypeVar("S", bound=Source)
 Named = dict[str, S]

@@ -21,7 +21,7 @@ from controller.objects import Checked, check_object
 from eventbus.bus import Bus
 from eventbus.config import BusConfig
 from eventbus.opening import open_bus
-from spine.compat import PathSecrets
+from spine.compat import PathSecrets, modernise
 from spine.errors import ConfigError, Fault
 from spine.manifest import Finding, Object
 from spine.model import load
@@ -136,6 +136,10 @@ def checked_object(job: Job) -> tuple[Checked, list[Finding]]:
     name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
     if not isinstance(name, str) or not name or not isinstance(job.object.get("spec"), dict):
         raise ConfigError(f"reading the {job.kind}: it has no metadata.name or no spec")
+    if job.kind == "EventSource":
+        from eventsource.narrowed import narrow_to
+
+        narrow_to(modernise(job.kind, job.object).raw["spec"])
     obj = Object(job.kind, name, str(namespace), job.object, "", {}, {})
     checked, findings = check_object(obj, lenient=True)
     errors = [_text(f) for f in findings if f.severity == "error"]

@@ -8,9 +8,16 @@ triggers.
 import platform
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics
-
 from spine import __version__
+from spine.lazily import later
+
+with later("html"):  # for the pages of errors of a server of its own: a table of 0.7 MiB
+    from prometheus_client import (
+        CollectorRegistry,
+        Gauge,
+        ProcessCollector,
+        disable_created_metrics,
+    )
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the peer has none, and they double the series
 

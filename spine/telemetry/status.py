@@ -3,16 +3,13 @@
 import asyncio
 import contextlib
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Self
-
-from spine.lazily import later
-
-with later("html"):  # a table of 0.7 MiB
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry, generate_latest
 from typing_extensions import override
@@ -40,6 +37,12 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._open: dict[Any, None] = {}
         super().__init__(address, handler)
+
+    @override
+    def server_bind(self) -> None:
+        """Bind, and ask no name server what this machine is called: nothing here tells it."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "", self.server_address[1]
 
     @override
     def process_request(self, request: Any, client_address: Any) -> None:

@@ -5,6 +5,7 @@ on the bus in memory, until the first event is through, and looks at what is loa
 """
 
 import json
+import pkgutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import pytest
 from ports import free_port
 from tocsin_run import environment
 
+from eventsource import sources
 from tocsin import cli
 
 CLIENTS = {
@@ -24,7 +26,9 @@ CLIENTS = {
 """Libraries of others for what few manifests have in them."""
 LANGUAGES = {"spine.lang.jq", "spine.lang.lua", "spine.lang.jsonpath", "spine.lang.gotemplate"}
 CLUSTER = {"spine.kube", "sensor.kubernetes", "eventsource.objects.watching"}
-NOWHERE = CLIENTS | LANGUAGES | CLUSTER | {"controller.workload", "controller.admission"}
+UNUSED = {"encodings.idna", "html.entities", "logging.config"}
+"""What libraries import for what they are not used for here."""
+NOWHERE = CLIENTS | LANGUAGES | CLUSTER | UNUSED | {"controller.workload", "controller.admission"}
 PROGRAM = """
 import asyncio, json, os, sys
 from contextlib import asynccontextmanager
@@ -113,14 +117,20 @@ def sensor(template: dict[str, Any], **dependency: Any) -> dict[str, Any]:
     return {"dependencies": dependencies, "triggers": [{"template": {"name": "t", **template}}]}
 
 
+def sources_but(*used: str) -> set[str]:
+    every = {module.name for module in pkgutil.iter_modules(sources.__path__)}
+    assert every > set(used)
+    return {f"eventsource.sources.{name}" for name in every - set(used)}
+
+
 EQUAL = {"data": [{"path": "a", "type": "number", "value": ["1"]}]}
 CASES = [
     Case("webhook", "eventsource", {"webhook": {"e": {"endpoint": "/e", "method": "POST"}}},
-         without={"aiohttp", "sensor", "yaml"}),
+         without={"aiohttp", "sensor", "yaml", *sources_but("webhook")}),
     Case("log", "sensor", sensor({"log": {}}, filters=EQUAL),
          without={"aiohttp", "eventsource", "uvicorn"}),
     Case("http", "sensor", sensor({"http": {"url": "http://127.0.0.1:9/", "method": "POST"}}),
-         without={"eventsource", "uvicorn"}),
+         without={"aiohttp", "eventsource", "uvicorn"}),
     Case("jq", "sensor", sensor({"log": {}}, transform={"jq": "."}), loaded={"spine.lang.jq"},
          without={"aiohttp", "eventsource", "uvicorn"}),
 ]  # fmt: skip
