@@ -96,6 +96,8 @@ class _Evaluation:
         self._plan, self._seen, self._state = plan, seen, state
         self._now, self._decision = now, decision
         self._first = not state.version
+        self._places: dict[int, set[_Place]] = {}
+        """Of whom each condition holds now, by the identity of what is known of it."""
         self._variables = plan.variables(seen, self._health())
 
     def run(self, subscribed: Subscribed) -> Decision:
@@ -112,7 +114,7 @@ class _Evaluation:
             state.version = seen.meta.resource_version
             state.namespace, state.name = seen.meta.namespace, seen.meta.name
             for phase in state.phases.values():
-                phase.prune(self._now)
+                phase.prune(self._now, self._places.get(id(phase), ()))
         return self._decision
 
     def _unsubscribed(self, subscribed: Subscribed) -> list[str]:
@@ -234,6 +236,7 @@ class _Evaluation:
         look.once = once
         for service, recipient in self._rendered(destinations, look):
             place = _Place(service, recipient, once)
+            self._places.setdefault(id(phase), set()).add(place)
             what = self._tell(at, place)
             look.outcomes.append(Outcome(service, recipient, what, phase.found(*place)))
 

@@ -9,6 +9,8 @@ number, so a message that is confirmed late never counts for a later activation.
 """
 
 import hashlib
+from collections import Counter
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -19,6 +21,8 @@ LATEST = 3
 """Activations without `oncePer` that are remembered for each destination."""
 KEPT = 20
 """Values of `oncePer` that are remembered for each condition and destination."""
+WHOLE = 5_000
+"""Destinations and values that are remembered of a condition, beside those of now."""
 KEPT_FOR = 30 * 24 * 3600.0
 """Seconds for which it is remembered who was told of what holds no more."""
 LEFT_FOR = 300.0
@@ -89,18 +93,31 @@ class Phase(msgspec.Struct, omit_defaults=True):
                 return one
         return None
 
-    def prune(self, now: float) -> None:
-        """Forget what counts no more."""
-        kept: dict[tuple[str, str], int] = {}
-        left: list[Told] = []
-        for one in reversed(self.told):
+    def prune(self, now: float, current: Collection[tuple[str, str, str]] = ()) -> None:
+        """Forget what counts no more, the oldest first.
+
+        `current` are service, recipient and value of those of whom the condition holds now: they
+        are not forgotten, however old they are.
+        """
+        each, left, beside = Counter[tuple[str, str]](), set[int](), 0
+        told = sorted(enumerate(self.told), key=lambda one: (one[1].at, one[0]), reverse=True)
+        for at, one in told:
             place = one.service, one.recipient
-            kept[place] = kept.get(place, 0) + 1
-            current = one.number == self.number
-            most = KEPT if one.once else LATEST
-            if current or (kept[place] <= most and now - one.at < KEPT_FOR):
-                left.append(one)
-        self.told = left[::-1]
+            each[place] += 1
+            counts = bool(one.once) or one.number == self.number
+            if counts and (*place, one.once) in current:
+                left.add(at)
+            elif beside < WHOLE and self._may_matter(one, each[place], now):
+                left.add(at)
+                beside += 1
+        self.told = [self.told[at] for at in sorted(left)]
+
+    def _may_matter(self, told: Told, latest: int, now: float) -> bool:
+        """Return whether one is remembered that is so manieth of its destination, from the end."""
+        this_time = told.number == self.number
+        if not this_time and now - told.at >= KEPT_FOR:
+            return False
+        return latest <= KEPT if told.once else this_time or latest <= LATEST
 
 
 class HealthSeen(msgspec.Struct, omit_defaults=True):
