@@ -30,6 +30,7 @@ from spine.lang import EvaluationError, gojson
 from spine.lang.jq import cost, engine, syntax
 from spine.lang.jq.code import BUDGET, Budget, Code, NotCovered, Scope, Variables, weigh
 from spine.lang.jq.compiler import NotDefined, compile_node
+from spine.lang.jq.lexer import SyntaxFault
 from spine.lang.jq.values import JqError, doubles, kind, to_text
 
 _FLAT = bytes.maketrans(b"123456789E", b"000000000e")
@@ -93,7 +94,7 @@ def compile(text: str) -> Program:  # noqa: A001 -- as re.compile
             return Program(text, engine.compile_program(text, parsed), safe=False, covered=False)
         run = _closure(code) if safe else _bounded(code, text, parsed)
         return Program(text, run, safe=safe, covered=True)
-    except (syntax.SyntaxFault, NotDefined, engine.CompileFault, RecursionError) as exc:
+    except (SyntaxFault, NotDefined, engine.CompileFault, RecursionError) as exc:
         reason = "it is nested too deeply" if isinstance(exc, RecursionError) else exc
         raise ConfigError(
             f"compiling jq program {text!r}: {reason}", hint="try it with: jq -n PROGRAM"
