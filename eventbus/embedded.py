@@ -35,6 +35,9 @@ START_SECONDS = 120.0
 STOP_SECONDS = 10.0
 LOCK_SECONDS = 2.0
 LOG_BYTES = 10 * 1024 * 1024
+"""Of each file of its log; the server begins another one then."""
+LOG_FILES = 2
+"""Files of its log that are kept, with the one that is written to."""
 RESTART = Backoff(duration=0.1, factor=2.0, jitter=0.2, steps=0, cap=5.0)
 _WRAPPER = Path(__file__).with_name("embedded_exec.py")
 
@@ -64,6 +67,10 @@ class Server:
         return self._process.pid
 
     @property
+    def _log(self) -> Path:
+        return self.state / "nats-server.log"
+
+    @property
     def config(self) -> BusConfig:
         """How to connect; the token is in a file that only this user can read."""
         return _config(self.state, self.url)
@@ -78,11 +85,11 @@ class Server:
         for old in self.state.glob("*.ports"):
             old.unlink(missing_ok=True)
         config = self._write_config()
-        log_path = self.state / "nats-server.log"
-        if log_path.exists() and log_path.stat().st_size > LOG_BYTES:
-            log_path.replace(log_path.with_suffix(".log.1"))
-        with log_path.open("ab") as output:
-            begin = output.tell()
+        log_path, said_path = self._log, self.state / "nats-server.err"
+        begin = _size(log_path)
+        # What it says before it has a log, and as it crashes, is no part of that.
+        with said_path.open("ab" if _size(said_path) < LOG_BYTES else "wb") as output:
+            said = output.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(_WRAPPER), str(os.getpid())),
                 *(self._binary, "-c", str(config)),
@@ -93,7 +100,7 @@ class Server:
                 pass_fds=(lock,),  # so the folder is in use for as long as the server lives
             )
         try:
-            await self._listening(log_path, begin)
+            await self._listening({said_path: said, log_path: begin})
         except BaseException:
             await self.stop()
             raise
@@ -107,6 +114,8 @@ class Server:
         text = (
             f'server_name: "tocsin"\nlisten: "127.0.0.1:{self._port or -1}"\n'
             f"ports_file_dir: {json.dumps(str(self.state))}\nmax_payload: {MAX_PAYLOAD}\n"
+            f"log_file: {json.dumps(str(self._log))}\n"
+            f"logfile_size_limit: {LOG_BYTES}\nlogfile_max_num: {LOG_FILES}\n"
             f'authorization {{ token: "{_token(self.state)}" }}\n'
             f"jetstream {{\n"
             f"  store_dir: {json.dumps(str(self.state))}\n"
@@ -114,22 +123,23 @@ class Server:
         )
         return _private(self.state / "nats-server.conf", text)
 
-    async def _listening(self, log_path: Path, begin: int) -> None:
+    async def _listening(self, logs: dict[Path, int]) -> None:
+        """Wait until it listens; `logs` are its logs, with how long they were before."""
         assert self._process is not None
         try:
             async with asyncio.timeout(START_SECONDS):
                 while (port := _port_of(self.state)) is None:
                     if self._process.returncode is not None:
-                        words = _last_words(log_path, begin)
+                        words = _last_words(logs)
                         error = ConfigError if "already in use" in words else BusError
                         raise error(
-                            f"starting {self._binary}: {words}", hint=f"its log is {log_path}"
+                            f"starting {self._binary}: {words}", hint=f"its log is {self._log}"
                         )
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise BusError(
                 f"starting {self._binary}: it does not listen after {START_SECONDS:g} s",
-                hint=f"its log is {log_path}",
+                hint=f"its log is {self._log}",
             ) from None
         self._port = port
         _private(self.state / "bus.url", self.url + "\n")
@@ -365,9 +375,20 @@ def _port_of(state: Path) -> int | None:
     return None
 
 
-def _last_words(log_path: Path, begin: int) -> str:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _last_words(logs: dict[Path, int]) -> str:
     """Return why the server gave up, from what it wrote since it was started."""
-    text = log_path.read_bytes()[begin:].decode(errors="replace")
+    text = ""
+    for path, begin in logs.items():
+        with suppress(FileNotFoundError):
+            data = path.read_bytes()
+            text += data[begin if begin <= len(data) else 0 :].decode(errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
     fatal = [line for line in lines if "[FTL]" in line or "[ERR]" in line]
     last = (fatal or lines or ["it ended at once"])[-1]

@@ -84,6 +84,30 @@ async def test_a_crash_is_mended_on_the_same_port(tmp_path):
         assert len([m async for m in bus.read(DEAD)]) == 2
 
 
+async def test_its_log_is_bounded_while_it_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "LOG_BYTES", 4096)
+    async with embedded.serve(tmp_path) as server:
+        port = int(server.url.rpartition(":")[2])
+        for _ in range(300):  # each leaves a line
+            await refused(port)
+        sizes = [one.stat().st_size for one in tmp_path.glob("nats-server.log*")]
+        last = (tmp_path / "nats-server.log").read_text()
+    assert len(sizes) == embedded.LOG_FILES
+    assert all(size < 4096 + 512 for size in sizes)
+    assert "Purged log file" in last  # so there were more
+    assert (tmp_path / "nats-server.err").stat().st_size == 0
+
+
+async def refused(port):
+    """Be sent away by a server, which notes that."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b'CONNECT {"auth_token":"none of yours"}\r\n')
+    async with asyncio.timeout(30):
+        assert b"Authorization" in await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_two_runs_on_one_folder_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.1)
     async with embedded.serve(tmp_path):
@@ -150,6 +174,25 @@ async def test_a_port_in_use_is_told(tmp_path):
         with pytest.raises(ConfigError, match=rf"127.0.0.1:{port}.*address already in use"):
             async with embedded.serve(tmp_path, port=port):
                 pass
+
+
+async def test_why_it_does_not_start_is_told_of_a_log_that_is_full_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "LOG_BYTES", 4096)
+    (tmp_path / "nats-server.log").write_text("[1] day hour [ERR] long ago\n" * 1000)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match="address already in use"):
+            async with embedded.serve(tmp_path, port=port):
+                pass
+    assert (tmp_path / "nats-server.log").stat().st_size < 4096
+
+
+async def test_what_it_says_before_it_has_a_log_is_told(tmp_path):
+    with pytest.raises(BusError, match=r"nats-server.conf.*sync_interval"):
+        async with embedded.serve(tmp_path, sync_interval="never"):
+            pass
 
 
 async def test_a_program_that_is_no_server_is_told(tmp_path):
