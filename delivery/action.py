@@ -76,8 +76,10 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def action_key(sensor: str, trigger: str, events: Mapping[str, str]) -> str:
     """Return the idempotency key of a trigger fired by these events (dependency -> id)."""
-    parts = [sensor, trigger, *(f"{k}\x01{events[k]}" for k in sorted(events))]
-    return hashlib.blake2b("\x00".join(parts).encode(), digest_size=16).hexdigest()
+    text = f"{sensor}\x00{trigger}"
+    for name in sorted(events) if len(events) > 1 else events:
+        text += f"\x00{name}\x01{events[name]}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 class Postponed(Exception):

@@ -26,7 +26,7 @@ from sensor.gather import NEVER
 from sensor.plan import Plan, PlannedTrigger
 from sensor.state import Mark, State
 from sensor.trace import mismatches, trace_dependency, trace_trigger
-from sensor.triggering import Triggering, action_of, fault_of, owed, place, places
+from sensor.triggering import Triggering, action_of, fault_of, owed, places
 from spine.errors import EventError, ParameterError
 from spine.event import Event, message_id
 from spine.lang.gjson import Document
@@ -179,10 +179,9 @@ def unfinished(plan: Plan, state: State) -> tuple[list[Action], list[EventFault]
     for planned in plan.triggers.values():
         for key, events in owed(state.of(planned.name)).items():
             try:
-                action = action_of(planned, events, key)[0]
-                if saved := state.of(planned.name).firings.get(key):
-                    place(action, places(saved))
-                actions.append(action)
+                saved = state.of(planned.name).firings.get(key)
+                at = places(saved) if saved else None
+                actions.append(action_of(planned, events, key, at)[0])
             except Exception as exc:  # noqa: BLE001 -- a bug met in one firing ends that one only
                 faults.append(fault_of(planned, exc, key, events))
     return actions, faults

@@ -26,10 +26,10 @@ class Firing(dict[str, Event]):
     def __init__(
         self,
         events: Mapping[str, Event] | None = None,
-        documents: Mapping[str, Document] | None = None,
+        documents: dict[str, Document] | None = None,
     ) -> None:
-        super().__init__(events or {})
-        self.documents: dict[str, Document] = dict(documents or {})
+        super().__init__(events or ())
+        self.documents: dict[str, Document] = documents or {}
 
 
 def data_document(events: Mapping[str, Event], dependency: str) -> Document:

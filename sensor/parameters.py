@@ -10,17 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from sensor.fields import Name
+from sensor.firing import data_document
 from sensor.sources import (
     Events,
     ParameterSource,
     Value,
-    compile_find,
     compile_source,
+    data_path,
     value_of,
 )
 from spine.errors import ParameterError
 from spine.lang import EvaluationError, gjson, gojson, sjson
-from spine.lang.gjson import Document, Kind
+from spine.lang.gjson import Document, Kind, Result
 from spine.model import Model
 
 
@@ -132,12 +133,14 @@ def compile_payload(entries: Sequence[PayloadEntry]) -> Build:
 
 def _flat(entries: Sequence[PayloadEntry]) -> Build:
     """Build an object of distinct members: no document is parsed on the way."""
-    parts = [(f'"{entry.dest}":', _text_of(entry)) for entry in entries]
+    parts = [(f'"{entry.dest}":', *_text_of(entry)) for entry in entries]
 
     def build(events: Events) -> str:
-        members = []
-        for key, text_of in parts:
-            text = text_of(events)
+        members, of, document = [], "", None
+        for key, name, text_of in parts:
+            if name and name != of:  # most have one dependency: its document is found once
+                of, document = name, data_document(events, name) if name in events else None
+            text = text_of(events, document)
             if text is not None:
                 members.append(key + text)
         return "{" + ",".join(members) + "}" if members else ""
@@ -145,30 +148,45 @@ def _flat(entries: Sequence[PayloadEntry]) -> Build:
     return build
 
 
-def _text_of(entry: PayloadEntry) -> Callable[[Events], str | None]:
-    """Return what gives the JSON of an entry, None where it is left out."""
-    raw, find = entry.src.use_raw_data, compile_find(entry.src)
-    if find is None:
+_TextOf = Callable[[Events, Document | None], str | None]
+"""Gives the JSON of an entry, None where it is left out."""
+
+
+def _text_of(entry: PayloadEntry) -> tuple[str, _TextOf]:
+    """Return the dependency whose data an entry is found in, if it is, and what gives its JSON."""
+    raw, name, path = entry.src.use_raw_data, entry.src.dependency_name, data_path(entry.src)
+    if path is None:
         resolve = compile_source(entry.src)
 
-        def written(events: Events) -> str | None:
+        def written(events: Events, _document: Document | None) -> str | None:
             value = resolve(events)
             return None if value is None else _written(value, raw)
 
-        return written
+        return "", written
+    get, missing = path
 
-    def found_text(events: Events) -> str | None:
-        found = find(events)
-        if found is None:
+    def found_text(events: Events, document: Document | None) -> str | None:
+        if document is None:
             return None
-        data = found.data
-        if data[0] == _QUOTE and b"\\" not in data:
+        try:
+            found = get(document)
+        except EvaluationError:
+            found = None
+        return _text(found.data, raw) if found is not None else _written(missing(events, name), raw)
+
+    return name, found_text
+
+
+def _text(data: bytes, raw: bool) -> str:
+    """Return JSON as it is written into a message; most of it is copied."""
+    if data[0] == _QUOTE:
+        if b"\\" not in data:
             text = data.decode("utf-8", "replace")
             if text.isascii() and text.isprintable():
                 return text  # as it would be written again
-        return _written(value_of(found), raw)
-
-    return found_text
+    elif data.isdigit():
+        return data.decode() if raw else f'"{data.decode()}"'
+    return _written(value_of(Result(data)), raw)
 
 
 def _nested(entries: Sequence[PayloadEntry]) -> Build:

@@ -66,17 +66,23 @@ class PlannedTrigger:
         """Whether it waits for several events; its actions are stored before they are tried."""
         return self.gather is not None or self.conditions.stateful
 
-    def render(self, events: Events, key: str) -> Action:
-        """Return the action of a firing. Raises ParameterError."""
-        times = [event.time.timestamp() for event in events.values() if event.time is not None]
+    def render(self, events: Events, key: str, at: dict[str, int] | None = None) -> Action:
+        """Return the action of a firing; `at` says where its events are. Raises ParameterError."""
+        ids, newest = {}, None
+        for name, event in events.items():
+            ids[name] = event.id
+            if event.time is not None:
+                moment = event.time.timestamp()
+                newest = moment if newest is None or moment > newest else newest
         return Action(
             key=key,
             sensor=self.sensor,
             trigger=self.name,
             kind=self.trigger.kind,
             content=self.content(events),
-            events={name: event.id for name, event in events.items()},
-            event_time=max(times, default=0.0),
+            events=ids,
+            at=at or {},
+            event_time=newest or 0.0,
             order="" if self.order is None else self.order(events),
             claim="" if self.claim is None else claim_of(self.claim(events)),
             claimed_for=self.claimed_for,

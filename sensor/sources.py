@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sensor.fields import Flag, Name
-from sensor.firing import Firing, context_json, context_time, data_document, whole_json
+from sensor.firing import context_json, context_time, data_document, whole_json
 from sensor.rendered import GoTemplate, compile_rendering
 from spine.errors import ParameterError
 from spine.event import Event
@@ -94,32 +94,21 @@ def compile_source(src: ParameterSource) -> Resolve:
     return lambda events: take(events, name) if name in events else None
 
 
-Find = Callable[[Events], gjson.Result | None]
-"""Gives the JSON that a source finds, None where the dependency has no event."""
+class DataPath(NamedTuple):
+    """A source that is nothing but a path into the data."""
+
+    get: Callable[[Document], gjson.Result | None]
+    """Finds its JSON. Raises EvaluationError."""
+    missing: _Take
+    """Raises the ParameterError that says why there is none."""
 
 
-def compile_find(src: ParameterSource) -> Find | None:
+def data_path(src: ParameterSource) -> DataPath | None:
     """Compile a source that is nothing but a path into the data; None for any other."""
     if src.data_template or not src.data_key or src.value is not None:
         return None
-    name, key, get = src.dependency_name, src.data_key, paths.compile(src.data_key).get
-    fails = _found(_data(key), f"dataKey {key!r}")
-
-    def find(events: Events) -> gjson.Result | None:
-        if name not in events:
-            return None
-        document = events.documents.get(name) if isinstance(events, Firing) else None
-        if document is None or not document.valid:
-            document = data_document(events, name)
-        try:
-            found = get(document)
-        except EvaluationError:
-            found = None
-        if found is None:
-            fails(events, name)  # says why
-        return found
-
-    return find
+    take = _found(_data(src.data_key), f"dataKey {src.data_key!r}")
+    return DataPath(paths.compile(src.data_key).get, take)
 
 
 def explain_source(src: ParameterSource) -> Callable[[Events], Origin | None]:

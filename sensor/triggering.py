@@ -38,9 +38,7 @@ class Triggering:
 
     def at_once(self, planned: PlannedTrigger, name: str, seen: Seen, identity: str) -> None:
         """Fire with one event."""
-        events = Firing({name: seen.event})
-        if is_json(seen.event):
-            events.documents[name] = seen.document
+        events = Firing({name: seen.event}, {name: seen.document} if is_json(seen.event) else None)
         key = action_key(self._plan.name, planned.name, {name: identity})
         self._fire(planned, name, events, key, at={name: self._mark.sequence})
 
@@ -216,12 +214,10 @@ class Triggering:
                     TriggerVerdict(planned.name, "Skipped", name, message=why)
                 )
                 return False
-            action, message = action_of(planned, events, key)
+            action, message = action_of(planned, events, key, at if self._mark.sequence else None)
         except ParameterError as exc:
             self._fault(planned, name, events, key, exc)
             return True
-        if at is not None and self._mark.sequence:
-            place(action, at)
         self.decision.actions.append(action)
         verdict = TriggerVerdict(
             planned.name,
@@ -254,14 +250,14 @@ def owed(state: TriggerState) -> dict[str, Firing]:
     return firings | {key: firing_of(held)[0] for key, held in state.released.items()}
 
 
-def place(action: Action, at: dict[str, int]) -> None:
-    """Say of an action that is nobody else's yet where its events are."""
-    msgspec.structs.force_setattr(action, "at", at)
+def action_of(
+    planned: PlannedTrigger, events: Firing, key: str, at: dict[str, int] | None = None
+) -> tuple[Action, str]:
+    """Return an action with what to do when it fails for good, and what is wrong with that.
 
-
-def action_of(planned: PlannedTrigger, events: Firing, key: str) -> tuple[Action, str]:
-    """Return an action with what to do when it fails for good, and what is wrong with that."""
-    action = planned.render(events, key)
+    `at` says where its events are in the stream.
+    """
+    action = planned.render(events, key, at)
     if planned.fallback is None:
         return action, ""
     try:

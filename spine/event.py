@@ -75,9 +75,9 @@ def message_id(event: Event) -> str:
     JetStream drops a repeated id for a whole stream, not for a subject, so the id alone would
     let one event of a sender swallow another one of a different source.
     """
-    parts = (event.source, event.subject, str(event.extensions.get(ORIGIN_SOURCE, "")), event.id)
-    text = "\x00".join(parts).encode()
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
+    origin = event.extensions.get(ORIGIN_SOURCE, "") if event.extensions else ""
+    text = f"{event.source}\x00{event.subject}\x00{origin}\x00{event.id}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 # ---------------------------------------------------------------------------- writing

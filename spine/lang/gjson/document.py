@@ -6,9 +6,8 @@ space come out as they went in. Of repeated keys the first counts.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -26,6 +25,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # nesting without end s
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt])|.?)', re.DOTALL)
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _TRUE = frozenset({"1", "t", "true"})
+_UNKNOWN = object()
 
 
 class Kind(Enum):
@@ -49,21 +49,21 @@ _KINDS = {ord(digit): Kind.NUMBER for digit in "-0123456789"} | {
 }
 
 
-class Result:
+class Result(msgspec.Struct, eq=False, gc=False):
     """One JSON value: its text and what comparisons and parameters make of it."""
 
     data: bytes
     """The exact JSON text."""
 
-    # of the class until they are known: most results are never opened, and are made quickly
-    _members: "dict[str, Result | msgspec.Raw] | None" = None
+    # what is known of it so far, which nobody gives
+    members: "dict[str, Result | msgspec.Raw] | None" = None
+    """Those of an object that was opened: slices of its text until somebody asks for them."""
+    repeated: "list[tuple[str, Result]] | None" = None
+    """All members in order, where it is known that a key occurs more than once."""
+    settled: bool = False
+    """Whether it is known for all keys."""
     _elements: "list[Result] | None" = None
-    _repeated: "list[tuple[str, Result]] | None" = None
-    _settled = False
-    _rescanned = False
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    _rescanned: bool = False
 
     @override
     def __repr__(self) -> str:
@@ -125,17 +125,15 @@ class Result:
     @property
     def repeats(self) -> bool:
         """Whether it is known that a key of this object occurs more than once."""
-        return self._repeated is not None
+        return self.repeated is not None
 
     def member(self, key: str, needle: bytes | None = None) -> "Result | None":
         """Return the first member of that key; the needle is the key in quotes, if known."""
-        members = self._members
-        if members is None:
-            members = self._open()
+        members = self.open() if self.members is None else self.members
         found = members.get(key)
         if found is None or isinstance(found, Result):
             return found
-        if not self._settled and self.data.count(needle or in_quotes(key)) != 1:
+        if not self.settled and self.data.count(needle or in_quotes(key)) != 1:
             self._settle()
             return self.member(key)
         result = members[key] = Result(bytes(found))
@@ -143,14 +141,14 @@ class Result:
 
     def pairs(self) -> Iterator[tuple[str, "Result"]]:
         """Yield all members in order, repeated ones as well."""
-        if self._members is None:
-            self._open()
-        if not self._settled:
+        if self.members is None:
+            self.open()
+        if not self.settled:
             self._settle()
-        if self._repeated is not None:
-            yield from self._repeated
+        if self.repeated is not None:
+            yield from self.repeated
         else:
-            for key in self._members or ():
+            for key in self.members or ():
                 if (found := self.member(key)) is not None:
                     yield key, found
 
@@ -166,32 +164,33 @@ class Result:
 
     def opens(self) -> bool:
         """Whether this is an object, and all of its text is JSON; it is opened then."""
-        if self._members is None and self.is_object:
+        if self.members is None and self.data[:1] == b"{":
             try:
-                self._open()
+                self.open()
             except RecursionError:
                 return False
-            return self._members is not None and self._repeated is None and not self._rescanned
+            return self.members is not None and self.repeated is None and not self._rescanned
         return False
 
-    def _open(self) -> "dict[str, Result | msgspec.Raw]":
+    def open(self) -> "dict[str, Result | msgspec.Raw]":
+        """Return the members of this object."""
         try:
             members: dict[str, Result | msgspec.Raw] = _object.decode(self.data)  # type: ignore[assignment]  # filled later
         except _UNREADABLE:
             self._rescan()
-            return self._members or {}
-        self._members = members
+            return self.members or {}
+        self.members = members
         if _is_filled(members, len(self.data)):
-            self._settled = True
+            self.settled = True
         elif b"\\" in self.data and b"\\u" in self.data:  # keys may be spelled in several ways
             self._settle()
-        return self._members
+        return self.members
 
     def _settle(self) -> None:
         """Find out whether keys are repeated, by walking along the decoded members."""
-        self._settled = True
+        self.settled = True
         data, at = self.data, 1
-        for key, value in (self._members or {}).items():
+        for key, value in (self.members or {}).items():
             size = len(value.data) if isinstance(value, Result) else len(bytes(value))
             at = scan.skip_gap(data, at)
             end = scan.value_end(data, at)
@@ -205,22 +204,54 @@ class Result:
 
     def _rescan(self) -> None:
         """Read the members one by one; the first of a key is the one that counts."""
-        self._settled = self._rescanned = True
+        self.settled = self._rescanned = True
         data = self.data
         pairs = [
             (unquote(data[slice(*key)]), Result(data[slice(*value)]))
             for key, value in scan.members(data)
         ]
-        self._members = {}
+        self.members = {}
         for key, value in pairs:
-            self._members.setdefault(key, value)
-        self._repeated = pairs if len(pairs) != len(self._members) else None
+            self.members.setdefault(key, value)
+        self.repeated = pairs if len(pairs) != len(self.members) else None
 
 
 def _is_filled(members: "dict[str, Any]", size: int) -> bool:
     """Whether decoded members, written without spaces, take all of a text: none is missing."""
-    taken = sum(map(len, members)) + sum(map(len, members.values()))
-    return taken + 4 * len(members) + 1 == size and "".join(members).isascii()
+    keys = "".join(members)
+    taken = len(keys) + sum(map(len, members.values())) + 4 * len(members) + 1
+    return taken == size and keys.isascii()
+
+
+Step = tuple[str, bytes, int]
+"""A key, the key in quotes, and the index that it is in an array."""
+
+REPEATED = Result(b"")
+"""Stands for what may be in a later member of a key that occurs more than once."""
+
+
+def follow(value: Result, steps: Sequence[Step]) -> Result | None:
+    """Return what plain keys and indices lead to, None where nothing is, or REPEATED."""
+    nothing = None
+    for name, needle, number in steps:
+        found: Result | None = None
+        members = value.members
+        if members is None and value.data[:1] == b"{":
+            members = value.open()
+        if members is not None:
+            known = members.get(name)
+            if known is None or isinstance(known, Result):
+                found = known
+            else:
+                found = value.member(name, needle)
+            if value.repeated is not None:
+                nothing = REPEATED
+        elif value.data[:1] == b"[" and number < len(elements := value.elements()):
+            found = elements[number]
+        if found is None:
+            return nothing
+        value = found
+    return value
 
 
 class Document:
@@ -229,30 +260,38 @@ class Document:
     Looking up in a text that is not valid JSON finds what can be found.
     """
 
+    __slots__ = ("_decoded", "_valid", "data", "root")
+
     root: Result
     """The whole text as a value."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.root = Result(data.lstrip())
+        self._valid: bool | None = None
+        self._decoded: Any = _UNKNOWN
 
-    @cached_property
+    @property
     def valid(self) -> bool:
         """Whether the text is one JSON value."""
-        whole = self.root.data is self.data  # no white space before it, of whatever kind
-        return (whole and self.root.opens()) or gojson.valid(self.data)
+        if self._valid is None:
+            whole = self.root.data is self.data  # no white space before it, of whatever kind
+            self._valid = (whole and self.root.opens()) or gojson.valid(self.data)
+        return self._valid
 
-    @cached_property
+    @property
     def decoded(self) -> Any:
         """All of it as Python values: every number a float, of repeated keys the first counts.
 
         Made once, and not to be changed. Raises EvaluationError where it cannot be read.
         """
-        try:
-            data = gojson.without_lone_surrogates(self.data) or self.data
-            return _decoder.decode(data.decode(errors="surrogateescape"))
-        except (ValueError, RecursionError) as exc:
-            raise EvaluationError(f"reading JSON: {exc}") from exc
+        if self._decoded is _UNKNOWN:
+            try:
+                data = gojson.without_lone_surrogates(self.data) or self.data
+                self._decoded = _decoder.decode(data.decode(errors="surrogateescape"))
+            except (ValueError, RecursionError) as exc:
+                raise EvaluationError(f"reading JSON: {exc}") from exc
+        return self._decoded
 
 
 def in_quotes(key: str) -> bytes:

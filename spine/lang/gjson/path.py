@@ -12,7 +12,15 @@ from typing_extensions import override
 from spine.errors import ConfigError
 from spine.lang import EvaluationError, gojson
 from spine.lang.gjson import grammar, scan
-from spine.lang.gjson.document import Document, Result, in_quotes, parse
+from spine.lang.gjson.document import (
+    REPEATED,
+    Document,
+    Result,
+    Step,
+    follow,
+    in_quotes,
+    parse,
+)
 from spine.lang.gjson.modifiers import compile_modifier, descendants
 from spine.lang.gjson.query import compile_test
 
@@ -219,7 +227,7 @@ def _last_name(path: str) -> str:
 
 def _plain(text: str) -> Find | None:
     """Return a loop over keys and indices, None if the path has anything else."""
-    steps: list[tuple[str, bytes, int]] = []
+    steps: list[Step] = []
     rest: str | None = text
     while rest is not None:
         key, index = grammar.key(rest), grammar.index(rest)
@@ -229,27 +237,11 @@ def _plain(text: str) -> Find | None:
         number = _NO_INDEX if index.number is None else index.number
         steps.append((key.name, in_quotes(key.name), number))
         rest = key.rest
-    general = _general(text)
+    general, plain = _general(text), tuple(steps)
 
     def find(root: Result) -> Result | None:
-        value, repeats = root, False
-        for name, needle, number in steps:
-            members = value._members  # noqa: SLF001 -- what every path goes through
-            if members is not None and value._repeated is None:  # noqa: SLF001 -- likewise
-                found = members.get(name)
-                if found.__class__ is Result:  # it was looked up before
-                    value = found
-                    continue
-            found = None
-            if value.data.startswith(b"{"):
-                found = value.member(name, needle)
-                repeats = repeats or value.repeats
-            elif value.data.startswith(b"[") and number < len(elements := value.elements()):
-                found = elements[number]
-            if found is None:  # a later member of a repeated key may have it
-                return general(root) if repeats else None
-            value = found
-        return value
+        value = follow(root, plain)
+        return value if value is not REPEATED else general(root)
 
     return find
 
