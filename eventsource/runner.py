@@ -19,6 +19,7 @@ from delivery.dead import DeadLetter, dead_letter
 from delivery.lease import Lease
 from eventbus.bus import LEASES, Bus, Topic
 from eventbus.kept import Kept, key_token
+from eventsource.outage import Outage
 from eventsource.source import Emit, EventSourceFilter, Origin, Payload, Source
 from spine.errors import (
     BusError,
@@ -252,6 +253,7 @@ def _emitter(bus: _Store, metrics: SourceMetrics, source: Source, env: Env) -> E
     extra = {"eventName": event_name, "eventSourceType": kind}
     debugging = partial(log.isEnabledFor, logging.DEBUG)
     judge = _gate(source, event_name, metrics)
+    outage = Outage(event_name, asyncio.get_running_loop().time)
 
     async def emit(
         payload: Payload,
@@ -287,8 +289,7 @@ def _emitter(bus: _Store, metrics: SourceMetrics, source: Source, env: Env) -> E
             await _publish(bus, event, source, extra)
         except BusError as exc:
             metrics.send_failed(event_name)
-            found = {**extra, "eventID": event.id, "error": str(exc)}
-            log.error("Failed to publish an event", extra=found)  # noqa: TRY400 -- the text says it all
+            outage.failed({**extra, "eventID": event.id, "error": str(exc)})
             raise
         except EventError as exc:
             metrics.processing_failed(event_name)
@@ -297,6 +298,8 @@ def _emitter(bus: _Store, metrics: SourceMetrics, source: Source, env: Env) -> E
             await _set_aside(bus, event, exc, metrics)
             return
         metrics.sent(event_name, perf_counter() - began)
+        if outage.refused:
+            outage.passed()
         if debugging():
             log.debug("Succeeded to publish an event", extra={**extra, "eventID": event.id})
 

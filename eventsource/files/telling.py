@@ -75,6 +75,6 @@ class Teller(Generic[M]):
             except BusError as exc:
                 wait = RECONNECT.wait(attempt) if exc.retry_after is None else exc.retry_after
                 extra = {"eventName": self.env.name, "error": str(exc), "wait": round(wait, 2)}
-                log.warning("the bus did not take a change, trying again", extra=extra)
+                log.debug("the bus did not take a change, trying again", extra=extra)
             attempt += 1
             await asyncio.sleep(wait)

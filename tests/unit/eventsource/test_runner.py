@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import pytest
@@ -196,6 +196,32 @@ async def test_who_answers_a_caller_is_told_at_once(bus):
 
     await run_for(1, runner_of(bus, beep=Answering(act=once(emitting))))
     assert (bus.tries, len(told)) == (1, 1)
+
+
+async def test_of_many_failures_a_few_are_told_and_that_the_bus_is_back(bus, caplog):
+    """What a slow bus takes between two that it refuses is no news."""
+    caplog.set_level(logging.INFO)
+    bus.refusals = [BusError("no answer")] * 100
+
+    async def emitting(emit: Any) -> None:
+        for pause in [0.0] * 99 + [1.5, 0.0, 0.5, 1.0, 1.0, 1.0]:
+            with suppress(BusError):
+                await emit(Text())
+            if pause == 1.5:
+                bus.refusals = [BusError("no answer")]
+            await asyncio.sleep(pause)
+
+    running = runner_of(bus, beep=Answering(act=once(emitting)))
+    await run_for(30, running)
+
+    told = [
+        (one.message, one.refused)
+        for one in caplog.records
+        if hasattr(one, "refused") and one.eventName == "beep"
+    ]
+    failures = [("Failed to publish an event", number) for number in (1, 2, 3, 101)]
+    assert told == [*failures, ("the bus takes events again", 101)]
+    assert counted(running, "argo_events_events_sent_failed_total") == 101
 
 
 async def test_event_that_can_never_pass_is_set_aside(bus):
