@@ -26,7 +26,7 @@ import orjson
 from typing_extensions import override
 
 from spine.errors import ConfigError
-from spine.lang import EvaluationError, gojson
+from spine.lang import EvaluationError, gojson, pointing
 from spine.lang.jq import cost, engine, syntax
 from spine.lang.jq.code import BUDGET, Budget, Code, NotCovered, Scope, Variables, weigh
 from spine.lang.jq.compiler import NotDefined, compile_node
@@ -95,10 +95,20 @@ def compile(text: str) -> Program:  # noqa: A001 -- as re.compile
         run = _closure(code) if safe else _bounded(code, text, parsed)
         return Program(text, run, safe=safe, covered=True)
     except (SyntaxFault, NotDefined, engine.CompileFault, RecursionError) as exc:
-        reason = "it is nested too deeply" if isinstance(exc, RecursionError) else exc
-        raise ConfigError(
-            f"compiling jq program {text!r}: {reason}", hint="try it with: jq -n PROGRAM"
-        ) from exc
+        raise _refusal(text, exc) from exc
+
+
+def _refusal(text: str, exc: Exception) -> ConfigError:
+    """Return why a program is none, with the place; of a long program its line is shown."""
+    reason = "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
+    hint = getattr(exc, "hint", "") or "try it with: tocsin eval jq PROGRAM"
+    at = getattr(exc, "at", None)
+    if at is None:
+        return ConfigError(f"compiling jq program {text!r}: {reason}", hint=hint)
+    where = pointing.place(text, at)
+    return ConfigError(
+        f"compiling jq program {pointing.line(text, at)!r}: {where}: {reason}", hint=hint
+    )
 
 
 def _closure(code: Code) -> Run:

@@ -1,5 +1,6 @@
 """Calls of functions: those of the program first, then the built-in ones, wherever they live."""
 
+import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -37,8 +38,29 @@ def compile_call(node: n.Call, scope: Scope) -> Code:
             return calls[name](arguments, scope)
     if name in _LEFT:
         raise NotCovered(name)
-    what = "is not allowed" if node.name in {"input", "inputs"} else ""
-    raise NotDefined(f"{name} {what}" if what else f"function not defined: {name}")
+    if node.name in {"input", "inputs"}:
+        raise NotDefined(f"{name} is not allowed", "there is one input, the data: .")
+    raise NotDefined(f"function not defined: {name}", _meant(node.name, len(arguments), scope))
+
+
+def _meant(name: str, number: int, scope: Scope) -> str:
+    """Return what to write for a function that there is not."""
+    from difflib import get_close_matches
+
+    known = {
+        *scope.functions,
+        *(call for calls in _calls() for call in calls),
+        *(f"{one}/0" for one in (*builtins.OF_INPUT, *filters.SELECTING, *filters.GENERATING)),
+        *(f"{one}/1" for one in (*builtins.OF_ARGUMENT, *filters.OF_FILTER)),
+    }
+    same = sorted(call for call in known if call.partition("/")[0] == name)
+    if same:
+        return f"there is {', '.join(same)}: a name and its number of arguments"
+    names = sorted({call.partition("/")[0] for call in known})
+    near = get_close_matches(name, names, n=1)
+    if near:
+        return f"did you mean {near[0]}"
+    return "" if number else f"write .{name} for a field, {json.dumps(name)} for a text"
 
 
 _LEFT = n.words("j0/0 j1/0 jn/2 y0/0 y1/0 yn/2")

@@ -30,6 +30,10 @@ from spine.lang.jq.code import (
 class NotDefined(Exception):
     """A name that stands for nothing."""
 
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
+
 
 def compile_node(node: n.Node, scope: Scope) -> Code:
     """Return the code of a part of a program. Raises NotCovered."""
@@ -53,7 +57,11 @@ def _variable(node: n.Variable, scope: Scope) -> Code:
         return single(lambda _, variables: variables[key])
     if node.name == "ENV":
         return constant({})
-    raise NotDefined(f"variable not defined: ${node.name}")
+    from difflib import get_close_matches
+
+    near = get_close_matches(node.name, scope.variables, n=1)
+    hint = f"did you mean ${near[0]}" if near else ""
+    raise NotDefined(f"variable not defined: ${node.name}", hint)
 
 
 # ---------------------------------------------------------------------------- paths

@@ -15,8 +15,25 @@ _TOKEN = re.compile(
 )
 
 
+_FOREIGN = {
+    "&": "write and",
+    "'": "texts stand in double quotes",
+    "!": "write (… | not)",
+    "“": "write plain quotes",
+    "”": "write plain quotes",
+    "`": "texts stand in double quotes",
+}
+"""Letters of other languages, and what is meant."""
+
+
 class SyntaxFault(Exception):
     """A program that is not jq."""
+
+    def __init__(self, text: str, at: int | None = None, hint: str = "") -> None:
+        super().__init__(text)
+        self.at = at
+        """Offset of what is wrong, None where it is no one place."""
+        self.hint = hint
 
 
 class Token(NamedTuple):
@@ -34,10 +51,18 @@ class Words:
         self.program = program
         self.next = self._token(0)
 
-    def unexpected(self) -> SyntaxFault:
-        """Return the fault of a next word that cannot stand here."""
-        what = "end of program" if self.next.kind == "end" else repr(self.next.text)
-        return SyntaxFault(f"unexpected {what} at character {self.next.end - len(self.next.text)}")
+    def unexpected(self, token: Token | None = None, missing: str = "") -> SyntaxFault:
+        """Return the fault of a word, the next one, that cannot stand where it does."""
+        token = token or self.next
+        behind = f": {missing} is missing" if missing else ""
+        if token.kind == "end":  # which is behind the last word, not behind the blanks
+            return SyntaxFault(f"unexpected end{behind}", len(self.program.rstrip()))
+        hint = "write or" if token.text == "|" and self._doubled(token.end) else ""
+        return SyntaxFault(f"unexpected {token.text!r}{behind}", token.end - len(token.text), hint)
+
+    def _doubled(self, end: int) -> bool:
+        """Return whether the word that ends there, a sign, has its like beside it."""
+        return "||" in {self.program[end - 1 : end + 1], self.program[end - 2 : end]}
 
     def _token(self, at: int) -> Token:
         blank = _BLANK.match(self.program, at)
@@ -46,7 +71,8 @@ class Words:
             return Token("end", "", at)
         match = _TOKEN.match(self.program, at)
         if match is None:
-            raise SyntaxFault(f"unexpected {self.program[at]!r} at character {at}")
+            letter = self.program[at]
+            raise SyntaxFault(f"unexpected {letter!r}", at, _FOREIGN.get(letter, ""))
         return Token(match.lastgroup or "", match[0], match.end())
 
     def _advance(self) -> Token:
@@ -65,4 +91,4 @@ class Words:
 
     def _expect(self, text: str) -> None:
         if not self._accept(text):
-            raise self.unexpected()
+            raise self.unexpected(missing=text)

@@ -115,7 +115,7 @@ class Terms(Words, ABC):
                 return n.Array(body)
             case "{":
                 return self._object()
-        raise SyntaxFault(f"unexpected {token.text!r} at character {token.end - len(token.text)}")
+        raise self.unexpected(token)
 
     def _word(self) -> n.Node:  # noqa: PLR0911 -- one for each kind of term
         word = self.next.text
@@ -181,9 +181,15 @@ class Terms(Words, ABC):
                     raise self.unexpected()
                 at = self.next.end
             else:
-                raise SyntaxFault(f"unfinished string or unknown escape at character {at}")
+                raise self._broken_string(at)
         self.next = self._token(at + 1)
         return _text(parts, format_name)
+
+    def _broken_string(self, at: int) -> SyntaxFault:
+        if at >= len(self.program):
+            return SyntaxFault("unexpected end: a text is not closed with a quote", at)
+        letter = self.program[at : at + 2]
+        return SyntaxFault(f"{letter} is no escape in a text", at, "write \\\\ for a backslash")
 
     def _object(self) -> n.Node:
         entries = []

@@ -221,7 +221,37 @@ def test_a_program_that_fails_says_why(program: str) -> None:
 def test_what_cannot_compile_is_refused(program: str) -> None:
     with pytest.raises(ConfigError, match="compiling jq program") as raised:
         jq.compile(program)
-    assert raised.value.hint == "try it with: jq -n PROGRAM"
+    assert raised.value.hint
+
+
+WRONG = [
+    (".a |", "'.a |': column 5: unexpected end (try it with: tocsin eval jq PROGRAM)"),
+    (".a.[ \n", "column 5: unexpected end ("),
+    ("{a: .b", "column 7: unexpected end: , is missing"),
+    ("if .a then 1", "column 13: unexpected end: end is missing"),
+    ("#comment", "column 9: unexpected end ("),
+    ("{\n  a: .b +\n}\n", "'}': line 3, column 1: unexpected '}'"),
+    ("{\n  a: .b,\n  c: .d |\n", "'c: .d |': line 3, column 10: unexpected end"),
+    ('"abc', "column 5: unexpected end: a text is not closed with a quote"),
+    (r'"a\qb"', r"column 3: \q is no escape in a text (write \\ for a backslash)"),
+    (".a && .b", "column 4: unexpected '&' (write and)"),
+    (".a || .b", "column 5: unexpected '|' (write or)"),
+    (".a | | .b", "column 6: unexpected '|' (try it with"),
+    ("'x'", 'column 1: unexpected "\'" (texts stand in double quotes)'),
+    (".a == “x”", "column 7: unexpected '“' (write plain quotes)"),
+    ("body.x", 'function not defined: body/0 (write .body for a field, "body" for a text)'),
+    ("lenght", "function not defined: lenght/0 (did you mean length)"),
+    ("length(1)", "length/1 (there is length/0: a name and its number of arguments)"),
+    (". as $total | $totl", "variable not defined: $totl (did you mean $total)"),
+    ("input", "input/0 is not allowed (there is one input, the data: .)"),
+]
+
+
+@pytest.mark.parametrize(("program", "told"), WRONG, ids=[repr(p) for p, _ in WRONG])
+def test_what_is_wrong_is_told_with_its_place(program: str, told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        jq.compile(program)
+    assert told in str(raised.value)
 
 
 @pytest.mark.parametrize(
