@@ -3,14 +3,31 @@
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from tocsin.console import Console
 from tocsin.report import plural
-from tocsin.wanted import Address, Wanted
+from tocsin.wanted import VERBS, Address, Wanted
+
+
+def show_start(console: Console, counts: Mapping[str, int]) -> None:
+    """Say at once what was read; `counts` are by verb."""
+    if console.json:
+        console.say("starting", read=dict(counts))
+    else:
+        console.say(f"Read {_counted(counts)}; starting.")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """Return `2 event sources, 1 sensor and 1 notifier`."""
+    sources, sensors, notifiers = (counts[v] for v in ("eventsource", "sensor", "notifier"))
+    some = [plural(notifiers, "notifier")] if notifiers else []
+    if sources or sensors:
+        some[:0] = [plural(sources, "event source"), plural(sensors, "sensor")]
+    return ", ".join(some[:-1]) + (" and " if some[1:] else "") + some[-1]
 
 
 def show(console: Console, running: Sequence[Wanted], bus: str, *, dry: bool = False) -> None:
@@ -25,10 +42,7 @@ def show(console: Console, running: Sequence[Wanted], bus: str, *, dry: bool = F
         console.say("running", bus=bus, listening=urls, curl=try_it, dryRun=dry)
         return
     notifiers = [w for w in running if w.verb == "notifier"]
-    some = [plural(len(notifiers), "notifier")] if notifiers else []
-    if sources or sensors:
-        some[:0] = [plural(len(sources), "event source"), plural(len(sensors), "sensor")]
-    what = ", ".join(some[:-1]) + (" and " if some[1:] else "") + some[-1]
+    what = _counted({verb: sum(w.verb == verb for w in running) for verb in VERBS.values()})
     nothing = ", dry: actions are told, not done" if dry else ""
     console.say(click.style(f"Running {what}{nothing}. Ctrl-C stops.", bold=True))
     console.say(f"  bus     {bus}")

@@ -27,10 +27,11 @@ from spine.errors import BusError, ConfigError
 from spine.manifest import Finding, read
 from spine.secrets import GivenSecrets
 from tocsin import report, state
-from tocsin.banner import show
+from tocsin.banner import show, show_start
 from tocsin.beside import Beside
 from tocsin.checks import Result, Setting, check
 from tocsin.console import Console
+from tocsin.spare import Spares
 from tocsin.supervisor import Child, Fleet
 from tocsin.wanted import LOOPBACK, VERBS, BusKey, Setup, Wanted, port_problems, wanted
 from tocsin.watching import Seen, look, watch
@@ -65,8 +66,8 @@ class Rejected(ConfigError):
 class Local:
     """One run."""
 
-    def __init__(self, options: Options, console: Console) -> None:
-        self._options, self._console = options, console
+    def __init__(self, options: Options, console: Console, spares: Spares) -> None:
+        self._options, self._console, self._spares = options, console, spares
         self._setup = Setup(
             options.port_offset, options.log_format, options.log_level, options.dry_run
         )
@@ -82,6 +83,7 @@ class Local:
         """Run until cancelled. Raises ConfigError, BusError and whatever is a bug."""
         self._seen = look(self._options) if self._options.watch else {}
         result = self.load()
+        show_start(self._console, {verb: len(result.of(kind)) for kind, verb in VERBS.items()})
         with state.held(self._options.state):
             self._require_ports(result.of("EventSource"))
             async with AsyncExitStack() as stack:
@@ -255,13 +257,14 @@ class Local:
         for late in await fleet.ready(children, START_PATIENCE):
             said = f"{late.name} is not ready yet; going on without it"
             self._console.say(said, level="warning")
+        self._spares.end()
         for child in children:
             metrics = f"http://{LOOPBACK}:{child.metrics_port}/metrics"
             self._console.detail(f"{child.name}: pid {child.pid}, {metrics}")
         self._write_state()
 
     def _child(self, one: Wanted) -> Child:
-        return Child(one.verb, one.label, one.job, self._console, self._write_state)
+        return Child(one.verb, one.label, one.job, self._console, self._write_state, self._spares)
 
     async def change(self, result: Result, fleet: Fleet) -> list[str]:
         """Bring what runs to what manifests say now; return what was done.

@@ -108,6 +108,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
       tocsin run manifests/ --dry-run
       tocsin run examples/auto-ingress --kubeconfig ~/.kube/config
     """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
+    from tocsin import spare
     from tocsin.console import Console
     from tocsin.local import Local, Options
 
@@ -130,8 +131,12 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         config_maps=configs,
         nats_server=nats_server,
     )
-    local = Local(options, Console(log_format, verbose=verbose))
-    asyncio.run(_until_stopped(local))
+    spares = spare.fork()
+    try:
+        local = Local(options, Console(log_format, verbose=verbose), spares)
+        asyncio.run(_until_stopped(local))
+    finally:
+        spares.end()
 
 
 async def _until_stopped(local: "Local") -> None:

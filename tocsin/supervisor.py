@@ -14,12 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from spine.errors import ConfigError
 from spine.runtime import Backoff
 from tocsin.console import Console
+from tocsin.spare import ENVIRONMENT, Spares, Taken, put_to_work
 
 RESTART = Backoff(duration=0.5, factor=2.0, jitter=0.2, steps=0, cap=30.0)
 """Waits before a process that ended by itself is started again."""
@@ -29,8 +29,6 @@ GRACE = 30.0
 """Seconds that a process has to finish what is in flight."""
 WRONG = 2
 """Exit code that says: another start would end the same way."""
-
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 class Child:
@@ -43,14 +41,18 @@ class Child:
         job: dict[str, Any],
         console: Console,
         changed: Callable[[], None],
+        spares: Spares,
     ) -> None:
-        """Take `changed`, which is called when the process is another one, with other ports."""
+        """Take `changed`, which is called when the process is another one, with other ports.
+
+        Its process is one of `spares`, as long as there are any.
+        """
         self.name = name
         self._changed = changed
         self.metrics_port = 0
-        self._verb, self._console = verb, console
+        self._verb, self._console, self._spares = verb, console, spares
         self._job = json.dumps(job).encode() + b"\n"
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Taken | None = None
         self._stopping = False
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last = ""
@@ -102,18 +104,9 @@ class Child:
 
     async def _once(self) -> int:
         """Start the process and see it to its end; return its exit code."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tocsin", self._verb, "--supervised"),
-                stdin=theirs.fileno(),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1"},
-            )
+        process, channel = await self._begin()
         self._process = process
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=channel)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._relay(process))
@@ -129,7 +122,23 @@ class Child:
             writer.close()
         return code
 
-    async def _relay(self, process: asyncio.subprocess.Process) -> None:
+    async def _begin(self) -> tuple[asyncio.subprocess.Process | Taken, socket.socket]:
+        """Return a process that waits for its job, and the socket that leads to it."""
+        if (spare := self._spares.take()) is not None:
+            return await put_to_work(spare, self._verb)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "tocsin", self._verb, "--supervised"),
+                stdin=theirs.fileno(),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **ENVIRONMENT},
+            )
+        return process, ours
+
+    async def _relay(self, process: asyncio.subprocess.Process | Taken) -> None:
         """Print what the process prints, line by line, however long the lines are."""
         assert process.stdout is not None
         rest = b""

@@ -16,7 +16,7 @@ from ports import free_port
 from tocsin_run import environment
 
 from eventsource import sources
-from tocsin import cli
+from tocsin import cli, spare
 
 CLIENTS = {
     *("aiobotocore", "aiomqtt", "aiosmtplib", "asyncssh", "botocore", "cryptography", "dulwich"),
@@ -165,6 +165,20 @@ def test_what_a_process_needs_not_is_not_imported(case: Case):
 def loaded(unwanted: set[str], modules: set[str]) -> list[str]:
     """Return the modules that are, or are inside of, what is not wanted."""
     return sorted(m for m in modules if any(m == u or m.startswith(f"{u}.") for u in unwanted))
+
+
+def test_a_process_that_waits_for_work_has_imported_nothing_that_few_need():
+    program = "import sys, tocsin.local, tocsin.spare as s; s.fork(0); print(*sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, check=True, timeout=120, env=environment(),
+    )  # fmt: skip
+
+    modules = set(done.stdout.split())
+    assert set(spare.SHARED) <= modules
+    narrowed = {"aiohttp", "eventsource.spec", "notifier", *sources_but()}
+    assert loaded(NOWHERE | narrowed, modules) == []
 
 
 def test_help_imports_no_client_of_others():
