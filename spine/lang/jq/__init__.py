@@ -28,9 +28,10 @@ from typing_extensions import override
 from spine.errors import ConfigError
 from spine.lang import EvaluationError, gojson, pointing
 from spine.lang.jq import cost, engine, syntax
-from spine.lang.jq.code import BUDGET, Budget, Code, NotCovered, Scope, Variables, weigh
-from spine.lang.jq.compiler import NotDefined, compile_node
+from spine.lang.jq.code import BUDGET, Budget, Code, Variables, weigh
+from spine.lang.jq.compiler import compile_tree
 from spine.lang.jq.lexer import SyntaxFault
+from spine.lang.jq.scope import NotCovered, NotDefined
 from spine.lang.jq.values import JqError, doubles, kind, to_text
 
 _FLAT = bytes.maketrans(b"123456789E", b"000000000e")
@@ -89,7 +90,7 @@ def compile(text: str) -> Program:  # noqa: A001 -- as re.compile
         parsed = syntax.parse(text)
         safe = cost.is_safe(parsed.tree)
         try:
-            code = compile_node(parsed.tree, Scope(counted=not safe))
+            code = compile_tree(parsed.tree, counted=not safe)
         except NotCovered:
             return Program(text, engine.compile_program(text, parsed), safe=False, covered=False)
         run = _closure(code) if safe else _bounded(code, text, parsed)

@@ -18,8 +18,8 @@ from spine.lang.jq import (
 )
 from spine.lang.jq import nodes as n
 from spine.lang.jq import values as v
-from spine.lang.jq.code import Code, NotCovered, Scope, Variables, several, single
-from spine.lang.jq.compiler import NotDefined, compile_node
+from spine.lang.jq.code import Code, Variables, several, single
+from spine.lang.jq.scope import NotCovered, NotDefined, Scope
 
 Call = Callable[[tuple[n.Node, ...], Scope], Code]
 
@@ -78,9 +78,9 @@ def _of_tables(name: str, arguments: tuple[n.Node, ...], scope: Scope) -> Code |
             return several(lambda value, _: iter([value] if v.kind(value) in kinds else []))
         return filters.GENERATING.get(name)
     if len(arguments) == 1 and name in builtins.OF_ARGUMENT:
-        return _applied(builtins.OF_ARGUMENT[name], compile_node(arguments[0], scope))
+        return _applied(builtins.OF_ARGUMENT[name], scope.code(arguments[0]))
     if len(arguments) == 1 and name in filters.OF_FILTER:
-        return filters.OF_FILTER[name](compile_node(arguments[0], scope))
+        return filters.OF_FILTER[name](scope.code(arguments[0]))
     return None
 
 
@@ -113,7 +113,7 @@ def _calls() -> tuple[dict[str, Call], ...]:
 
 
 def _quantified_over(arguments: tuple[n.Node, ...], scope: Scope, *, wanted: bool) -> Code:
-    source, test = (compile_node(argument, scope) for argument in arguments)
+    source, test = (scope.code(argument) for argument in arguments)
     return filters.quantified(source, test, wanted=wanted)
 
 
@@ -121,7 +121,7 @@ def _native(function: Callable[..., Any]) -> Call:
     """Return a function of the input and several values; the last of them vary slowest."""
 
     def compile_native(arguments: tuple[n.Node, ...], scope: Scope) -> Code:
-        codes = [compile_node(argument, scope) for argument in arguments]
+        codes = [scope.code(argument) for argument in arguments]
         ones = [code.one for code in codes if code.one is not None]
         if len(ones) == len(codes):
             return single(lambda value, env: function(value, *[one(value, env) for one in ones]))
@@ -155,7 +155,7 @@ def _written(name: str, text: str) -> Call:
         tree = syntax.parse(f"{define} {plain}{'(f)' if count == '1' else ''}").tree
         assert isinstance(tree, n.Define)
         called = n.Define(tree.name, tree.parameters, tree.body, n.Call(plain, arguments))
-        return compile_node(called, scope)
+        return scope.code(called)
 
     return compile_written
 

@@ -6,7 +6,6 @@ of its surroundings is therefore found in the variables of whoever calls it.
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from spine.lang import EvaluationError
@@ -15,6 +14,8 @@ Variables = Mapping[str, Any]
 One = Callable[[Any, Variables], Any]
 """A filter with exactly one output."""
 Many = Callable[[Any, Variables], Iterator[Any]]
+Paths = Callable[[Any, Any, Variables], Iterator[tuple[Any, Any]]]
+"""Yields the path of each output, from where one stands, or a Stray; and the output."""
 
 
 BUDGET = "#"
@@ -81,57 +82,11 @@ def weigh(value: Any) -> None:
             raise EvaluationError(f"it makes a value of more than {_MOST_PARTS} parts")
 
 
-class NotCovered(Exception):
-    """A part of the language that is left to libjq."""
-
-
 class Code(NamedTuple):
     """A compiled filter; `one` is there if it always has exactly one output (or fails)."""
 
     one: One | None
     many: Many
-
-
-class Callee(NamedTuple):
-    """What a name with a number of arguments calls."""
-
-    call: Callable[[tuple[Any, ...], "Scope"], Code]
-    """Takes the arguments as nodes, and the scope of the call."""
-    paths: Callable[[tuple[Any, ...], "Scope"], Any]
-    """The same for the paths of what it gives."""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What is known where a filter stands."""
-
-    counted: bool = False
-    """Whether there is a budget: the program is not known to end."""
-    variables: Mapping[str, str] = field(default_factory=dict)
-    """Name -> key at run time."""
-    functions: Mapping[str, Callee] = field(default_factory=dict)
-    """Name/number of arguments -> what is called."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
-
-    def fresh(self, name: str) -> str:
-        """Return a key that no other place has."""
-        return f"{name}#{next(self.numbers)}"
-
-    def bound(self, *names: str) -> "tuple[Scope, tuple[str, ...]]":
-        """Return the scope in which variables are bound, with their keys."""
-        keys = tuple(self.fresh(name) for name in names)
-        variables = {**self.variables, **dict(zip(names, keys, strict=True))}
-        return replace(self, variables=variables), keys
-
-    def with_function(self, name: str, callee: Callee) -> "Scope":
-        """Return the scope in which a function is defined."""
-        return replace(self, functions={**self.functions, name: callee})
-
-    def with_label(self, name: str) -> "tuple[Scope, str]":
-        """Return the scope in which a label is set, with its key."""
-        key = self.fresh(name)
-        return replace(self, labels={**self.labels, name: key}), key
 
 
 def single(one: One) -> Code:
@@ -171,3 +126,11 @@ def combined(operation: Callable[[Any, Any], Any], left: Code, right: Code) -> C
                 yield operation(before, after)
 
     return several(many)
+
+
+def counted(code: Code, value: Any, variables: Variables) -> Iterator[Any]:
+    """Yield the outputs of a filter, each against the budget, as what becomes of them stays."""
+    collect = variables[BUDGET].collect
+    for item in code.many(value, variables):
+        collect(item)
+        yield item

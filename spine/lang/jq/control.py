@@ -1,29 +1,55 @@
-"""What repeats, jumps and names: `reduce`, `foreach`, `label`, `break`, `def`, `..`."""
+"""What chooses, repeats and jumps: `if`, `try`, `reduce`, `foreach`, `label`, `break`, `..`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from spine.lang.jq import nodes as n
 from spine.lang.jq import patterns
 from spine.lang.jq import values as v
-from spine.lang.jq.code import (
-    BUDGET,
-    Callee,
-    Code,
-    Scope,
-    Variables,
-    constant,
-    several,
-    single,
-)
-from spine.lang.jq.compiler import NotDefined
-from spine.lang.jq.compiler import compile_node as compile_any
+from spine.lang.jq.code import BUDGET, Code, Variables, several, single
+from spine.lang.jq.scope import Compilers, NotDefined, Scope
+
+# ---------------------------------------------------------------------------- choosing
 
 
-def compile_node(node: n.Node, scope: Scope) -> Code:
-    """Return the code of one of these. Raises NotCovered."""
-    return _COMPILERS[type(node)](node, scope)
+def _if(node: n.If, scope: Scope) -> Code:
+    test, body = scope.code(node.test), scope.code(node.body)
+    other = scope.code(node.other)
+    if test.one is not None and body.one is not None and other.one is not None:
+        check, yes, no = test.one, body.one, other.one
+        return single(
+            lambda value, env: yes(value, env) if v.truthy(check(value, env)) else no(value, env)
+        )
+
+    def many(value: Any, variables: Variables) -> Iterator[Any]:
+        for item in test.many(value, variables):
+            branch = body if v.truthy(item) else other
+            yield from branch.many(value, variables)
+
+    return several(many)
+
+
+def _try(node: n.Try, scope: Scope) -> Code:
+    body = scope.code(node.body)
+    handler = None if node.handler is None else scope.code(node.handler)
+
+    def many(value: Any, variables: Variables) -> Iterator[Any]:
+        outputs = body.many(value, variables)
+        while True:
+            try:
+                item = next(outputs)
+            except StopIteration:
+                return
+            except v.JqError as exc:
+                if handler is not None:
+                    yield from handler.many(exc.value, variables)
+                return
+            yield item
+
+    if body.one is not None and handler is not None and handler.one is not None:
+        return single(lambda value, variables: next(many(value, variables)))
+    return several(many)
 
 
 # ---------------------------------------------------------------------------- folding
@@ -31,7 +57,7 @@ def compile_node(node: n.Node, scope: Scope) -> Code:
 
 def _items(node: n.Reduce | n.Foreach, scope: Scope) -> tuple[Scope, Any]:
     """Return the inner scope, and what yields the variables for each item of the source."""
-    source = compile_any(node.source, scope)
+    source = scope.code(node.source)
     inner, (take,) = patterns.compile_patterns((node.pattern,), scope)
 
     def items(value: Any, variables: Variables) -> Iterator[Variables]:
@@ -43,7 +69,7 @@ def _items(node: n.Reduce | n.Foreach, scope: Scope) -> tuple[Scope, Any]:
 
 def _reduce(node: n.Reduce, scope: Scope) -> Code:
     inner, items = _items(node, scope)
-    start, update = compile_any(node.start, scope), compile_any(node.update, inner)
+    start, update = scope.code(node.start), inner.code(node.update)
 
     def fold(value: Any, variables: Variables, state: Any) -> Any:
         turn = variables[BUDGET].turn
@@ -61,8 +87,8 @@ def _reduce(node: n.Reduce, scope: Scope) -> Code:
 
 def _foreach(node: n.Foreach, scope: Scope) -> Code:
     inner, items = _items(node, scope)
-    start, update = compile_any(node.start, scope), compile_any(node.update, inner)
-    extract = compile_any(node.extract, inner)
+    start, update = scope.code(node.start), inner.code(node.update)
+    extract = inner.code(node.extract)
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
         turn, number = variables[BUDGET].turn, 0
@@ -90,7 +116,7 @@ class Jump(Exception):
 
 def _label(node: n.Label, scope: Scope) -> Code:
     inner, key = scope.with_label(node.name)
-    body = compile_any(node.body, inner)
+    body = inner.code(node.body)
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
         target = object()
@@ -121,127 +147,6 @@ def _break(node: n.Break, scope: Scope) -> Code:
     return single(one)
 
 
-# ---------------------------------------------------------------------------- functions
-
-
-class _Function:
-    """A function; its body may call it before it is compiled."""
-
-    def __init__(self, node: n.Define, scope: Scope) -> None:
-        self.name = f"{node.name}/{len(node.parameters)}"
-        self.code: Code | None = None
-        self._paths: Any = None
-        self._node = node
-        self.keys = [scope.fresh(name) for name in node.parameters]
-        inner = scope.with_function(self.name, self.callee())
-        values = [name[1:] for name in node.parameters if name.startswith("$")]
-        inner, self.value_keys = inner.bound(*values)
-        for name, key in zip(node.parameters, self.keys, strict=True):
-            inner = inner.with_function(f"{name.removeprefix('$')}/0", _parameter(key))
-        self._inner = inner
-        self.code = compile_any(node.body, inner)
-
-    def callee(self) -> Callee:
-        return Callee(self.call, self.call_paths)
-
-    def call(self, arguments: tuple[n.Node, ...], scope: Scope) -> Code:
-        """Return the code of a call."""
-        if not arguments and self.code is not None:
-            return self.code
-        enter = self._entering(arguments, scope)
-        function = self
-
-        def many(value: Any, variables: Variables) -> Iterator[Any]:
-            variables[BUDGET].step()
-            code = function.code
-            assert code is not None
-            for env in enter(value, variables):
-                yield from code.many(value, env)
-
-        return several(many)
-
-    def _entering(
-        self, arguments: tuple[n.Node, ...], scope: Scope
-    ) -> Callable[[Any, Variables], Iterator[Variables]]:
-        """Return what yields the variables of the body, for each combination of values."""
-        if not arguments:
-            return lambda _value, variables: iter((variables,))
-        from spine.lang.jq import updates
-
-        codes = [compile_any(argument, scope) for argument in arguments]
-        paths = [updates.later(argument, scope) for argument in arguments]
-        values = [
-            (code, key)
-            for code, name, key in zip(codes, self._node.parameters, self.keys, strict=True)
-            if name.startswith("$")
-        ]
-        value_keys = self.value_keys
-
-        def enter(value: Any, variables: Variables) -> Iterator[Variables]:
-            closures = {
-                key: (code, path, variables)
-                for key, code, path in zip(self.keys, codes, paths, strict=True)
-            }
-            yield from given(value, variables, {**variables, **closures}, 0)
-
-        def given(value: Any, variables: Variables, env: Variables, at: int) -> Iterator[Variables]:
-            if at == len(values):
-                yield env
-                return
-            code, key = values[at]
-            for one in code.many(value, variables):
-                inner = {**env, value_keys[at]: one, key: (constant(one), None, variables)}
-                yield from given(value, variables, inner, at + 1)
-
-        return enter
-
-    def call_paths(self, arguments: tuple[n.Node, ...], scope: Scope) -> Any:
-        """Return what yields the paths of a call."""
-        from spine.lang.jq import updates
-
-        enter = self._entering(arguments, scope)
-        if self._paths is None:
-            self._paths = updates.later(self._node.body, self._inner)
-        body = self._paths
-
-        def paths(path: Any, value: Any, variables: Variables) -> Iterator[Any]:
-            variables[BUDGET].step()
-            for env in enter(value, variables):
-                yield from body()(path, value, env)
-
-        return paths
-
-
-def _parameter(key: str) -> Callee:
-    """Return how a parameter is called: where it was given, with the variables there."""
-
-    def many(value: Any, variables: Variables) -> Iterator[Any]:
-        code, _, outer = variables[key]
-        return code.many(value, outer)  # type: ignore[no-any-return]  # a Code
-
-    def paths(path: Any, value: Any, variables: Variables) -> Iterator[Any]:
-        code, later, outer = variables[key]
-        if later is None:
-            from spine.lang.jq import updates
-
-            yield from updates.astray(code, path, value, outer)
-        else:
-            yield from later()(path, value, outer)
-
-    code = several(many)
-    return Callee(lambda _arguments, _scope: code, lambda _arguments, _scope: paths)
-
-
-def _define(node: n.Define, scope: Scope) -> Code:
-    return compile_any(node.rest, defined(node, scope))
-
-
-def defined(node: n.Define, scope: Scope) -> Scope:
-    """Return the scope in which a function is defined."""
-    function = _Function(node, scope)
-    return scope.with_function(function.name, function.callee())
-
-
 # ---------------------------------------------------------------------------- all there is
 
 
@@ -260,11 +165,12 @@ def everything(value: Any, variables: Variables) -> Iterator[Any]:
             waiting += reversed(v.items(one))
 
 
-_COMPILERS: dict[type[n.Node], Callable[[Any, Scope], Code]] = {
+CODES: Compilers[Code] = {
+    n.If: _if,
+    n.Try: _try,
     n.Reduce: _reduce,
     n.Foreach: _foreach,
     n.Label: _label,
     n.Break: _break,
-    n.Define: _define,
     n.Recurse: _recurse,
 }

@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from spine.lang import EvaluationError
+from spine.lang.jq import control
 from spine.lang.jq import nodes as n
 from spine.lang.jq import values as v
-from spine.lang.jq.code import BUDGET, Code, Scope, Variables, several, single
-from spine.lang.jq.compiler import compile_node
+from spine.lang.jq.code import BUDGET, Code, Variables, several, single
+from spine.lang.jq.scope import Scope
 
 Arguments = tuple[n.Node, ...]
 
 
 def _codes(arguments: Arguments, scope: Scope) -> list[Code]:
-    return [compile_node(argument, scope) for argument in arguments]
+    return [scope.code(argument) for argument in arguments]
 
 
 # ---------------------------------------------------------------------------- counting
@@ -150,8 +151,6 @@ def _while(arguments: Arguments, scope: Scope) -> Code:
 def _recurse(arguments: Arguments, scope: Scope) -> Code:
     codes = _codes(arguments, scope)
     if not codes:
-        from spine.lang.jq import control
-
         return several(control.everything)
     body = codes[0]
     test = codes[1] if len(codes) > 1 else None

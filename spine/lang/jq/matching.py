@@ -7,8 +7,8 @@ from spine.errors import ConfigError
 from spine.lang import EvaluationError, regex
 from spine.lang.jq import nodes as n
 from spine.lang.jq import values as v
-from spine.lang.jq.code import Code, Scope, Variables, constant, several, single
-from spine.lang.jq.compiler import compile_node
+from spine.lang.jq.code import Code, Variables, constant, several, single
+from spine.lang.jq.scope import Scope
 
 
 def _compiled(name: str, value: Any, pattern: Any, flags: Any) -> regex.Pattern:
@@ -74,8 +74,8 @@ def _for_each(make: Callable[[Any, Any, Any], Iterator[Any]]) -> Callable[..., C
     """Return a function of a pattern and flags that gives any number of outputs."""
 
     def compile_call(arguments: tuple[n.Node, ...], scope: Scope) -> Code:
-        pattern = compile_node(arguments[0], scope)
-        flags = compile_node(arguments[1], scope) if len(arguments) > 1 else constant(None)
+        pattern = scope.code(arguments[0])
+        flags = scope.code(arguments[1]) if len(arguments) > 1 else constant(None)
 
         def many(value: Any, variables: Variables) -> Iterator[Any]:
             for flag in flags.many(value, variables):
@@ -107,8 +107,8 @@ def _all(make: Callable[[dict[str, Any]], Any]) -> Callable[[Any, Any, Any], Ite
 
 def _substitute(flags_before: str) -> Callable[[tuple[n.Node, ...], Scope], Code]:
     def compile_call(arguments: tuple[n.Node, ...], scope: Scope) -> Code:
-        pattern, by = (compile_node(argument, scope) for argument in arguments[:2])
-        flags = compile_node(arguments[2], scope) if len(arguments) > 2 else constant(None)  # noqa: PLR2004 -- the third
+        pattern, by = (scope.code(argument) for argument in arguments[:2])
+        flags = scope.code(arguments[2]) if len(arguments) > 2 else constant(None)  # noqa: PLR2004 -- the third
 
         def many(value: Any, variables: Variables) -> Iterator[Any]:
             for one in pattern.many(value, variables):
@@ -144,7 +144,7 @@ def _replaced(
 
 
 def _split(arguments: tuple[n.Node, ...], scope: Scope) -> Code:
-    pattern, flags = (compile_node(argument, scope) for argument in arguments)
+    pattern, flags = (scope.code(argument) for argument in arguments)
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
         for one in pattern.many(value, variables):

@@ -5,18 +5,38 @@ from typing import Any
 
 from spine.lang.jq import nodes as n
 from spine.lang.jq import values as v
-from spine.lang.jq.code import Code, Scope, Variables, several
-from spine.lang.jq.compiler import compile_node
+from spine.lang.jq.code import Code, Variables, counted, several, single
+from spine.lang.jq.scope import Compilers, Scope
 
 Destruct = Callable[[Any, Variables], Iterator[Variables]]
 """Yields the variables with those that a pattern takes from a value."""
 
 
-def compile_bind(node: n.Bind, scope: Scope) -> Code:
-    """Return the code of `source as patterns | body`. Raises NotCovered."""
-    source = compile_node(node.source, scope)
+def _bind(node: n.Bind, scope: Scope) -> Code:
+    if node.name is None:
+        return _bind_patterns(node, scope)
+    source = scope.code(node.source)
+    inner, (key,) = scope.bound(node.name)
+    body = inner.code(node.body)
+    if source.one is not None and body.one is not None:
+        first, second = source.one, body.one
+        return single(
+            lambda value, variables: second(value, {**variables, key: first(value, variables)})
+        )
+    is_counted = scope.counted
+
+    def many(value: Any, variables: Variables) -> Iterator[Any]:
+        outputs = counted(source, value, variables) if is_counted else source.many(value, variables)
+        for item in outputs:
+            yield from body.many(value, {**variables, key: item})
+
+    return several(many)
+
+
+def _bind_patterns(node: n.Bind, scope: Scope) -> Code:
+    source = scope.code(node.source)
     inner, takers = compile_patterns(node.patterns, scope)
-    body = compile_node(node.body, inner)
+    body = inner.code(node.body)
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
         for item in source.many(value, variables):
@@ -101,7 +121,7 @@ def _array(elements: list[Destruct]) -> Destruct:
 
 def _member(member: tuple[n.Node, str | None, n.Node | None], scope: Scope) -> Destruct:
     key_node, name, inner = member
-    key_code = compile_node(key_node, scope)
+    key_code = scope.code(key_node)
     bound = None if name is None else scope.variables[name]
     take_inner = None if inner is None else _compile(inner, scope)
 
@@ -128,3 +148,6 @@ def _object(members: list[Destruct]) -> Destruct:
             yield from take(value, env, at + 1)
 
     return take
+
+
+CODES: Compilers[Code] = {n.Bind: _bind}

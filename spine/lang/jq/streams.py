@@ -6,8 +6,8 @@ from typing import Any
 from spine.lang.jq import nodes as n
 from spine.lang.jq import places
 from spine.lang.jq import values as v
-from spine.lang.jq.code import BUDGET, Code, Scope, Variables, several, single
-from spine.lang.jq.compiler import compile_node
+from spine.lang.jq.code import BUDGET, Code, Variables, several, single
+from spine.lang.jq.scope import Scope
 
 Arguments = tuple[n.Node, ...]
 
@@ -29,7 +29,7 @@ def _to_stream(value: Any, _variables: Variables) -> Iterator[Any]:
 
 
 def _from_stream(arguments: Arguments, scope: Scope) -> Code:
-    source = compile_node(arguments[0], scope)
+    source = scope.code(arguments[0])
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
         made, some = None, False
@@ -51,7 +51,7 @@ def _from_stream(arguments: Arguments, scope: Scope) -> Code:
 
 
 def _truncate_stream(arguments: Arguments, scope: Scope) -> Code:
-    source = compile_node(arguments[0], scope)
+    source = scope.code(arguments[0])
 
     def many(value: Any, variables: Variables) -> Iterator[Any]:
         if v.kind(value) != "number":
@@ -69,7 +69,7 @@ def _truncate_stream(arguments: Arguments, scope: Scope) -> Code:
 
 def _index(arguments: Arguments, scope: Scope) -> Code:
     rows = n.Iterate(n.Identity()) if len(arguments) == 1 else arguments[0]
-    source, key = compile_node(rows, scope), compile_node(arguments[-1], scope)
+    source, key = scope.code(rows), scope.code(arguments[-1])
 
     def one(value: Any, variables: Variables) -> Any:
         made: dict[str, Any] = {}
@@ -82,8 +82,8 @@ def _index(arguments: Arguments, scope: Scope) -> Code:
 
 
 def _is_in(arguments: Arguments, scope: Scope) -> Code:
-    wanted = compile_node(arguments[0], scope) if len(arguments) > 1 else None
-    others = compile_node(arguments[-1], scope)
+    wanted = scope.code(arguments[0]) if len(arguments) > 1 else None
+    others = scope.code(arguments[-1])
 
     def one(value: Any, variables: Variables) -> bool:
         for found in [value] if wanted is None else wanted.many(value, variables):
@@ -95,7 +95,7 @@ def _is_in(arguments: Arguments, scope: Scope) -> Code:
 
 
 def _join(arguments: Arguments, scope: Scope) -> Code:
-    codes = [compile_node(argument, scope) for argument in arguments]
+    codes = [scope.code(argument) for argument in arguments]
     table = codes[0]
 
     def rows(

@@ -6,10 +6,10 @@ from typing import Any
 from spine.lang.jq import nodes as n
 from spine.lang.jq import places
 from spine.lang.jq import values as v
-from spine.lang.jq.code import BUDGET, Scope, Variables
-from spine.lang.jq.compiler import compile_node
+from spine.lang.jq.code import BUDGET, Paths, Variables
 from spine.lang.jq.loops import count, nth, skipped, taken
-from spine.lang.jq.updates import Paths, compile_paths, onward, recursed
+from spine.lang.jq.scope import Scope
+from spine.lang.jq.strays import onward, recursed
 
 Arguments = tuple[n.Node, ...]
 Pairs = Iterator[tuple[Any, Any]]
@@ -20,7 +20,7 @@ def _empty(_arguments: Arguments, _scope: Scope) -> Paths:
 
 
 def _select(arguments: Arguments, scope: Scope) -> Paths:
-    test = compile_node(arguments[0], scope)
+    test = scope.code(arguments[0])
 
     def paths(path: Any, value: Any, variables: Variables) -> Pairs:
         for item in test.many(value, variables):
@@ -32,7 +32,7 @@ def _select(arguments: Arguments, scope: Scope) -> Paths:
 
 def _of_kind(name: str) -> Callable[[Arguments, Scope], Paths]:
     def compile_call(_arguments: Arguments, scope: Scope) -> Paths:
-        code = compile_node(n.Call(name, ()), scope)
+        code = scope.code(n.Call(name, ()))
         return lambda path, value, variables: ((path, value) for _ in code.many(value, variables))
 
     return compile_call
@@ -40,17 +40,17 @@ def _of_kind(name: str) -> Callable[[Arguments, Scope], Paths]:
 
 def _element(at: int) -> Callable[[Arguments, Scope], Paths]:
     def compile_call(_arguments: Arguments, scope: Scope) -> Paths:
-        return compile_paths(n.Index(n.Identity(), n.Literal(at)), scope)
+        return scope.paths(n.Index(n.Identity(), n.Literal(at)))
 
     return compile_call
 
 
 def _nth(arguments: Arguments, scope: Scope) -> Paths:
-    return compile_paths(n.Index(n.Identity(), arguments[0]), scope)
+    return scope.paths(n.Index(n.Identity(), arguments[0]))
 
 
 def _first(arguments: Arguments, scope: Scope) -> Paths:
-    body = compile_paths(arguments[0], scope)
+    body = scope.paths(arguments[0])
     return lambda path, value, variables: taken(body(path, value, variables), 1)
 
 
@@ -58,7 +58,7 @@ def _counted(name: str) -> Callable[[Arguments, Scope], Paths]:
     use = {"limit": taken, "skip": skipped, "nth": nth}[name]
 
     def compile_call(arguments: Arguments, scope: Scope) -> Paths:
-        number, body = compile_node(arguments[0], scope), compile_paths(arguments[1], scope)
+        number, body = scope.code(arguments[0]), scope.paths(arguments[1])
 
         def paths(path: Any, value: Any, variables: Variables) -> Pairs:
             for wanted in number.many(value, variables):
@@ -72,15 +72,15 @@ def _counted(name: str) -> Callable[[Arguments, Scope], Paths]:
 
 def _recurse(arguments: Arguments, scope: Scope) -> Paths:
     if not arguments:
-        return compile_paths(n.Recurse(), scope)
+        return scope.paths(n.Recurse())
     step = arguments[0]
     if len(arguments) > 1:
         step = n.Pipe(step, n.Call("select", (arguments[1],)))
-    return recursed(compile_paths(step, scope))
+    return recursed(scope.paths(step))
 
 
 def _until(arguments: Arguments, scope: Scope) -> Paths:
-    test, body = compile_node(arguments[0], scope), compile_paths(arguments[1], scope)
+    test, body = scope.code(arguments[0]), scope.paths(arguments[1])
 
     def paths(path: Any, value: Any, variables: Variables) -> Pairs:
         variables[BUDGET].step()
@@ -95,7 +95,7 @@ def _until(arguments: Arguments, scope: Scope) -> Paths:
 
 
 def _while(arguments: Arguments, scope: Scope) -> Paths:
-    test, body = compile_node(arguments[0], scope), compile_paths(arguments[1], scope)
+    test, body = scope.code(arguments[0]), scope.paths(arguments[1])
 
     def paths(path: Any, value: Any, variables: Variables) -> Pairs:
         variables[BUDGET].step()
@@ -109,7 +109,7 @@ def _while(arguments: Arguments, scope: Scope) -> Paths:
 
 
 def _repeat(arguments: Arguments, scope: Scope) -> Paths:
-    body = compile_paths(arguments[0], scope)
+    body = scope.paths(arguments[0])
 
     def paths(path: Any, value: Any, variables: Variables) -> Pairs:
         while True:  # the budget ends it
@@ -120,7 +120,7 @@ def _repeat(arguments: Arguments, scope: Scope) -> Paths:
 
 
 def _get_path(arguments: Arguments, scope: Scope) -> Paths:
-    key = compile_node(arguments[0], scope)
+    key = scope.code(arguments[0])
 
     def paths(path: Any, value: Any, variables: Variables) -> Pairs:
         for steps in key.many(value, variables):
