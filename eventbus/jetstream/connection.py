@@ -356,6 +356,7 @@ class Connection:
                     error_cb=on_error,
                 )
             self._check(client, options)
+            client.attach()
         except (NatsError, OSError, TimeoutError) as exc:
             why = _why(options, self._errors[-1] if self._errors else exc)
             self._state.problem = why

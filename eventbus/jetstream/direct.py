@@ -9,7 +9,6 @@ whatever else the server says is read by the library as ever.
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from nats.aio.client import Client
@@ -24,6 +23,7 @@ LONGEST_LINE = 1024 * 1024
 CLIENT_BUFFER = 16 * 1024 * 1024
 """Bytes that the client collects before a sender waits for the socket."""
 _END = b"\r\n"
+_MESSAGES = frozenset({b"MSG", b"HMSG"})
 
 
 class Delivered(msgspec.Struct, gc=False):
@@ -45,19 +45,38 @@ class DirectClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self.direct: dict[int, Direct] = {}
-        self._ps = _Parser(self)
+        self._ps = self._parser = _Parser(self)
+        self._socket: asyncio.WriteTransport | None = None
         self._flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._flushed.set_result(None)
 
+    def attach(self) -> None:
+        """Go past the library's streams, once it is connected.
+
+        Its reading and writing tasks cost each message a turn of the loop. What is not a direct
+        message still goes to them, and what they have begun is ended first.
+        """
+        reader = getattr(self._transport, "_io_reader", None)
+        writer = getattr(self._transport, "_io_writer", None)
+        if reader is None or writer is None:
+            return  # a websocket has neither
+        self._parser.attach(reader)
+        self._socket = writer.transport
+
     def post(self, command: bytes) -> bool:
         """Put a command on its way; return False where that has to be waited for, or is lost."""
-        queue = self._flush_queue
-        if queue is None or not self.is_connected or self._pending_data_size > CLIENT_BUFFER:
+        socket = self._socket
+        if socket is None or not self.is_connected or socket.is_closing():
             return False
-        self._pending.append(command)
+        if self._pending_data_size + socket.get_write_buffer_size() > CLIENT_BUFFER:
+            return False
+        if not self._pending:
+            socket.write(command)  # uvloop sends all of one turn together
+            return True
+        self._pending.append(command)  # behind what the library has not sent yet
         self._pending_data_size += len(command)
-        if queue.empty():
-            queue.put_nowait(self._flushed)  # the flusher wakes and sends all there is by then
+        if self._flush_queue is not None and self._flush_queue.empty():
+            self._flush_queue.put_nowait(self._flushed)
         return True
 
 
@@ -69,58 +88,105 @@ class _Parser(Parser):
         super().reset()
         self._kept: list[bytes] = []
         self._size = self._wanted = 0
+        self._parsing = False
+
+    def attach(self, reader: asyncio.StreamReader) -> None:
+        """Read what comes before the library's reading task does."""
+        library = reader.feed_data
+
+        def feed(data: bytes) -> None:
+            if self._parsing or reader._buffer:  # type: ignore[attr-defined]  # noqa: SLF001 -- has no other sign that it is behind
+                library(data)  # in its turn
+            elif rest := self._take(data):
+                library(rest)
+
+        reader.feed_data = feed  # type: ignore[assignment,method-assign]  # its protocol calls it
 
     @override
     async def parse(self, data: bytes = b"") -> None:
+        self._parsing = True
+        try:
+            while data := self._take(data):
+                stop = data.find(_END) + 2
+                if stop < 2:  # noqa: PLR2004 -- there is none
+                    raise ProtocolError("nats: a line without an end")
+                words = data[: stop - 2].split(b" ")
+                if words[0] in _MESSAGES:
+                    stop += _size(words[-1]) + 2
+                await super().parse(data[:stop])
+                data = data[stop:]
+        finally:
+            self._parsing = False
+
+    def _take(self, data: bytes) -> bytes:
+        """Call callbacks; return what begins with a whole piece for the library, if there is one.
+
+        A piece whose end has not come is kept.
+        """
         if self._kept:
             self._kept.append(data)
             self._size += len(data)
             if self._size < self._wanted:
-                return
+                return b""
             data = b"".join(self._kept)
             self._kept.clear()
         at = 0
         while at < len(data):
             end = data.find(_END, at)
             if end < 0:
+                if len(data) - at > LONGEST_LINE:
+                    break
                 self._keep(data[at:], 0)
-                return
+                return b""
             words = data[at:end].split(b" ")
-            kind = words[0]
             stop = end + 2
-            if kind in {b"MSG", b"HMSG"}:
-                stop += _size(words[-1]) + 2
-                if stop > len(data):
-                    self._keep(data[at:], stop - at)
-                    return
-                callback = self.nc.direct.get(int(words[2]))
-                if callback is not None:
-                    await self._call(callback, words, data, end + 2, stop - 2)
-                    at = stop
-                    continue
-            await super().parse(data[at:stop])
+            if words[0] in _MESSAGES:
+                try:
+                    stop += int(words[-1]) + 2
+                    callback = self.nc.direct.get(int(words[2]))
+                except (ValueError, IndexError):
+                    break
+            else:
+                callback = None
+            if stop > len(data):
+                self._keep(data[at:], stop - at)
+                return b""
+            if callback is None:
+                break
+            _call(callback, words, data, end + 2, stop - 2)
             at = stop
+        return data[at:]
 
     def _keep(self, rest: bytes, wanted: int) -> None:
-        if not wanted and len(rest) > LONGEST_LINE:
-            raise ProtocolError("nats: a line without an end")
         self._kept, self._size, self._wanted = [rest], len(rest), wanted
 
-    async def _call(
-        self, callback: Direct, words: list[bytes], data: bytes, start: int, stop: int
-    ) -> None:
-        headers: Any = None
-        sizes = 1
+
+def _call(callback: Direct, words: list[bytes], data: bytes, start: int, stop: int) -> None:
+    headers, least = None, 4
+    try:
         if words[0] == b"HMSG":
-            sizes = 2
-            body = start + int(words[-2])
-            headers = await self.nc._process_headers(data[start:body])  # noqa: SLF001 -- as the library reads them
-            start = body
-        reply = words[3].decode() if len(words) == 4 + sizes else ""
-        try:
-            callback(Delivered(words[1].decode(), reply, data[start:stop], headers))
-        except Exception:
-            log.exception("taking a message of %s", words[1])
+            least, body = 5, start + int(words[-2])
+            headers, start = _headers(data[start:body]), body
+        reply = words[3].decode() if len(words) > least else ""
+        callback(Delivered(words[1].decode(), reply, data[start:stop], headers))
+    except Exception:
+        log.exception("taking a message of %s", words[1])
+
+
+def _headers(block: bytes) -> dict[str, str] | None:
+    """Return the headers of a message; a status is one of them, as the library has it."""
+    first, *lines = block.decode(errors="replace").split("\r\n")
+    found = {}
+    _, _, status = first.partition(" ")
+    if status:
+        found["Status"], _, why = status.partition(" ")
+        if why:
+            found["Description"] = why
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            found[name.strip()] = value.strip()
+    return found or None
 
 
 def _size(word: bytes) -> int:

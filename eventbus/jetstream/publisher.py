@@ -163,6 +163,8 @@ class Publisher:
         self._prefix = f"_INBOX.{new_id()}."
         self._listening: Listening | None = None
         self._look = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        """Set while something is on its way: when it is looked at."""
         self._reconnected = False
         self._making: set[str] = set()
         """Streams that are looked for."""
@@ -220,7 +222,8 @@ class Publisher:
             reply = self._prefix + token
             sent = _Sent(stream, subject, data, headers, reply, self._loop.time(), done)
             self._sent[token] = sent
-            self._look.set()
+            if self._timer is None:
+                self._timer = self._loop.call_later(TEND_SECONDS, self._look.set)
             if not self._connection.post_with(subject, data, reply, headers):
                 await self._send(sent)
             return await done
@@ -292,8 +295,11 @@ class Publisher:
                     await self._round(making)
                 except Exception:
                     log.exception("tending what was published")
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
                 if self._sent:
-                    self._loop.call_later(TEND_SECONDS, self._look.set)
+                    self._timer = self._loop.call_later(TEND_SECONDS, self._look.set)
                     await asyncio.sleep(TEND_SECONDS / 10)  # a burst of problems is one round
 
     async def _round(self, making: asyncio.TaskGroup) -> None:
