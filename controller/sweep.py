@@ -1,9 +1,9 @@
-"""Forgets what deleted Sensors and Notifiers left on their bus, a day after they were deleted.
+"""Forgets what deleted objects left on their bus, a day after they were deleted.
 
 No finalizer does that: it would hold an object for as long as it may come back, and one that is
-held when the controller goes is stuck, with its namespace. Instead it is written on the bus which
-Sensors and Notifiers this EventBus object has ever served, and now and then that is compared with
-those there are. What others put on the same bus is none of ours, and is left alone.
+held when the controller goes is stuck, with its namespace. Instead it is written on the bus whom
+this EventBus object has ever served, and now and then that is compared with those there are. What
+others put on the same bus is none of ours, and is left alone.
 
 The pods of a deleted Sensor finish what is under way. What waits on the bus stays for that day, in
 which a Sensor of the same name goes on with it; then actions that were owed become dead letters.
@@ -40,7 +40,7 @@ EVERY = 30.0
 """Seconds between looks."""
 LONGEST = 20.0
 """Seconds that a look at one bus may take."""
-KINDS = (("Sensor", ARGO), ("Notifier", f"{OURS}/v1alpha1"))
+KINDS = (("Sensor", ARGO), ("Notifier", f"{OURS}/v1alpha1"), ("EventSource", ARGO))
 
 Served = dict[str, float]
 """Since when, in unix seconds, what this bus has served is gone, by `KIND/NAME`; 0: it is there."""
@@ -86,16 +86,14 @@ class Sweep:
         secrets = await secrets_of(cluster, namespace, config)
         opening = open_bus(config, secrets, give_up_after=PATIENCE, name="tocsin-controller")
         async with opening as bus:
-            there = set(_users(cluster, namespace, name))
+            users = [Key(kind, namespace, one) for kind, one in _users(cluster, namespace, name)]
+            there = {f"{one.kind}/{one.name}" for one in users}
             await self.compare(bus, metadata["uid"], namespace, there)
             news = set[Key]()
             for key, lag in (await _lags(bus, namespace, there)).items():
                 if self.lags.get(key) != lag:
                     self.lags[key] = lag
                     news.add(key)
-            users = [
-                Key(kind, namespace, one) for kind, one in _all_users(cluster, namespace, name)
-            ]
             dead = dead_of(await bus.counts(DEAD), namespace)
             pending = pending_of(await bus.readers(ACTIONS), namespace)
             for kept, found in ((self.dead, dead), (self.pending, pending)):
@@ -131,16 +129,9 @@ def after(before: Mapping[str, float], there: Iterable[str], now: float) -> Serv
     return served | dict.fromkeys(there, 0.0)
 
 
-def _users(cluster: Cluster, namespace: str, bus: str) -> Iterable[str]:
-    """Yield the Sensors and Notifiers of a bus, as KIND/NAME: what has a place on it."""
-    for kind, name in _all_users(cluster, namespace, bus):
-        if kind in dict(KINDS):
-            yield f"{kind}/{name}"
-
-
-def _all_users(cluster: Cluster, namespace: str, bus: str) -> Iterable[tuple[str, str]]:
+def _users(cluster: Cluster, namespace: str, bus: str) -> Iterable[tuple[str, str]]:
     """Yield kind and name of all who use a bus."""
-    for kind, api_version in (*KINDS, ("EventSource", ARGO)):
+    for kind, api_version in KINDS:
         for one in cluster.all(api_version, kind, namespace):
             spec = one.get("spec") or {}
             if (spec.get("eventBusName") or "default") == bus:
@@ -185,6 +176,10 @@ async def _forget(bus: Bus, namespace: str, one: str) -> None:
         from sensor.retire import forget
 
         await forget(bus, name)
+    elif kind == "EventSource":
+        from eventsource.retire import forget as forget_source
+
+        await forget_source(bus, name)
     else:
         from notifier.retire import forget as forget_notifier
 

@@ -51,6 +51,13 @@ class Kept(Memory):
             return
 
 
+async def forget(bus: Bus, key: str) -> None:
+    """Remove what is kept under a key, and under its parts. Raises BusError."""
+    store = bus.store(STATE)
+    for one in (key, *await store.keys(f"{key}.")):
+        await store.delete(one)
+
+
 def key_token(name: str) -> str:
     """Return a name as a token of a key, whatever characters it has."""
     return re.sub(rb"[^A-Za-z0-9_-]", lambda found: b"=%02X" % found[0][0], name.encode()).decode()

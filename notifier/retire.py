@@ -6,6 +6,8 @@ Messages that it has not sent become dead letters.
 from delivery.leftover import set_aside
 from delivery.subjects import claims_of, lane_of, notifier_owner, token, tries_of
 from eventbus.bus import ACTIONS, STATE, Bus
+from eventbus.kept import forget as forget_kept
+from eventbus.kept import key_token
 from notifier.keeping import name_on_bus
 
 
@@ -22,3 +24,4 @@ async def forget(bus: Bus, namespace: str, name: str) -> None:
         for kept in await store.keys(prefix):
             await store.delete(kept)
     await store.delete(f"adopting/.{token(called)}")
+    await forget_kept(bus, f"service.{key_token(called)}")

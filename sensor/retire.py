@@ -22,6 +22,8 @@ from delivery.subjects import (
     tries_of,
 )
 from eventbus.bus import ACTIONS, EVENTS, STATE, Bus, Store
+from eventbus.kept import forget as forget_kept
+from eventbus.kept import key_token
 from sensor.start import GENERATION
 from spine.errors import ConflictError
 
@@ -76,6 +78,7 @@ async def forget(bus: Bus, name: str) -> None:
     for prefix in (f"{token(name)}.", claims_of(name), tries_of(name)):
         for kept in await store.keys(prefix):
             await store.delete(kept)
+    await forget_kept(bus, f"trigger.{key_token(name)}")
 
 
 async def _since(store: Store, key: str, now: float) -> float:

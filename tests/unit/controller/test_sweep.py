@@ -6,7 +6,9 @@ from plan_kit import dependency, trigger
 from controller.sweep import GRACE, Sweep, after
 from delivery.subjects import claims_of, notifier_owner
 from eventbus.bus import EVENTS, STATE
+from eventbus.kept import key_token
 from eventbus.memory import MemoryBus
+from eventsource.spec import kinds
 from notifier.keeping import Records, name_on_bus
 from sensor.plan import compile_plan
 from sensor.spec import SensorSpec
@@ -89,7 +91,7 @@ async def test_a_notifier_is_forgotten_with_all_that_it_keeps(sweep, clock):
         called = name_on_bus("ns", name)
         record = Records(bus, called).key("Pod.", "uid")
         claim = f"{claims_of(notifier_owner(called))}t.k"
-        keys[name] = {record, claim}
+        keys[name] = {record, claim, f"service.{key_token(called)}.ns.mail.threads"}
         for key in keys[name]:
             await store.put(key, b"1", revision=None)
     await sweep.compare(bus, UID, "ns", {"Notifier/stays", "Notifier/goes"})
@@ -98,6 +100,38 @@ async def test_a_notifier_is_forgotten_with_all_that_it_keeps(sweep, clock):
         clock.now += GRACE + 1
     left = {key for key in await store.keys() if not key.startswith("served/")}
     assert left == keys["stays"]
+
+
+KEPT = {
+    "EventSource": ("file.{}.e", "resource.{}.e.head", "pubsub.{}.e"),
+    "Sensor": ("trigger.{}", "trigger.{}.graves.3"),
+}
+"""Keys under which sources and triggers keep what they need after a restart."""
+
+
+@pytest.mark.parametrize("kind", KEPT)
+async def test_what_a_source_or_a_trigger_kept_is_forgotten_with_it(sweep, clock, kind):
+    bus = MemoryBus()
+    keys = {name: {one.format(name) for one in KEPT[kind]} for name in ("go", "going", "stays")}
+    for key in {key for some in keys.values() for key in some}:
+        await bus.store(STATE).put(key, b"1", revision=None)
+    there = {f"{kind}/going", f"{kind}/stays"}
+    await sweep.compare(bus, UID, "ns", {*there, f"{kind}/go"})
+    await sweep.compare(bus, UID, "ns", there)
+    clock.now += GRACE
+    await sweep.compare(bus, UID, "ns", there)
+    left = {key for key in await bus.store(STATE).keys() if not key.startswith("served/")}
+    assert left == keys["go"] | keys["going"] | keys["stays"]
+    clock.now += 1
+    await sweep.compare(bus, UID, "ns", there)
+    left = {key for key in await bus.store(STATE).keys() if not key.startswith("served/")}
+    assert left == keys["going"] | keys["stays"]
+
+
+def test_the_kinds_of_sources_are_those_of_the_keys():
+    assert {key.partition(".")[0] for key in KEPT["EventSource"]} <= {
+        kind.type for kind in kinds().values()
+    }
 
 
 def test_since_when_something_is_gone_is_kept():
