@@ -6,13 +6,16 @@ at the line where the user wrote what it is about, in `lint`, `run` and in a pod
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spine.compat import FILE, Modern, modernise
 from spine.errors import ConfigError
 from spine.manifest import Finding, Object, Severity
 from spine.model import InvalidModel, Model, Path, Problem, load
 from spine.secrets import KeyRef, Referring
+
+if TYPE_CHECKING:
+    from spine.warned import Warned
 
 DEFAULT_BUS = "default"
 """The EventBus of an object that names none."""
@@ -73,7 +76,7 @@ def check_object(obj: Object, *, lenient: bool = False) -> tuple[Checked, list[F
     """
     modern = modernise(obj.kind, obj.raw)
     findings = [_finding(obj, modern, p, origin=False) for p in modern.problems]
-    warnings: list[str] = []
+    warnings: list[Warned] = []
     spec: Any = None
     try:
         spec = load(
@@ -85,10 +88,9 @@ def check_object(obj: Object, *, lenient: bool = False) -> tuple[Checked, list[F
         )
     except ConfigError as exc:
         findings += _complaints(obj, modern, exc)
-    findings += [
-        _finding(obj, modern, Problem(_guess(obj, text), text, warning=True), origin=False)
-        for text in warnings
-    ]
+    for one in warnings:
+        path = ("spec", *one.path) if one.path is not None else _guess(modern.raw, one)
+        findings.append(_finding(obj, modern, Problem(path, one, warning=True)))
     if spec is None or obj.kind != "Sensor" or any(f.severity == "error" for f in findings):
         return Checked(obj, modern, spec), findings
     plan, more = _plan(obj, modern, spec)
@@ -138,10 +140,10 @@ def _quotes(obj: Object, path: Path, message: str) -> str:
     return f' (write "{value}" in quotes)' if isinstance(value, int | float) else ""
 
 
-def _guess(obj: Object, warning: str) -> Path:
-    """Return where the key stands with which a warning of a model begins."""
+def _guess(raw: Mapping[str, Any], warning: str) -> Path:
+    """Return where the key stands with which a warning of a model begins, if there is one."""
     key = warning.partition(":")[0]
-    found = [path for path in _paths(obj.raw.get("spec"), ("spec",)) if path[-1] == key]
+    found = [path for path in _paths(raw["spec"], ("spec",)) if path[-1] == key]
     return found[0] if len(found) == 1 else ("spec",)
 
 

@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 from typing_extensions import override
 
 from spine.errors import ConfigError
+from spine.warned import Met, Warned
 
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 """We have none, and to look for some it reads about every package that is installed."""
@@ -59,7 +60,7 @@ class _Reading:
     """What one call of `load` collects, across nested models."""
 
     lenient: bool = False
-    warnings: list[str] = field(default_factory=list)
+    met: Met = field(default_factory=Met)
 
 
 _reading: ContextVar[_Reading | None] = ContextVar("_reading", default=None)
@@ -90,35 +91,38 @@ class Model(BaseModel):
         """
         if not isinstance(raw, dict):
             return raw
+        reading, part = _reading.get(), raw
+        if reading is not None:
+            reading.met.meet(cls, part)
         if None in raw.values():
             raw = {key: value for key, value in raw.items() if value is not None}
         if raw.keys() <= _names(cls).keys():
             return raw
-        known, reading, out = _names(cls), _reading.get(), {}
+        known, out = _names(cls), {}
         folded = {name.lower(): name for name in known}
         for key, value in raw.items():
             if key in known or not isinstance(key, str):
                 out[key] = value
             elif key in cls.dead_keys:
-                _warn(f"{key}: ignored: {cls.dead_keys[key]}")
+                _warn(f"{key}: ignored: {cls.dead_keys[key]}", part)
             elif (exact := folded.get(key.lower())) and exact not in raw:
-                _warn(f"{key}: write {exact}")
+                _warn(f"{key}: write {exact}", part)
                 out[exact] = value
             elif reading is not None and reading.lenient:
-                _warn(f"{key}: unknown field ignored{_suggestion(key, known)}")
+                _warn(f"{key}: unknown field ignored{_suggestion(key, known)}", part)
             else:
                 out[key] = value
         return out
 
 
-def _warn(message: str) -> None:
+def _warn(message: str, part: dict[str, Any] | None = None) -> None:
     reading = _reading.get()
     if reading is not None:
-        reading.warnings.append(message)
+        reading.met.warn(message, part)
 
 
 def warn(message: str) -> None:
-    """Add a warning to the `load` that is under way; for validators of models."""
+    """Add a warning, `KEY: TEXT`, to the `load` that is under way; for validators of models."""
     _warn(message)
 
 
@@ -181,7 +185,7 @@ def load(
     *,
     what: str = "",
     lenient: bool = False,
-    on_warning: Callable[[str], None] | None = None,
+    on_warning: Callable[[Warned], None] | None = None,
 ) -> M:
     """Validate a document against a model.
 
@@ -192,9 +196,9 @@ def load(
             value = model.model_validate(raw)
         except ValidationError as exc:
             raise InvalidModel(what or model.__name__, problems_of(exc, model, raw)) from exc
-        for message in reading.warnings:
-            if on_warning is not None:
-                on_warning(message)
+        if on_warning is not None:
+            for warned in reading.met.warnings(raw):
+                on_warning(warned)
     return value
 
 
@@ -213,7 +217,8 @@ def _problem(error: ErrorDetails, model: type[BaseModel], raw: Any) -> Problem:
     message = error["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     value = _value_at(raw, path)
-    if isinstance(value, str | int | float | bool) and not _secretive(path):
+    told = isinstance(value, str) and repr(value) in message
+    if isinstance(value, str | int | float | bool) and not told and not _secretive(path):
         message = f"{_shown(value)}: {message}"
     return Problem(path, message)
 

@@ -88,7 +88,7 @@ def test_null_is_absent() -> None:
         ),
         (
             {"triggers": [trigger() | {"retryStrategy": {"duration": "5"}}]},
-            "retryStrategy.duration: '5': reading duration '5': not a number with a unit",
+            "retryStrategy.duration: reading duration '5': not a number with a unit",
         ),
         (
             {"triggers": [trigger() | {"retryStrategy": {"factor": "2"}}]},

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import pytest
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from spine.errors import ConfigError
 from spine.model import InvalidModel, Model, OneOf, Problem, dotted, load, warn
+from spine.warned import Warned
 
 
 class Login(Model):
@@ -190,3 +191,66 @@ def test_models_cannot_be_changed():
 def test_paths_are_written_with_dots(path, text):
     assert dotted(path) == text
     assert str(Problem(path, "wrong")) == (f"{text}: wrong" if text else "wrong")
+
+
+class Part(Model):
+    old: str = ""
+    new: str = ""
+    deeper: "Part | None" = None
+
+    @field_validator("old")
+    @classmethod
+    def _old(cls, text: str) -> str:
+        if text == "x":
+            warn("old: write new")
+        return text
+
+    @model_validator(mode="after")
+    def _both(self) -> "Part":
+        if self.old and self.new:
+            warn("new, old: one is enough")
+        return self
+
+
+class Whole(Model):
+    parts: list[Part] = []
+    named: dict[str, Part] = {}
+
+
+def test_a_warning_knows_where_it_stands():
+    document = {
+        "parts": [
+            {"old": "y"},
+            {"old": "x"},
+            {"new": "1", "old": "2", "x": 1},
+            {"OLD": "z", "new": None},
+        ],
+        "named": {"a": {"old": "y", "new": "z", "deeper": {"old": "x"}}, "b": {"deeper": {"q": 1}}},
+    }
+    told: list[Warned] = []
+
+    load(Whole, document, lenient=True, on_warning=told.append)
+
+    assert [(one.path, str(one)) for one in told] == [
+        (("parts", 1, "old"), "old: write new"),
+        (("parts", 2, "x"), "x: unknown field ignored"),
+        (("parts", 2, "new"), "new, old: one is enough"),
+        (("parts", 3, "OLD"), "OLD: write old"),
+        (("named", "a", "deeper", "old"), "old: write new"),
+        (("named", "a", "new"), "new, old: one is enough"),
+        (("named", "b", "deeper", "q"), "q: unknown field ignored"),
+    ]
+
+
+def test_a_warning_about_what_is_not_in_the_document_has_no_place():
+    class Absent(Model):
+        one: str = ""
+
+        @model_validator(mode="after")
+        def _told(self) -> "Absent":
+            warn("other: is not there")
+            return self
+
+    told: list[Warned] = []
+    load(Absent, {"one": "x"}, on_warning=told.append)
+    assert [(one.path, str(one)) for one in told] == [(None, "other: is not there")]
