@@ -18,10 +18,10 @@ from typing import Any
 import httptools
 from typing_extensions import override
 
-from spine.lazily import later
+from spine.lazily import hollow, later
 
-with later("watchfiles", "logging.config"):  # for uvicorn's own server, and its log
-    from uvicorn.config import Config
+with later("logging.config"), hollow("uvicorn.supervisors", "ChangeReload", "Multiprocess"):
+    from uvicorn.config import Config  # without what its own server has: reload, workers, log
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState

@@ -8,6 +8,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 
@@ -39,3 +40,22 @@ def later(*names: str) -> Iterator[None]:
     finally:
         for name in new:
             del sys.modules[name]
+
+
+@contextmanager
+def hollow(module: str, *names: str) -> Iterator[None]:
+    """Give whoever imports names of a module meanwhile None for each of them.
+
+    For what is imported and, as we use the importer, never called. Nothing changes where the
+    module is loaded already.
+    """
+    if module in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(module)
+    vars(stand_in).update(dict.fromkeys(names))
+    sys.modules[module] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[module]

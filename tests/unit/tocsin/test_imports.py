@@ -26,7 +26,7 @@ CLIENTS = {
 """Libraries of others for what few manifests have in them."""
 LANGUAGES = {"spine.lang.jq", "spine.lang.lua", "spine.lang.jsonpath", "spine.lang.gotemplate"}
 CLUSTER = {"spine.kube", "sensor.kubernetes", "eventsource.objects.watching"}
-UNUSED = {"encodings.idna", "html.entities", "logging.config"}
+UNUSED = {"encodings.idna", "html.entities", "logging.config", "uvicorn.supervisors"}
 """What libraries import for what they are not used for here."""
 NOWHERE = CLIENTS | LANGUAGES | CLUSTER | UNUSED | {"controller.workload", "controller.admission"}
 PROGRAM = """
