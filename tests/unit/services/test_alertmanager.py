@@ -153,7 +153,7 @@ def test_defaults() -> None:
     assert (service.api_path, service.timeout) == ("/api/v2/alerts", 3)
     with pytest.raises(ConfigError, match="targets"):
         load(Alertmanager, {"targets": []})
-    with pytest.raises(ConfigError, match="lasts: '1 day'"):
+    with pytest.raises(ConfigError, match="lasts: reading duration '1 day'"):
         load(Alertmanager, {"lasts": "1 day"})
 
 

@@ -138,7 +138,7 @@ WRONG = [
     (one("event: []\n    want: []"), "event: unknown field (did you mean events)"),
     (one("events: [{bdy: 1}]"), "bdy: unknown field (did you mean body)"),
     (one("events: [{body: 1, data: 2}]"), "body and data: give one of them"),
-    (one("events: [{after: soon}]"), "after: 'soon': reading duration 'soon'"),
+    (one("events: [{after: soon}]"), "after: reading duration 'soon'"),
     (one("events: [{body: 1}]"), "it is only data, and the Sensor reads shop/orders, bank/paid"),
     (one("events: [{dependency: ordr, body: 1}]"), "no dependency is called 'ordr'"),
     (one("events: [{dependency: order, file: gone.json}]"), "gone.json: No such file"),
