@@ -7,8 +7,8 @@ from typing import Any
 
 from spine.lang.jq import mathematics
 from spine.lang.jq import values as v
-from spine.lang.jq.builtins import from_entries, to_entries, total
 from spine.lang.jq.code import Code, Variables, several, single
+from spine.lang.jq.containers import from_entries, to_entries, total
 
 SELECTING: dict[str, frozenset[str]] = {
     "values": frozenset(["boolean", "number", "string", "array", "object"]),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from spine.lang import EvaluationError
-from spine.lang.jq import control
+from spine.lang.jq import arithmetic, control
 from spine.lang.jq import nodes as n
 from spine.lang.jq import values as v
 from spine.lang.jq.code import BUDGET, Code, Variables, several, single
@@ -26,7 +26,7 @@ def count(value: Any, name: str) -> float:
     if v.compare(value, 0) < 0:
         what = "index" if name == "nth" else "count"
         raise v.JqError(f"{name} doesn't support negative {what}")
-    v.subtract(value, 1)  # raises for what is no number
+    arithmetic.subtract(value, 1)  # raises for what is no number
     return float(value)
 
 

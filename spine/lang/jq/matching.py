@@ -5,6 +5,7 @@ from typing import Any
 
 from spine.errors import ConfigError
 from spine.lang import EvaluationError, regex
+from spine.lang.jq import arithmetic
 from spine.lang.jq import nodes as n
 from spine.lang.jq import values as v
 from spine.lang.jq.code import Code, Variables, constant, several, single
@@ -132,7 +133,7 @@ def _replaced(
     for match in _matches("match", value, pattern, flags):
         gap = value[done : match["offset"]]
         for at, text in enumerate(by.many(_named(match), variables)):
-            piece = v.add(gap, text)
+            piece = arithmetic.add(gap, text)
             if at == len(made):
                 made.append([])
             made[at].append(piece)

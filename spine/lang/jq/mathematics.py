@@ -183,12 +183,45 @@ def is_normal(value: float) -> bool:
     return math.isfinite(value) and abs(value) >= 2.0**-1022
 
 
+def _rounded(function: Callable[[float], float], name: str) -> Callable[[Any], Any]:
+    def apply(value: Any) -> Any:
+        if v.kind(value) != "number":
+            raise v.inapplicable(name, value)
+        if isinstance(value, int) or not math.isfinite(value):
+            return value
+        whole = v.narrowed(int(function(value)))
+        return whole or math.copysign(0.0, value)
+
+    return apply
+
+
+def _absolute(value: Any) -> Any:
+    if v.kind(value) != "number":
+        raise v.inapplicable("abs", value)
+    return abs(value)
+
+
+def _plus(_value: Any, number: Any) -> Any:
+    if v.kind(number) != "number":
+        raise v.JqError(f"cannot plus: {v.shown(number)}")
+    return number
+
+
 OF_INPUT: dict[str, Callable[[Any], Any]] = {
     **{name: _guarded(name, function) for name, function in _OF_ONE.items()},
+    "floor": _rounded(math.floor, "floor"),
+    "ceil": _rounded(math.ceil, "ceil"),
+    "round": _rounded(lambda x: math.copysign(math.floor(abs(x) + 0.5), x), "round"),
+    "abs": _absolute,
+    "nan": lambda _value: math.nan,
+    "infinite": lambda _value: math.inf,
     "isnan": _is_nan,
     "isinfinite": _is(math.isinf),
     "isfinite": _is(lambda x: not math.isinf(x)),
     "isnormal": _is(is_normal),
+}
+OF_ARGUMENT: dict[str, Callable[[Any, Any], Any]] = {
+    "_plus": _plus,
 }
 OF_ARGUMENTS: dict[str, Callable[..., Any]] = {
     name: _guarded(name.partition("/")[0], function) for name, function in _OF_SEVERAL.items()

@@ -5,6 +5,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from spine.lang.jq import arithmetic
 from spine.lang.jq import nodes as n
 from spine.lang.jq import values as v
 from spine.lang.jq.code import Code, Variables, combined, constant, counted, several, single
@@ -51,11 +52,11 @@ def _comma(node: n.Comma, scope: Scope) -> Code:
 
 
 OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": v.add,
-    "-": v.subtract,
-    "*": v.multiply,
-    "/": v.divide,
-    "%": v.modulo,
+    "+": arithmetic.add,
+    "-": arithmetic.subtract,
+    "*": arithmetic.multiply,
+    "/": arithmetic.divide,
+    "%": arithmetic.modulo,
     "==": v.equal,
     "!=": lambda left, right: not v.equal(left, right),
     "<": lambda left, right: v.compare(left, right) < 0,
