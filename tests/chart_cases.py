@@ -261,6 +261,7 @@ WRONG = [
     ({"namespaces": ["Shop"]}, "namespaces"),
     ({"namespaces": "shop"}, "namespaces"),
     ({"metrics": {"alerts": {"backlog": 0}}}, "backlog"),
+    ({"metrics": {"alerts": {"slowSeconds": 300}}}, "slowSeconds"),
     ({"commonLabels": {"a": True}}, "commonLabels"),
     ({"fullname_override": "x"}, "fullname_override"),
 ]

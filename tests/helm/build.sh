@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds helm and a reader of PromQL from their Go modules, takes the CRDs of the Prometheus operator
+# Builds helm, and what reads and evaluates PromQL, from their Go modules, takes the CRDs of the Prometheus operator
 # out of its own, and prints the folder.
 # What was built stays under ~/.cache/tocsin-test, by all that it is made of: minutes once, then nothing.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 version=v3.19.5
 kubernetes=34 # what a chart is rendered for where no cluster is asked
-files=("$here"/go.{mod,sum} "$here"/promql/{go.mod,go.sum,main.go} "$here"/operator/go.{mod,sum})
+files=("$here"/go.{mod,sum} "$here"/promql/{go.mod,go.sum,main.go,fire.go} "$here"/operator/go.{mod,sum})
 hash="$(cat "${files[@]}" "$here/build.sh" | sha256sum | cut -c1-16)"
 out="${XDG_CACHE_HOME:-$HOME/.cache}/tocsin-test/helm-$hash"
 if [ ! -x "$out/helm" ]; then # moved in last

@@ -3,73 +3,15 @@
 import json
 import re
 import subprocess
-from dataclasses import dataclass
 
 import pytest
 import yaml
 from helm_kit import CHART, ROOT, built
-
-from controller.admission.webhook import Metrics as AdmissionMetrics
-from controller.runner import Metrics as ControllerMetrics
-from notifier.metrics import NotifierMetrics
-from spine.telemetry import SensorMetrics, SourceMetrics, registry
+from metrics_kit import OF_TARGETS, Metric, sections, series
 
 DOCS = ROOT / "docs" / "operations.md"
 ALERTS = CHART / "files" / "alerts.yaml"
 DASHBOARD = CHART / "files" / "dashboard.json"
-OF_TARGETS = {"namespace", "pod", "instance", "job", "container"}
-"""Labels that Prometheus adds."""
-TYPES = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "Summary": "summary"}
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric as it is asked for."""
-
-    type: str
-    labels: tuple[str, ...]
-    about: str
-
-
-def registries() -> dict[str, object]:
-    """Return the registry of each process, by the headings of docs/operations.md."""
-    of_controller = ControllerMetrics().registry
-    AdmissionMetrics(of_controller, lambda: 0.0)
-    return {
-        "Every process": registry(),
-        "Controller": of_controller,
-        "EventSource": SourceMetrics("n", "s", ["e"]).registry,
-        "Sensor": SensorMetrics("n", "s", ["t"]).registry,
-        "Notifier": NotifierMetrics("n", "s").registry,
-    }
-
-
-def metrics(of: object) -> dict[str, Metric]:
-    """Return what a registry has; counters by the name with `_total`."""
-    found = {}
-    for collector, names in of._collector_to_names.items():
-        kind = TYPES.get(type(collector).__name__)
-        if kind is None:  # what the process itself uses
-            for one in collector.collect():
-                name = f"{one.name}_total" if one.type == "counter" else one.name
-                found[name] = Metric(one.type, (), one.documentation)
-            continue
-        name = min(names, key=len)
-        name = f"{name}_total" if kind == "counter" else name
-        found[name] = Metric(kind, tuple(collector._labelnames), collector._documentation)
-    return found
-
-
-def sections() -> dict[str, dict[str, Metric]]:
-    """Return the metrics of each process, without those of every process."""
-    found = {name: metrics(one) for name, one in registries().items()}
-    of_all = found["Every process"]
-    of_sensor = {k: v for k, v in found["Sensor"].items() if k not in of_all}
-    out = {"Every process": of_all}
-    for name in ("Controller", "EventSource", "Sensor", "Notifier"):
-        hidden = of_all.keys() | (of_sensor.keys() if name == "Notifier" else set())
-        out[name] = {k: v for k, v in found[name].items() if k not in hidden}
-    return out
 
 
 def table(found: dict[str, Metric]) -> str:
@@ -89,18 +31,6 @@ def test_the_documentation_names_all_metrics():
 
 
 # ---------------------------------------------------------------------------- expressions
-
-
-def series() -> dict[str, set[str]]:
-    """Return the labels of every series that can be asked for."""
-    out: dict[str, set[str]] = {}
-    for found in sections().values():
-        for name, one in found.items():
-            parts = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
-            for suffix in parts.get(one.type, ("",)):
-                labels = {*one.labels, *(["le"] if suffix == "_bucket" else [])}
-                out[name + suffix] = out.get(name + suffix, set()) | labels
-    return out
 
 
 def alerts() -> list[dict]:
@@ -124,7 +54,11 @@ def read_by_prometheus(expressions: list[str]) -> list[dict]:
     lines = [re.sub(r"\$__(rate_interval|range)", "5m", one) for one in expressions]
     assert not [one for one in lines if "\n" in one]
     done = subprocess.run(
-        [built("promql")], input="\n".join(lines), capture_output=True, text=True, check=False
+        [built("promql"), "select"],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

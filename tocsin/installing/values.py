@@ -188,8 +188,8 @@ class Alerts(Part):
     """Labels of every alert, to route it."""
     backlog: Annotated[int, Field(ge=1)] = 1000
     """Events that may wait for one Sensor."""
-    slow_seconds: Annotated[int, Field(ge=1)] = 60
-    """Seconds from event to action that one in a hundred may exceed."""
+    slow_seconds: Annotated[int, Field(ge=1, lt=300)] = 60
+    """Seconds from event to action that one in a hundred may exceed; exact at 1, 5, 10 and 60."""
 
 
 class Dashboard(Part):

@@ -1,5 +1,9 @@
-// Reads PromQL from its input, one expression a line, and prints what each selects: metric names
-// and labels. Ends with 1 at the first that is no PromQL.
+// Prometheus' own reading of what we ask it, for tests.
+//
+//	promql select < EXPRESSIONS   what each line selects: metric names and labels
+//	promql fire < STORY           which alerts of a rule file fire, minute by minute
+//
+// Answers in JSON, one line each, and ends with 1 at the first that is wrong.
 package main
 
 import (
@@ -24,31 +28,53 @@ type expression struct {
 }
 
 func main() {
+	verbs := map[string]func() error{"select": selections, "fire": fire}
+	verb, known := verbs[os.Args[len(os.Args)-1]]
+	if !known {
+		fmt.Fprintln(os.Stderr, "promql select|fire")
+		os.Exit(2)
+	}
+	if err := verb(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func selections() error {
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		parsed, err := parser.ParseExpr(lines.Text())
+		found, err := selected(lines.Text())
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", lines.Text(), err)
-			os.Exit(1)
+			return fmt.Errorf("%s: %w", lines.Text(), err)
 		}
-		found := expression{Selections: []Selection{}, Grouping: []string{}}
-		parser.Inspect(parsed, func(node parser.Node, _ []parser.Node) error {
-			switch one := node.(type) {
-			case *parser.VectorSelector:
-				selection := Selection{Metric: one.Name, Labels: []string{}}
-				for _, matcher := range one.LabelMatchers {
-					if matcher.Name != labels.MetricName {
-						selection.Labels = append(selection.Labels, matcher.Name)
-					}
-				}
-				found.Selections = append(found.Selections, selection)
-			case *parser.AggregateExpr:
-				found.Grouping = append(found.Grouping, one.Grouping...)
-			}
-			return nil
-		})
-		out, _ := json.Marshal(found)
-		fmt.Println(string(out))
+		if err := json.NewEncoder(os.Stdout).Encode(found); err != nil {
+			return err
+		}
 	}
+	return lines.Err()
+}
+
+func selected(text string) (expression, error) {
+	found := expression{Selections: []Selection{}, Grouping: []string{}}
+	parsed, err := parser.ParseExpr(text)
+	if err != nil {
+		return found, err
+	}
+	parser.Inspect(parsed, func(node parser.Node, _ []parser.Node) error {
+		switch one := node.(type) {
+		case *parser.VectorSelector:
+			selection := Selection{Metric: one.Name, Labels: []string{}}
+			for _, matcher := range one.LabelMatchers {
+				if matcher.Name != labels.MetricName {
+					selection.Labels = append(selection.Labels, matcher.Name)
+				}
+			}
+			found.Selections = append(found.Selections, selection)
+		case *parser.AggregateExpr:
+			found.Grouping = append(found.Grouping, one.Grouping...)
+		}
+		return nil
+	})
+	return found, nil
 }
