@@ -30,7 +30,7 @@ from spine.lang.exprlang.nodes import (
     array,
 )
 from spine.lang.exprlang.operands import FITS, NUMBERS, numeric_kinds, ordered
-from spine.lang.exprlang.parser import PREDICATES_15, PREDICATES_17
+from spine.lang.exprlang.primaries import PREDICATES_15, PREDICATES_17
 
 _NILS = frozenset(["null", "none", "None", "undefined", "NULL"])
 """What other languages call nil."""
