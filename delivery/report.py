@@ -92,6 +92,11 @@ class Thinned:
         self._first, self._every, self._clock = first, every, clock
         self._seen: dict[str, tuple[int, int]] = {}
 
+    def is_spent(self, what: str) -> bool:
+        """Return whether none is told before the next second; this one is not counted."""
+        second, count = self._seen.get(what, (-1, 0))
+        return count >= self._first and not self._every and second == int(self._clock())
+
     def passes(self, what: str) -> bool:
         """Return whether this one is told."""
         second = int(self._clock())

@@ -97,7 +97,8 @@ def compile_data(filters: Sequence[DataFilter], operator: str) -> Check:
     def check(event: Event, document: Document) -> Reason | None:
         if event.data is None:
             return None
-        require_json(event, document)
+        if not document.valid:
+            require_json(event, document)
         return joined(document)
 
     return check

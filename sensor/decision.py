@@ -14,6 +14,10 @@ Skip = tuple[str | tuple[str, str], ...]
 """What an event is not for: dependencies, or (trigger, dependency) for that trigger alone."""
 
 
+PASSED = "Passed"
+"""Code of a dependency that an event passed."""
+
+
 class DependencyVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a dependency made of the event."""
 

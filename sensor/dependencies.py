@@ -6,6 +6,7 @@ many triggers wait for that dependency.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventbus.bus import Topic
 from sensor.globs import ANY, fits, is_pattern
@@ -29,6 +30,9 @@ class PlannedDependency:
     """Changes when anything of it is edited."""
     transform: Callable[[Event], Event] | None = None
     check: Check | None = None
+    """All of its filters."""
+    context: Check | None = None
+    """What of them needs the attributes of an event alone, and decides before all else."""
 
     def takes(self, source: str, name: str) -> bool:
         """Return whether it means events of a source and name."""
@@ -44,24 +48,24 @@ def _wide(name: str) -> str:
     return ANY if is_pattern(name) else name
 
 
-@dataclass(slots=True)
-class Seen:
-    """An event as a dependency sees it."""
+class Seen(NamedTuple):
+    """An event as a dependency sees it, for which it counts."""
 
     event: Event
     document: Document
     """Its data."""
-    reason: Reason | None
-    """Why it does not count; None: it does."""
 
 
-def look(dependency: PlannedDependency, event: Event, document: Document) -> Seen:
-    """Transform and filter an event. Raises TransformError and FilterError."""
+def look(dependency: PlannedDependency, event: Event, document: Document) -> Seen | Reason:
+    """Transform and filter an event: return it, or why it does not count.
+
+    Raises TransformError and FilterError.
+    """
     if dependency.transform is not None:
         event = dependency.transform(event)
         document = Document(event.data or b"")
     reason = None if dependency.check is None else dependency.check(event, document)
-    return Seen(event, document, reason)
+    return Seen(event, document) if reason is None else reason
 
 
 def is_json(event: Event) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 
 from delivery.action import Action, action_key
 from sensor.decision import (
+    PASSED,
     Decision,
     DependencyVerdict,
     EventFault,
@@ -24,6 +25,7 @@ from sensor.dependencies import PlannedDependency, Seen, look
 from sensor.firing import Firing
 from sensor.gather import NEVER
 from sensor.plan import Plan, PlannedTrigger
+from sensor.refusing import known_of
 from sensor.state import Mark, State
 from sensor.trace import mismatches, trace_dependency, trace_trigger
 from sensor.triggering import Triggering, action_of, fault_of, owed, places
@@ -45,8 +47,6 @@ __all__ = [
     "unfinished",
 ]
 
-PASSED = "Passed"
-
 
 def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held against
     plan: Plan,
@@ -65,20 +65,20 @@ def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held
     without them (0) it counts as new. `skip` says for which dependencies it is not. With
     `trace` the decision tells each thing that was looked at, also where one was enough to decide.
     """
-    dependencies = plan.dependencies_of(event.source, event.subject)
-    if not dependencies:
+    known = known_of(plan, event, skip)
+    if not known.verdicts and not plan.dependencies_of(event.source, event.subject):
         others = mismatches(plan, event) if trace else []
         return Decision(state, plan.expects(event.source, event.subject), others=others)
     triggering = Triggering(plan, state, now, Mark(stored or now, sequence))
     decision, document = triggering.decision, Document(event.data or b"")
+    decision.dependencies = [*known.verdicts]
     seen: dict[str, Seen] = {}
     waiting: dict[str, None] = {}
-    for dependency in dependencies:
-        if dependency.name not in skip:
-            one = _look(dependency, event, document, decision)
-            if one is not None:
-                seen[dependency.name] = one
-                waiting.update(dict.fromkeys(dependency.triggers))
+    for at, dependency in known.looking:
+        one = _look(at, dependency, event, document, decision)
+        if one is not None:
+            seen[dependency.name] = one
+            waiting.update(dict.fromkeys(dependency.triggers))
     if trace:
         triggering.fired = {}
     if waiting:
@@ -90,23 +90,21 @@ def evaluate(  # noqa: PLR0913 -- an event, where it stands, and what it is held
 
 
 def _look(
-    dependency: PlannedDependency, event: Event, document: Document, decision: Decision
+    at: int, dependency: PlannedDependency, event: Event, document: Document, decision: Decision
 ) -> Seen | None:
-    """Look at an event as one dependency does; return it if it counts."""
-    name = dependency.name
+    """Look at an event as one dependency does, at its place; return it if it counts."""
+    name, verdicts = dependency.name, decision.dependencies
     try:
         seen = look(dependency, event, document)
     except EventError as exc:
         place = f"dependencies.{name}"
         decision.faults.append(EventFault(place, exc.code, str(exc), dependency=name))
-        decision.dependencies.append(DependencyVerdict(name, False, exc.code, None, str(exc)))
+        verdicts[at] = DependencyVerdict(name, False, exc.code, None, str(exc))
         return None
-    reason = seen.reason
-    if reason is not None:
-        decision.dependencies.append(DependencyVerdict(name, False, reason.code, reason))
-        return None
-    decision.dependencies.append(DependencyVerdict(name, True, PASSED))
-    return seen
+    if isinstance(seen, Seen):
+        return seen
+    verdicts[at] = DependencyVerdict(name, False, seen.code, seen)
+    return None
 
 
 def _advance(

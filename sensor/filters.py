@@ -103,6 +103,8 @@ class CompiledFilters(NamedTuple):
     check: Check
     safe: bool
     """Whether all programs in them are known to end, without a guard."""
+    context: Check | None = None
+    """The comparison of attributes, where an event that fails it fails them all."""
 
 
 def compile_filters(filters: Filters | None, operator: str = "") -> CompiledFilters | None:
@@ -113,13 +115,14 @@ def compile_filters(filters: Filters | None, operator: str = "") -> CompiledFilt
     if filters is None:
         return None
     script = compile_script(filters.script) if filters.script else None
-    checks = [check for check in _kinds(filters) if check is not None]
+    kinds = _kinds(filters)
+    checks = [check for check in kinds if check is not None]
     if script is not None:
         checks.append(script.check)
     safe = script is None or script.safe
     if operator == "or":
         return CompiledFilters(_any_of(checks) if checks else _nothing, safe)
-    return CompiledFilters(_all_of(checks), safe) if checks else None
+    return CompiledFilters(_all_of(checks), safe, kinds[0]) if checks else None
 
 
 def _nothing(_event: Event, _document: Document) -> Reason:

@@ -48,6 +48,7 @@ from sensor.folding import Folder, Outlets
 from sensor.objects import Objects
 from sensor.plan import Plan
 from sensor.record import outcome, record
+from sensor.refusing import known_of
 from sensor.state import EMPTY, State
 from spine.errors import EventError, RemoteError
 from spine.event import Event, decode, encode
@@ -231,10 +232,9 @@ class Intake:
         self._dispatcher.reporter.decided(
             outcome(decision), lambda: record(self._plan.name, decision, event, message.sequence)
         )
-        for verdict in decision.dependencies:
-            if not verdict.passed and verdict.reason is not None:
-                self._metrics.filtered(verdict.name, verdict.code)
-                self._tell_filtered(verdict, event)
+        verdicts = decision.dependencies
+        if len(verdicts) != 1 or not verdicts[0].passed:
+            self._follow_refusals(verdicts, event)
         for skipped in (one for one in decision.triggers if one.code == "Skipped"):
             self._metrics.skipped(skipped.name)
             self._tell_skipped(skipped, event)
@@ -250,16 +250,32 @@ class Intake:
         elif actions:
             await self._deliver_all(actions, message)
 
-    def _tell_filtered(self, verdict: DependencyVerdict, event: Event) -> None:
+    def _follow_refusals(self, verdicts: Sequence[DependencyVerdict], event: Event) -> None:
+        """Count and tell what did not pass a filter; faults are followed elsewhere."""
+        metrics, silent = self._metrics, self._refusals.is_spent("")
+        known = known_of(self._plan, event)
+        if known.refused and len(known.verdicts) == len(verdicts):  # none skips the event
+            metrics.filtered_all(known.labels)
+            if not silent:
+                self._tell_filtered(known.refused, event)
+            verdicts = [verdicts[at] for at, _ in known.looking]
+        refused = [one for one in verdicts if not one.passed and one.reason is not None]
+        for verdict in refused:
+            metrics.filtered(verdict.name, verdict.code)
+        if refused and not silent:
+            self._tell_filtered(refused, event)
+
+    def _tell_filtered(self, verdicts: Sequence[DependencyVerdict], event: Event) -> None:
         """Say why an event led to nothing, for the first few in each second."""
-        if self._lines.passes(f"filtered {verdict.name}") and self._refusals.passes(""):
-            log.info(
-                "Dependency '%s' does not take the event: %s",
-                verdict.name,
-                verdict.detail,
-                extra={"eventSourceName": event.source, "eventName": event.subject}
-                | {"eventID": event.id},
-            )
+        for verdict in verdicts:
+            if self._lines.passes(f"filtered {verdict.name}") and self._refusals.passes(""):
+                log.info(
+                    "Dependency '%s' does not take the event: %s",
+                    verdict.name,
+                    verdict.detail,
+                    extra={"eventSourceName": event.source, "eventName": event.subject}
+                    | {"eventID": event.id},
+                )
 
     def _tell_skipped(self, verdict: TriggerVerdict, event: Event) -> None:
         """Say why a firing led to nothing, for the first few in each second."""

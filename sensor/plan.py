@@ -98,6 +98,7 @@ class _Planner:
             warnings=tuple(self._warnings),
             fingerprint=_fingerprint(self._spec, self._namespace, self._name),
             topics=_subjects([d.reads for d in used.values()]),
+            compares_content=any(map(_compares_content, self._spec.dependencies)),
         )
 
     def _refuse_twice(self, what: str, key: Path, names: Sequence[str]) -> None:
@@ -142,6 +143,7 @@ class _Planner:
             fingerprint=_fingerprint(dependency),
             transform=None if transform is None else transform.apply,
             check=None if filters is None else filters.check,
+            context=None if filters is None or transform is not None else filters.context,
         )
 
     # ------------------------------------------------------------------------ triggers
@@ -361,6 +363,12 @@ def _judgement(entry: SensorTrigger) -> dict[str, Any]:
 
 def _judged(render: Render, judged: dict[str, Any]) -> Render:
     return lambda events: {**render(events), **judged}
+
+
+def _compares_content(dependency: Dependency) -> bool:
+    filters = dependency.filters
+    context = None if filters is None else filters.context
+    return context is not None and bool(context.datacontenttype)
 
 
 def _fingerprint(model: BaseModel, *more: str) -> str:

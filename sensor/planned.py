@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from delivery.action import Action
 from delivery.policy import RateLimit
@@ -16,6 +17,9 @@ from sensor.trigger import Events, Render, Trigger
 from sensor.when import Declines
 from spine.model import Problem
 from spine.runtime import Backoff, seconds
+
+if TYPE_CHECKING:
+    from sensor.refusing import Known
 
 _KNOWN_TOPICS = 4096
 """Names of events for which it is remembered what wildcards make of them."""
@@ -109,6 +113,12 @@ class Plan:
     """Events to read, none twice. Wildcards that cross, such as `*.b` and `a.*`, make it all."""
     room: int = ROOM
     """Bytes of data that one batch may have: an action is stored on the bus. Set by the runner."""
+    compares_content: bool = False
+    """Whether a filter looks at the content type of events."""
+    known: "dict[tuple[str, str, str, str], Known]" = field(default_factory=dict)
+    """Source, name, type and content type, if it is compared -> what they say (`refusing`)."""
+    verdicts: int = 0
+    """How many are kept in it."""
     _known: dict[tuple[str, str], tuple[PlannedDependency, ...]] = field(default_factory=dict)
 
     def dependencies_of(self, source: str, name: str) -> tuple[PlannedDependency, ...]:

@@ -9,7 +9,13 @@ from spine.telemetry import SensorMetrics, SourceMetrics, registry
 
 OF_TARGETS = {"namespace", "pod", "instance", "job", "container"}
 """Labels that Prometheus adds."""
-TYPES = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "Summary": "summary"}
+TYPES = {
+    "Counter": "counter",
+    "Gauge": "gauge",
+    "Histogram": "histogram",
+    "Summary": "summary",
+    "Tally": "counter",
+}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import Counter, Gauge, Histogram, Summary
 
 from spine.telemetry.metrics import Bound, ObjectMetrics
+from spine.telemetry.tally import Tally
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300)
 """Seconds; from a loopback hop to a target that is slow or comes back after a while."""
@@ -62,13 +63,13 @@ class SensorMetrics:
         self._received = made.whole(
             Counter, "tocsin_events_received_total", "Events taken from the bus."
         )
-        self._filtered = made.each(
-            Counter,
-            "tocsin_events_filtered_total",
+        self._filtered = Tally(
+            "tocsin_events_filtered",
             "Events that a dependency did not let pass.",
-            "dependency_name",
-            "reason",
+            ("namespace", "sensor_name", "dependency_name", "reason"),
+            (namespace, sensor),
         )
+        self.registry.register(self._filtered)
         self._skipped = by_trigger(
             "tocsin_triggers_skipped_total",
             "Firings that were not acted on, as the trigger's if says.",
@@ -88,7 +89,14 @@ class SensorMetrics:
 
     def filtered(self, dependency: str, reason: str) -> None:
         """Count an event that a dependency did not let pass."""
-        self._filtered[dependency, reason].inc()
+        self._filtered.add((dependency, reason))
+
+    def filtered_all(self, refusals: tuple[tuple[str, str], ...]) -> None:
+        """Count an event that several did not let pass: pairs of dependency and reason.
+
+        It is quick where the very same tuple comes again.
+        """
+        self._filtered.add_all(refusals)
 
     def skipped(self, trigger: str) -> None:
         """Count a firing that was not acted on because of `if`."""

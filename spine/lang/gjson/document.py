@@ -64,6 +64,7 @@ class Result(msgspec.Struct, eq=False, gc=False):
     """Whether it is known for all keys."""
     _elements: "list[Result] | None" = None
     _rescanned: bool = False
+    _text: str | None = None
 
     @override
     def __repr__(self) -> str:
@@ -82,6 +83,12 @@ class Result(msgspec.Struct, eq=False, gc=False):
     @property
     def text(self) -> str:
         """The string form: of a string its content, of null nothing, of others their JSON."""
+        text = self._text
+        if text is None:
+            text = self._text = self._spelled()
+        return text
+
+    def _spelled(self) -> str:
         kind = self.kind
         if kind is Kind.STRING:
             return unquote(self.data)
