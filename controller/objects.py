@@ -4,12 +4,14 @@ Old shapes are rewritten, the model validates, a Sensor is planned. Every compla
 at the line where the user wrote what it is about, in `lint`, `run` and in a pod alike.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spine.compat import FILE, Modern, modernise
 from spine.errors import ConfigError
+from spine.lang import pointing
 from spine.manifest import Finding, Object, Severity
 from spine.model import InvalidModel, Model, Path, Problem, load
 from spine.secrets import KeyRef, Referring
@@ -118,21 +120,66 @@ def _complaints(obj: Object, modern: Modern, exc: ConfigError) -> list[Finding]:
 
 
 def _finding(obj: Object, modern: Modern, problem: Problem, *, origin: bool = True) -> Finding:
-    path = modern.origin(problem.path) if origin else problem.path
+    path = problem.path
+    if origin:
+        path = modern.origin(_program_of(modern.raw, path, problem.message))
     severity: Severity = "warning" if problem.warning else "error"
-    return obj.finding(path, problem.message + _quotes(obj, path, problem.message), severity)
+    message = problem.message + _quotes(obj, path, problem.message)
+    at, program = pointing.named(message), _at(obj.raw, path)
+    if at is None or not isinstance(program, str):
+        return obj.finding(path, message, severity)
+    place, excerpt = obj.place_in_text(path, *at), pointing.mark(program, message)
+    return Finding(place, path, message, severity, excerpt)
+
+
+_COMPILING = re.compile(r"(?:compiling|reading) [a-zA-Z. -]+ (?=['\"])")
+
+
+def _program_of(raw: Any, path: Path, message: str) -> Path:
+    """Return the path of the program, at or below a path, that a message quotes.
+
+    Whoever compiles knows what it compiles, and seldom in which field it stands. Where two fields
+    hold the same text, neither is meant more.
+    """
+    node = _at(raw, path)
+    if not isinstance(node, dict | list):
+        return path
+    for quoted in reversed([message[m.end() :] for m in _COMPILING.finditer(message)]):
+        found = [below for below, text in _texts(node, path) if _quotes_it(quoted, text)]
+        if found:
+            return found[0] if len(found) == 1 else path
+    return path
+
+
+def _quotes_it(quoted: str, text: str) -> bool:
+    """Return whether a message goes on with a text, or with a line of it, in quotes."""
+    return any(quoted.startswith(repr(one)) for one in (text, *map(str.strip, text.split("\n"))))
+
+
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield all texts in a value."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(one, (*path, key))
+
+
+def _at(value: Any, path: Path) -> Any:
+    """Return what stands at a path, None where nothing does."""
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
 
 
 def _quotes(obj: Object, path: Path, message: str) -> str:
     """Tell what YAML made of a word or number that was meant as a text."""
     if "valid string" not in message:
         return ""
-    value: Any = obj.raw
-    for step in path:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return ""
+    value = _at(obj.raw, path)
     if word := obj.words.get((*obj.base, *path)):
         return f' (YAML takes {word} for a boolean: write "{word}")'
     if isinstance(value, bool):

@@ -91,6 +91,8 @@ class Finding:
     path: Path
     message: str
     severity: Severity = "error"
+    excerpt: str = ""
+    """Lines that show the place to a person: a part of a program, and a mark below it."""
 
     @override
     def __str__(self) -> str:

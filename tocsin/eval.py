@@ -71,7 +71,7 @@ def command(
 
 
 def _try(language: Any, program: str, data: bytes, output: str) -> int:
-    from spine.lang import EvaluationError
+    from spine.lang import EvaluationError, pointing
     from tocsin.languages import tried
 
     try:
@@ -79,6 +79,10 @@ def _try(language: Any, program: str, data: bytes, output: str) -> int:
     except EvaluationError as exc:
         click.echo(f"tocsin: {exc}", err=True)
         return FAILED
+    except ConfigError as exc:
+        if not (mark := pointing.mark(program, exc.message)):
+            raise
+        raise ConfigError(f"{exc}\n{mark}") from exc
     if output == "json":
         shown = {"value": found.value, "type": found.type}
         click.echo(json.dumps(shown | ({"note": found.note} if found.note else {})))

@@ -27,7 +27,8 @@ def command(
     """Check manifests without a cluster.
 
     Takes files, directories (read recursively) and `-` for standard input. Prints one line for
-    each problem, as FILE:LINE:COLUMN: FIELD: PROBLEM. The same checks run in `tocsin run`.
+    each problem, as FILE:LINE:COLUMN: FIELD: PROBLEM, and below it, with blanks before, the place
+    in a program. The same checks run in `tocsin run`.
 
     Exits with 2 if there are errors, with 1 if there are only warnings and --strict is given.
 

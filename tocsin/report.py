@@ -33,12 +33,14 @@ def summary(findings: Sequence[Finding], objects: int, files: int) -> str:
 
 
 def print_text(findings: Sequence[Finding], *, notes: bool, err: bool = False) -> None:
-    """Print one line for each finding, coloured on a terminal."""
+    """Print one line for each finding, coloured on a terminal; below it its place in a program."""
     for finding in findings:
         if finding.severity != "note" or notes:
             place, _, rest = str(finding).partition(": ")
             colour = _COLOURS[finding.severity]
             click.echo(f"{click.style(place, fg=colour)}: {rest}", err=err)
+            if finding.excerpt:
+                click.echo(finding.excerpt, err=err)
 
 
 def as_json(findings: Sequence[Finding], objects: int, files: int) -> str:

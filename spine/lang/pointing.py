@@ -1,10 +1,16 @@
 """Where in a program something is wrong, as a person finds it: by line and column, from 1."""
 
+import re
+
+_PLACE = re.compile(r"(?:line (\d+), )?column (\d+)\b")
+_WIDTH = 100
+"""Characters of a line that are shown around its mark."""
+
 
 def place(program: str, at: int) -> str:
     """Return `column 5`, or `line 2, column 5` where the program has several lines."""
     before = program[:at]
-    column = at - (before.rfind("\n") + 1) + 1
+    column = at - before.rfind("\n")
     if "\n" not in program.strip("\n"):
         return f"column {column}"
     return f"line {before.count(chr(10)) + 1}, column {column}"
@@ -18,11 +24,22 @@ def line(program: str, at: int) -> str:
     return program[start:].partition("\n")[0].strip()
 
 
-def mark(program: str, number: int, column: int) -> str:
-    """Return a line of a program, from 1, and below it a mark at a column; empty: there is none."""
+def named(message: str) -> tuple[int, int] | None:
+    """Return the line and column that a message names first, None where it names none."""
+    found = _PLACE.search(message)
+    return None if found is None else (int(found[1] or 1), int(found[2]))
+
+
+def mark(program: str, message: str) -> str:
+    """Return the line of a program that a message names, with a mark below; empty if there is none.
+
+    What could end a line or move a cursor is shown as a blank.
+    """
+    number, column = named(message) or (0, 0)
     lines = program.split("\n")
     if not 1 <= number <= len(lines) or not 1 <= column <= len(lines[number - 1]) + 1:
         return ""
-    shown = lines[number - 1]
-    blank = "".join("\t" if letter == "\t" else " " for letter in shown[: column - 1])
-    return f"{shown}\n{blank}^"
+    start = max(0, column - _WIDTH // 2)
+    shown = lines[number - 1][start : start + _WIDTH]
+    shown = "".join(letter if letter.isprintable() else " " for letter in shown)
+    return f"    {shown}\n    {' ' * (column - 1 - start)}^"

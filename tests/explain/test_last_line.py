@@ -57,8 +57,8 @@ CASES = [
     ),
     Case(
         "exprs-field",
-        "Sensor orders cannot run: spec.dependencies[0].filters: compiling expression "
-        "'total > 100': no field is named 'total': did you mean totl? (add to fields: "
+        "Sensor orders cannot run: spec.dependencies[0].filters.exprs[0].expr: compiling "
+        "expression 'total > 100': no field is named 'total': did you mean totl? (add to fields: "
         "{name: total, path: …}, or quote it if it is a text)",
         code=2,
     ),

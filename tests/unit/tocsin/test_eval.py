@@ -106,6 +106,21 @@ def test_what_is_wrong_is_told(words: tuple[str, ...], told: str) -> None:
     assert told in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("words", "mark"),
+    [
+        (("jq", ".a |"), "    .a |\n        ^"),
+        (("expr", "a &&\nb ++ 1 +"), "    b ++ 1 +\n            ^"),
+        (("template", "x {{ .a | nope }}"), "    x {{ .a | nope }}\n              ^"),
+        (("govaluate", f"{'a || ' * 50}b = 1"), f"    {('a || ' * 50)[-47:]}b = 1\n{' ' * 53}^"),
+    ],
+)
+def test_the_place_of_what_is_wrong_is_shown(words: tuple[str, ...], mark: str) -> None:
+    result = evaluate(*words, "-d", "{}")
+    assert isinstance(result.exception, ConfigError), result.output
+    assert str(result.exception).partition("\n")[2] == mark
+
+
 def test_data_is_asked_for() -> None:
     found = evaluate("jq", ".")
     assert "it works on the data of an event (give it as -d)" in str(found.exception)

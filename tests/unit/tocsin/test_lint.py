@@ -213,3 +213,54 @@ def test_nothing_to_check_is_a_mistake(tmp_path):
     result = CliRunner().invoke(command, [str(tmp_path)])
 
     assert "no EventBus, EventSource or Sensor in there" in str(result.exception)
+
+
+PROGRAM = """\
+      transform:
+        jq: |
+          {
+            id: .body.id,
+            total: .body.total +
+          }
+      filters:
+        exprs:
+          - {expr: x == 1, fields: [{name: x, path: body.n}]}
+          - {expr: x = 1, fields: [{name: x, path: body.n}]}
+  triggers:
+"""
+
+
+def test_a_program_that_is_wrong_is_shown_at_its_place(lint):
+    text = SENSOR.replace("  triggers:\n", PROGRAM)
+    result = lint(BUS + SOURCE + text)
+
+    at = 1 + (BUS + SOURCE + text)[: (BUS + SOURCE + text).index("          }")].count("\n")
+    lines = result.output.splitlines()
+    path = "spec.dependencies[0].transform.jq"
+    assert lines[0].startswith(
+        f"m.yaml:{at}:11: {path}: compiling jq program '}}': line 4, column 1: unexpected '}}'"
+    )
+    assert lines[1:3] == ["    }", "    ^"]
+    path = "spec.dependencies[0].filters.exprs[1].expr"
+    assert lines[3].startswith(f"m.yaml:{at + 4}:14: {path}: compiling expression 'x = 1'")
+    assert lines[4:6] == ["    x = 1", "      ^"]
+    assert json.loads(lint(text, "--format", "json").output)["findings"][-1]["path"] == path
+
+
+def test_a_program_that_stands_twice_is_not_guessed(lint):
+    expr = "{expr: x = 1, fields: [{name: x, path: body.n}]}"
+    text = PROGRAM[PROGRAM.index("      filters") :].replace("x == 1", "x = 1")
+    assert text.count(expr) == 2
+    result = lint(BUS + SOURCE + SENSOR.replace("  triggers:\n", text))
+    assert "spec.dependencies[0].filters: compiling expression 'x = 1'" in result.output
+
+
+def test_a_warning_stands_where_its_key_does(lint):
+    trigger = (
+        "    - template: {name: NAME, log: {}}\n      retryStrategy: {duration: 10, steps: 3}\n"
+    )
+    text = SENSOR.removesuffix("---\n") + "".join(trigger.replace("NAME", x) for x in "ab")
+    lines = lint(BUS + SOURCE + text).output.splitlines()
+    last = (BUS + SOURCE + text).count("\n")
+    assert lines[0].startswith(f"m.yaml:{last - 2}:23: spec.triggers[1].retryStrategy.duration: ")
+    assert lines[1].startswith(f"m.yaml:{last}:23: spec.triggers[2].retryStrategy.duration: ")
