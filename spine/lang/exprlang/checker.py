@@ -11,8 +11,9 @@ from typing import Any
 from spine.errors import ConfigError
 from spine.lang import regex
 from spine.lang.exprlang import nodes
-from spine.lang.exprlang.builtins import SIGNATURES, Signature
-from spine.lang.exprlang.kinds import METHODS, Method
+from spine.lang.exprlang.applying import applied, method
+from spine.lang.exprlang.builtins import SIGNATURES
+from spine.lang.exprlang.kinds import METHODS
 from spine.lang.exprlang.nodes import (
     ANY_MAP,
     BOOL,
@@ -29,7 +30,7 @@ from spine.lang.exprlang.nodes import (
     SyntaxFault,
     array,
 )
-from spine.lang.exprlang.operands import FITS, NUMBERS, numeric_kinds, ordered
+from spine.lang.exprlang.operands import FITS, common, comparable, contained, numeric_kinds, ordered
 from spine.lang.exprlang.primaries import PREDICATES_15, PREDICATES_17
 
 _NILS = frozenset(["null", "none", "None", "undefined", "NULL"])
@@ -148,7 +149,7 @@ class Checker:
         kinds = [self.check(arg) for arg in node.args]
         if given is None:
             return UNKNOWN
-        return _method(given, kinds, node)
+        return method(given, kinds, node)
 
     def _known_function(self, callee: nodes.Name) -> None:
         name = callee.name
@@ -178,7 +179,7 @@ class Checker:
             _fits_member(kinds[0], kinds[1], node)
             if _is_environment(node.args[0]) and not self._later:
                 return NIL
-        return _applied(self._signatures[node.name], node, kinds)
+        return applied(self._signatures[node.name], node, kinds)
 
     def _predicate(self, node: nodes.Predicate) -> Kind:
         name = node.name
@@ -249,41 +250,11 @@ class Checker:
         if operator == "??":
             return left if left == right else UNKNOWN
         if operator in {"==", "!="}:
-            return BOOL if self._comparable(left, right) else None
+            return BOOL if comparable(left, right, self._later) else None
         if operator == "in":
-            return BOOL if self._contained(left, right, node) else None
+            return BOOL if contained(left, right, node, self._later) else None
         fits = FITS.get(operator, ordered)
         return fits(left, right, self._later)
-
-    def _comparable(self, left: Kind, right: Kind) -> bool:
-        if {left.name, right.name} & {"unknown", "nil"} or left.name == right.name:
-            return True
-        numbers = NUMBERS if self._later else NUMBERS | {"duration", "month", "weekday"}
-        maps = {"map", "any-map", "groups"}
-        if not self._later and left.name in maps and right.name in maps:
-            return True
-        arrays = {"array", "bytes"}
-        return (left.name in numbers and right.name in numbers) or {
-            left.name,
-            right.name,
-        } <= arrays
-
-    def _contained(self, left: Kind, right: Kind, node: nodes.Binary) -> bool:
-        if right is UNKNOWN:
-            return True
-        if right is MAP:
-            return left.name in {"string", "unknown"} or (left is NIL and not self._later)
-        if right is ANY_MAP or right.name == "groups":
-            return True
-        if right.name not in {"array", "bytes"}:
-            return False
-        elem = INT if right is BYTES else right.elem or UNKNOWN
-        if not self._later and isinstance(node.right, nodes.Array):
-            elem = _common([item.kind for item in node.right.items])
-        return left is NIL or elem is UNKNOWN or self._alike(left, elem)
-
-    def _alike(self, left: Kind, elem: Kind) -> bool:
-        return left is UNKNOWN or elem is UNKNOWN or self._comparable(left, elem)
 
     # ------------------------------------------------------------------------ forms
 
@@ -316,7 +287,7 @@ class Checker:
 
     def _array(self, node: nodes.Array) -> Kind:
         kinds = [self.check(item) for item in node.items]
-        return array(_common(kinds) if self._later else UNKNOWN)
+        return array(common(kinds) if self._later else UNKNOWN)
 
     def _map(self, node: nodes.Map) -> Kind:
         for key, value in node.pairs:
@@ -351,39 +322,3 @@ def _meant(near: list[str]) -> str:
 
 def _written(key: Node) -> str:
     return str(key.value) if isinstance(key, nodes.Const) else "of that name"
-
-
-def _common(kinds: list[Kind]) -> Kind:
-    """Return the kind that all have, unknown where they differ."""
-    first = kinds[0] if kinds else UNKNOWN
-    return first if all(kind == first for kind in kinds) and first is not NIL else UNKNOWN
-
-
-# ---------------------------------------------------------------------------- functions
-
-
-def _applied(signature: Signature, node: nodes.Builtin, kinds: list[Kind]) -> Kind:
-    """Return the kind that a function of the language gives."""
-    most = signature.most
-    if len(kinds) < signature.least:
-        raise SyntaxFault(f"{node.name} needs {signature.least} arguments", node.at)
-    if most is not None and len(kinds) > most:
-        raise SyntaxFault(f"{node.name} takes {most} arguments, not {len(kinds)}", node.at)
-    for at, kind in enumerate(kinds):
-        if kind is UNKNOWN and signature.careless:
-            break
-        wanted = signature.wants(at)
-        if wanted is not None and kind.name not in wanted and kind is not UNKNOWN:
-            raise SyntaxFault(f"{node.name} does not take {kind}", node.args[at].at)
-    given = signature.gives
-    return given(kinds) if callable(given) else given
-
-
-def _method(method: Method, kinds: list[Kind], node: nodes.Call) -> Kind:
-    if len(kinds) != len(method.takes):
-        wanted = len(method.takes)
-        raise SyntaxFault(f"it takes {wanted} arguments, not {len(kinds)}", node.at)
-    for kind, wanted_kind, arg in zip(kinds, method.takes, node.args, strict=True):
-        if kind is not UNKNOWN and kind != wanted_kind:
-            raise SyntaxFault(f"it takes {wanted_kind}, not {kind}", arg.at)
-    return method.gives

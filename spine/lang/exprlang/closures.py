@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spine.lang import EvaluationError
-from spine.lang.exprlang import nodes, operators
+from spine.lang.exprlang import access, comparing, nodes, operators
 from spine.lang.exprlang.frame import BUDGET, ENV, Code, Frame
 from spine.lang.exprlang.values import MissingValue, shown
 
@@ -32,7 +32,7 @@ def no_bool(value: Any, what: str) -> EvaluationError:
 
 def named(node: nodes.Member, base: Code, key: str, *, chained: bool) -> Code:
     """Return the access to a member by its name, of which most programs are made."""
-    optional, fetch = node.optional, operators.fetch
+    optional, fetch = node.optional, access.fetch
     if chained:
 
         def link(frame: Frame) -> Any:
@@ -54,7 +54,7 @@ def named(node: nodes.Member, base: Code, key: str, *, chained: bool) -> Code:
 
 def member_of(name: str, key: str) -> Code:
     """Return the access to a member of a variable of the environment."""
-    fetch = operators.fetch
+    fetch = access.fetch
 
     def run(frame: Frame) -> Any:
         value = frame[ENV].get(name)
@@ -65,7 +65,7 @@ def member_of(name: str, key: str) -> Code:
 
 def indexed(node: nodes.Member, base: Code, key: Code, *, chained: bool) -> Code:
     """Return the access to an element, or to a member whose name is computed."""
-    optional, fetch = node.optional, operators.fetch
+    optional, fetch = node.optional, access.fetch
 
     def run(frame: Frame) -> Any:
         value = base(frame)
@@ -215,10 +215,10 @@ BINARY: dict[str, Callable[[Code, Code], Code]] = {
     "/": computed(operators.divide),
     "%": computed(operators.modulo),
     "**": computed(operators.power),
-    "<": computed(operators.less),
-    "<=": computed(operators.less_or_equal),
-    ">": computed(operators.greater),
-    ">=": computed(operators.greater_or_equal),
+    "<": computed(comparing.less),
+    "<=": computed(comparing.less_or_equal),
+    ">": computed(comparing.greater),
+    ">=": computed(comparing.greater_or_equal),
 }
 
 

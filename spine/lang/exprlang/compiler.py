@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spine.lang import EvaluationError, regex
-from spine.lang.exprlang import closures, nodes, operators, predicates
+from spine.lang.exprlang import access, closures, comparing, nodes, operators, predicates
 from spine.lang.exprlang.builtins import SIGNATURES
 from spine.lang.exprlang.frame import BUDGET, ENV, FIRST, Code, Frame
 from spine.lang.exprlang.nodes import Dialect, Node
@@ -22,7 +22,7 @@ class Compiler:
         self._later = dialect == "1.17"
         self._functions = functions
         self._signatures = SIGNATURES[dialect]
-        self._equal = operators.equal if self._later else operators.equal_strictly
+        self._equal = comparing.equal if self._later else comparing.equal_strictly
         self._places: dict[str, int] = {}
         self._closures: list[predicates.Places] = []
         self.size = FIRST
@@ -97,7 +97,7 @@ class Compiler:
         stop = closures.nothing if node.stop is None else self._bound(node.stop)
 
         def run(frame: Frame) -> Any:
-            made = operators.sliced(base(frame), start(frame), stop(frame))
+            made = access.sliced(base(frame), start(frame), stop(frame))
             frame[BUDGET].read(made)
             return made
 
@@ -222,7 +222,7 @@ class Compiler:
                 frame[BUDGET].step(len(found))
                 if isinstance(item, list | dict):
                     frame[BUDGET].weigh(found)
-            return operators.contained(item, found, equals)
+            return comparing.contained(item, found, equals)
 
         return run
 

@@ -5,11 +5,16 @@
 
 from collections.abc import Callable
 
+from spine.lang.exprlang import nodes
 from spine.lang.exprlang.nodes import (
+    ANY_MAP,
     BOOL,
+    BYTES,
     DURATION,
     FLOAT,
     INT,
+    MAP,
+    NIL,
     STRING,
     TIME,
     UNKNOWN,
@@ -130,3 +135,40 @@ FITS: dict[str, Callable[[Kind, Kind, bool], Kind | None]] = {
     "or": _logical,
     **dict.fromkeys(["contains", "startsWith", "endsWith", "matches"], _textual),
 }
+
+
+def comparable(left: Kind, right: Kind, later: bool) -> bool:
+    """Say whether kinds can be compared with `==`."""
+    if {left.name, right.name} & {"unknown", "nil"} or left.name == right.name:
+        return True
+    numbers = NUMBERS if later else NUMBERS | {"duration", "month", "weekday"}
+    maps = {"map", "any-map", "groups"}
+    if not later and left.name in maps and right.name in maps:
+        return True
+    arrays = {"array", "bytes"}
+    return (left.name in numbers and right.name in numbers) or {
+        left.name,
+        right.name,
+    } <= arrays
+
+
+def contained(left: Kind, right: Kind, node: nodes.Binary, later: bool) -> bool:
+    """Say whether a value of one kind can be `in` one of another."""
+    if right is UNKNOWN:
+        return True
+    if right is MAP:
+        return left.name in {"string", "unknown"} or (left is NIL and not later)
+    if right is ANY_MAP or right.name == "groups":
+        return True
+    if right.name not in {"array", "bytes"}:
+        return False
+    elem = INT if right is BYTES else right.elem or UNKNOWN
+    if not later and isinstance(node.right, nodes.Array):
+        elem = common([item.kind for item in node.right.items])
+    return left is NIL or elem is UNKNOWN or left is UNKNOWN or comparable(left, elem, later)
+
+
+def common(kinds: list[Kind]) -> Kind:
+    """Return the kind that all have, unknown where they differ."""
+    first = kinds[0] if kinds else UNKNOWN
+    return first if all(kind == first for kind in kinds) and first is not NIL else UNKNOWN

@@ -1,126 +1,25 @@
-"""Operators between values that are only known when a program runs."""
+"""Arithmetic and the operators of texts, of values that are only known when a program runs."""
 
 import math
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from spine.errors import ConfigError
 from spine.lang import EvaluationError, govalue, regex
+from spine.lang.exprlang.comparing import mismatch
 from spine.lang.exprlang.values import (
-    AnyMap,
     Budget,
     Byte,
     Duration,
-    Groups,
     Int,
     Ints,
     MissingValue,
-    Pair,
-    Pairs,
     Time,
-    key_of,
     shown,
     wrap,
 )
-from spine.lang.gotime import method
 
 _NUMBERS = frozenset([int, float, Byte, Int])
-
-
-def mismatch(name: str, left: Any, right: Any) -> EvaluationError:
-    """Return what is wrong with two operands."""
-    fault = MissingValue if left is None or right is None else EvaluationError
-    return fault(f"{shown(left)} {name} {shown(right)} is not possible")
-
-
-# ---------------------------------------------------------------------------- equality
-
-
-def equal(left: Any, right: Any) -> bool:
-    """Return whether two values are equal as 1.17 has it: numbers by value, also in lists."""
-    a, b = left.__class__, right.__class__
-    if a is b and a in _SIMPLE:
-        return bool(left == right)
-    if a in _NUMBERS and b in _NUMBERS:
-        return float(left) == float(right) if float in {a, b} else int(left) == int(right)
-    if a is str or b is str or left is None or right is None:
-        return False
-    if isinstance(left, list | bytes) and isinstance(right, list | bytes) and not {a, b} & _ARRAYS:
-        return len(left) == len(right) and all(map(equal, left, right))
-    return same(left, right)
-
-
-_ARRAYS = frozenset([Pair, Pairs])
-"""Lists that are compared type for type."""
-_SIMPLE = frozenset([int, str, bool, float, type(None)])
-
-
-def equal_strictly(left: Any, right: Any) -> bool:
-    """Return whether two values are equal as 1.15 has it: types matter within lists."""
-    a, b = left.__class__, right.__class__
-    if a in _NUMBERS and b in _NUMBERS:
-        return equal(left, right)
-    return same(left, right)
-
-
-def same(left: Any, right: Any) -> bool:
-    """Return whether two values are equal at all depths, type for type."""
-    if left.__class__ is not right.__class__:
-        return False
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, dict):
-        return len(left) == len(right) and all(
-            key in right and same(value, right[key]) for key, value in left.items()
-        )
-    if isinstance(left, Mapping) or callable(left):
-        return left is right
-    return bool(left == right)
-
-
-def contained(item: Any, items: Any, equals: Callable[[Any, Any], bool]) -> bool:
-    """Return whether a list has an element, or a map a key."""
-    if items is None:
-        return False
-    if isinstance(items, list | bytes):
-        return any(equals(one, item) for one in items)
-    if isinstance(items, Groups | AnyMap):
-        return key_of(item) in items
-    if isinstance(items, Mapping):
-        if item is None:  # the zero value of a key
-            return "" in items
-        if item.__class__ is not str:
-            raise EvaluationError(f"{shown(item)} cannot be a key of this map")
-        return item in items
-    raise EvaluationError(f"{shown(item)} in {shown(items)} is not possible (text has contains)")
-
-
-# ---------------------------------------------------------------------------- order
-
-
-_ORDERED = frozenset([str, Time, Duration])
-
-
-def _ordering(name: str, holds: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
-    """Return an operator on numbers, texts, times or durations. It raises EvaluationError."""
-
-    def run(left: Any, right: Any) -> bool:
-        a, b = left.__class__, right.__class__
-        if a is b and (a in _NUMBERS or a in _ORDERED):
-            return bool(holds(left, right))
-        if a in _NUMBERS and b in _NUMBERS:
-            return bool(holds(float(left), float(right)))
-        raise mismatch(name, left, right)
-
-    return run
-
-
-less = _ordering("<", operator.lt)
-less_or_equal = _ordering("<=", operator.le)
-greater = _ordering(">", operator.gt)
-greater_or_equal = _ordering(">=", operator.ge)
-
 
 # ---------------------------------------------------------------------------- arithmetic
 
@@ -290,68 +189,3 @@ def matches(text: Any, pattern: Any, *, lenient: bool) -> bool:
         return regex.compile(pattern).search(text)
     except ConfigError as exc:
         raise EvaluationError(str(exc)) from None
-
-
-# ---------------------------------------------------------------------------- access
-
-
-def fetch(base: Any, key: Any) -> Any:
-    """Return a member or an element. Raises EvaluationError, MissingValue for those of nil."""
-    if base is None:
-        raise MissingValue(f"cannot fetch {_key_text(key)} from <nil>")
-    if isinstance(base, list | bytes | str):
-        return _element(base, key)
-    if isinstance(base, Groups | AnyMap):
-        found = base.get(key_of(key))
-        return [] if found is None and isinstance(base, Groups) else found
-    if isinstance(base, Mapping):
-        if key.__class__ is str:
-            return base.get(key)
-        if key is None:
-            return base.get("")
-        raise EvaluationError(f"{shown(key)} cannot be a key of this map")
-    if key.__class__ is str:
-        found = method(base, key)
-        if found is not None:
-            return lambda *args: found(base, *args)
-    raise EvaluationError(f"cannot fetch {_key_text(key)} from {shown(base)}")
-
-
-def _key_text(key: Any) -> str:
-    return key if isinstance(key, str) else shown(key) if key is None else str(key)
-
-
-def _element(base: Any, key: Any) -> Any:
-    if key is None or key.__class__ in {str, bool}:
-        raise EvaluationError(f"cannot fetch {_key_text(key)} from {shown(base)}")
-    at = whole(key)
-    data = govalue.encode(base) if isinstance(base, str) else base
-    size = len(data)
-    if not -size <= at < size:
-        raise MissingValue(f"index out of range: {at} (length is {size})")
-    return data[at] if isinstance(base, list) else Byte(data[at])
-
-
-def sliced(base: Any, start: Any, stop: Any) -> Any:
-    """Return a part of a list or of the bytes of a text; None is an end that is not said."""
-    if isinstance(base, str):
-        part = _part(govalue.encode(base), start, stop)
-        return govalue.decode(part)
-    if isinstance(base, list | bytes):
-        return type(base)(_part(base, start, stop))
-    fault = MissingValue if base is None else EvaluationError
-    raise fault(f"cannot slice {shown(base)}")
-
-
-def _part(data: Any, start: Any, stop: Any) -> Any:
-    size = len(data)
-    first = _bound(0 if start is None else start, size)
-    last = _bound(size if stop is None else stop, size)
-    return data[min(first, last) : last]
-
-
-def _bound(at: Any, size: int) -> int:
-    if at.__class__ is bool or not isinstance(at, int | float):
-        raise EvaluationError(f"cannot slice at {shown(at)}")
-    number = whole(at)
-    return max(0, size + number if number < 0 else min(number, size))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spine.lang import EvaluationError, govalue
+from spine.lang.exprlang.access import fetch
 from spine.lang.exprlang.builtins.signature import (
     LISTS,
     MAPS,
@@ -15,8 +16,9 @@ from spine.lang.exprlang.builtins.signature import (
     text,
     unfit,
 )
+from spine.lang.exprlang.comparing import equal, less
 from spine.lang.exprlang.nodes import ANY_MAP, INT, UNKNOWN, Kind, array
-from spine.lang.exprlang.operators import equal, fetch, less, whole
+from spine.lang.exprlang.operators import whole
 from spine.lang.exprlang.values import (
     AnyMap,
     Budget,

@@ -15,8 +15,9 @@ from spine.lang.exprlang.builtins.signature import (
     function,
     unfit,
 )
+from spine.lang.exprlang.comparing import less
 from spine.lang.exprlang.nodes import FLOAT, INT, UNKNOWN, Kind
-from spine.lang.exprlang.operators import add, less
+from spine.lang.exprlang.operators import add
 from spine.lang.exprlang.operators import whole as cut
 from spine.lang.exprlang.values import (
     Budget,
