@@ -34,9 +34,10 @@ def notifier() -> dict[str, Any]:
     }
 
 
-async def _server(here: Stage, url: str) -> str:
+async def api_server(here: Stage, url: str, count: int = OBJECTS) -> str:
+    """Start a stand-in for an API server with so many Pods, and point KUBECONFIG there."""
     port = free_port()
-    await here.start("benchmarks.api_server", str(port), str(OBJECTS), url)
+    await here.start("benchmarks.api_server", str(port), str(count), url)
     server = f"http://127.0.0.1:{port}"
     async with aiohttp.ClientSession() as session:
         for _ in range(200):
@@ -71,7 +72,7 @@ async def measure(say: Say) -> None:
     """Print memory, rate and latency."""
     async with stage() as here:
         sink = await here.sink()
-        server = await _server(here, sink.url)
+        server = await api_server(here, sink.url)
         began = time.monotonic()
         process = await here.ours("notifier", notifier())
         say(f"{OBJECTS:,} Pods listed and evaluated", f"{time.monotonic() - began:8.2f} s")
