@@ -93,6 +93,11 @@ class Kept:
                 del self.gone[next(iter(self.gone))]
         return known.manifest
 
+    def one_of_each_owner(self) -> Iterator[Manifest]:
+        """Yield an object of everybody who owns some."""
+        for names in list(self.owned.values()):
+            yield self.entries[next(iter(names))].manifest
+
     def _disown(self, name: Name, entry: Entry) -> None:
         names = self.owned.get(entry.owner)
         if names is not None:
@@ -140,6 +145,10 @@ class Cache:
     def kept(self, api_version: str, kind: str) -> Kept | None:
         """Return what is kept of a kind; None where it is not followed."""
         return self._kinds.get((api_version, kind))
+
+    def each(self) -> list[Kept]:
+        """Return what is kept, of each kind."""
+        return list(self._kinds.values())
 
     async def add(self, api_version: str, kind: str, *, labels: str = "") -> Kept:
         """Follow a kind from now on. Raises ConfigError where nobody serves it."""

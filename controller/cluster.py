@@ -16,7 +16,7 @@ import msgspec
 
 from controller.cache import LABEL, Cache
 from controller.conditions import timestamp
-from controller.reconciler import Manifest
+from controller.reconciler import Key, Manifest, owner_of
 from spine.errors import KubeError
 from spine.kube import Kube
 from spine.kube.discovery import Resource
@@ -87,6 +87,11 @@ class Cluster:
         found = kept.owned.get(owner["metadata"]["uid"], ()) if kept is not None else ()
         return sorted(found)
 
+    def owners(self) -> set[Key]:
+        """Return whom what is in the cache belongs to, whether they are there or not."""
+        found = (owner_of(one) for kept in self._cache.each() for one in kept.one_of_each_owner())
+        return {key for key in found if key is not None}
+
     def all(self, api_version: str, kind: str, namespace: str = "") -> list[Manifest]:
         """Return all objects of a kind from the cache, of all namespaces or one."""
         kept = self._cache.kept(api_version, kind)
@@ -137,12 +142,19 @@ class Cluster:
             return self._verified.get(place) == _version(there)
         return contains(there, wanted)
 
-    async def delete(self, api_version: str, kind: str, namespace: str, name: str) -> None:
-        """Delete an object; nothing happens where there is none."""
+    async def delete(
+        self, api_version: str, kind: str, namespace: str, name: str, version: str = ""
+    ) -> None:
+        """Delete an object; nothing happens where there is none.
+
+        With a resourceVersion, it is left alone where somebody has changed it since.
+        """
         resource = await self.kube.discovery.kind(api_version, kind)
         try:
-            await self.kube.delete(resource, name, namespace)
+            await self.kube.delete(resource, name, namespace, version=version)
         except KubeError as exc:
+            if version and exc.status == CONFLICT:
+                return
             if exc.status != NOT_FOUND:
                 raise
         else:

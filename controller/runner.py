@@ -8,7 +8,7 @@ at one object is logged and holds up no other.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -187,6 +187,10 @@ class Controller:
         for one in served:
             for manifest in cluster.all(one.api_version, one.kind):
                 queue.add(_key(one.kind, manifest))
+        for key in cluster.owners():
+            if key.kind in by_kind:  # it may have gone while nobody looked
+                queue.add(key)
+        _tell_of_left([key for key in cluster.owners() if key.kind in self._missing])
         self.metrics.leading.set(1)
         self.metrics.waiting.set_function(lambda: len(queue))
         try:
@@ -231,6 +235,24 @@ class Controller:
             return "bug"
         queue.done(key, again)
         return "done"
+
+
+def _tell_of_left(owners: Collection[Key]) -> None:
+    """Say what is to be done with what belongs to objects of kinds that are gone."""
+    if not owners:
+        return
+    shown = ", ".join(f"{one.kind} {one.namespace}/{one.name}" for one in sorted(owners)[:_SHOWN])
+    more = f" and {len(owners) - _SHOWN} more" if len(owners) > _SHOWN else ""
+    labels = " and ".join(sorted({f"{one.kind.lower()}-name" for one in owners}))
+    log.warning(
+        "what runs %s%s is left, though there is no such kind any more: apply the CRDs again, "
+        "or delete what has the label %s",
+        *(shown, more, labels),
+    )
+
+
+_SHOWN = 5
+"""Owners that are named."""
 
 
 def _kinds(reconcilers: Iterable[Reconciler]) -> list[tuple[str, str]]:

@@ -121,6 +121,8 @@ class Workload(Reconciler, ABC):
             await cluster.finalizer(manifest, UPSTREAM.get(self.kind, ""), present=False)
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._forget(key)
+            if manifest is None:
+                await self._clear(key, cluster)
             return None
         looked = await self.shared.checker.check(manifest)
         bus = bus_state(cluster, *looked.checked.bus)
@@ -155,6 +157,21 @@ class Workload(Reconciler, ABC):
         self._index.set(key, targets)
         self.shared.digests.forget(key.namespace, set(self._refs.get(key, ())) - set(refs))
         self._refs[key] = refs
+
+    async def _clear(self, key: Key, cluster: Cluster) -> None:
+        """Delete what was made for an object that is gone.
+
+        Kubernetes does so too, but no longer where the CRD has gone with the object. What somebody
+        changes meanwhile is looked at again: it may have been taken from its owner, to stay.
+        """
+        names = Names(key.kind, key.name)
+        called = names.deployment, names.service, names.config, names.account
+        for api_version, kind in (*MADE, ("v1", "Secret"), *ACCOUNTS):
+            for name in called:
+                there = cluster.get(api_version, kind, key.namespace, name)
+                if there is not None and owner_of(there) == key:
+                    version = there["metadata"]["resourceVersion"]
+                    await cluster.delete(api_version, kind, key.namespace, name, version)
 
     def _forget(self, key: Key) -> None:
         self._index.set(key, ())

@@ -144,15 +144,17 @@ class Kube:
         *,
         propagation: str = "Background",
         uid: str = "",
+        version: str = "",
     ) -> bytes:
-        """Delete an object; with a uid, only the one that bears it."""
+        """Delete an object; with a uid or a resourceVersion, only the one that bears it."""
         options: dict[str, object] = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": propagation,
         }
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        only = {"uid": uid, "resourceVersion": version}
+        if uid or version:
+            options["preconditions"] = {key: value for key, value in only.items() if value}
         path = resource.path(namespace, name)
         return await self.session.request("DELETE", path, body=msgspec.json.encode(options))
 

@@ -7,12 +7,12 @@ import urllib.error
 from contextlib import asynccontextmanager
 
 import pytest
-from controller_kit import CRDS, PATHS, Space, condition_of, controlled
+from controller_kit import CRDS, PATHS, PATIENCE, Space, condition_of, controlled
 from nats_server import nats_server
 from plan_kit import event
 
 from delivery.dead import DeadLetter, dead_letter, drop
-from eventbus.bus import EVENTS
+from eventbus.bus import EVENTS, STATE
 from eventbus.config import BusConfig
 from eventbus.opening import open_bus
 from spine.secrets import GivenSecrets
@@ -589,3 +589,45 @@ async def test_a_sensor_has_its_place_before_any_pod_and_loses_it_after_its_dele
             while await places():
                 assert asyncio.get_running_loop().time() < until
                 await asyncio.sleep(0.1)
+
+
+async def test_objects_that_go_while_no_controller_runs_leave_nothing(space, tmp_path):
+    """In the cluster Kubernetes sees to it, and on the bus the next controller."""
+    kinds = "Deployment", "Service", "PodDisruptionBudget", "Secret", "ServiceAccount", "Role"
+    objects = (edited(HOOK, replicas=2), SENSOR, NOTIFIER)
+
+    async def left(kind):
+        label = {"controller": "tocsin"}.items()
+        found = [one["metadata"] for one in await space.all(kind)]
+        return [one["name"] for one in found if label <= (one.get("labels") or {}).items()]
+
+    async with (
+        asyncio.timeout(2 * PATIENCE),
+        nats_server(tmp_path) as server,
+        open_bus(
+            BusConfig.model_validate({"jetstream": {"url": server.url}}), GivenSecrets()
+        ) as bus,
+    ):
+        await space.bus(server.url)
+        store = bus.store(STATE)
+        async with controlled(space.cluster, space.name, make_service_accounts=True):
+            for made in objects:
+                await space.apply(made)
+            for name in ("hook-eventsource", "tell-sensor", "people-notifier"):
+                await space.until("Deployment", name, there)
+            assert all([await left(kind) for kind in kinds])
+            served = set()
+            while len(served) < len(objects):  # whom the bus serves is noted on it
+                found = [await store.get(key) for key in await store.keys("served/")]
+                served = {one for each in found if each for one in json.loads(each[0])}
+                await asyncio.sleep(0.05)
+        await store.put("file.hook.orders", b"1", revision=None)
+        for made in objects:
+            await space.delete(made["kind"], made["metadata"]["name"])
+        for kind in kinds:
+            while await left(kind):
+                await asyncio.sleep(0.05)
+        assert [one.durable for one in await bus.readers(EVENTS)] == ["sensor-tell"]
+        async with controlled(space.cluster, space.name, grace=0.0):
+            while await bus.readers(EVENTS) or await store.get("file.hook.orders"):
+                await asyncio.sleep(0.05)
