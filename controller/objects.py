@@ -128,10 +128,12 @@ def _finding(obj: Object, modern: Modern, problem: Problem, *, origin: bool = Tr
     at, program = pointing.named(message), _at(obj.raw, path)
     if at is None or not isinstance(program, str):
         return obj.finding(path, message, severity)
-    place, excerpt = obj.place_in_text(path, *at), pointing.mark(program, message)
+    place, excerpt = obj.place_in_text(path, at[0], at[1] or 1), pointing.mark(program, message)
     return Finding(place, path, message, severity, excerpt)
 
 
+_BEGINNING = 60
+"""Characters of a long program that messages show."""
 _COMPILING = re.compile(r"(?:compiling|reading) [a-zA-Z. -]+ (?=['\"])")
 
 
@@ -152,8 +154,9 @@ def _program_of(raw: Any, path: Path, message: str) -> Path:
 
 
 def _quotes_it(quoted: str, text: str) -> bool:
-    """Return whether a message goes on with a text, or with a line of it, in quotes."""
-    return any(quoted.startswith(repr(one)) for one in (text, *map(str.strip, text.split("\n"))))
+    """Return whether a message goes on with a text, its beginning, or a line of it, in quotes."""
+    shown = (text, f"{text[:_BEGINNING]}…", *map(str.strip, text.split("\n")))
+    return any(quoted.startswith(repr(one)) for one in shown)
 
 
 def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -151,7 +151,8 @@ class _Parser:
             )
         if token in _FOREIGN:
             raise self._problem(f"{token!r} is no operator", _FOREIGN[token])
-        near = difflib.get_close_matches(token, self.dependencies, n=1)
+        same = [name for name in self.dependencies if name.lower() == token.lower()]
+        near = same or difflib.get_close_matches(token, self.dependencies, n=1)
         known = f"did you mean {near[0]}" if near else f"there are {', '.join(self.dependencies)}"
         raise self._problem(f"no dependency is called {token!r}", known)
 
@@ -159,7 +160,7 @@ class _Parser:
         token = self._peek()
         if token is None:
             return self._problem(at_the_end)
-        hint = _FOREIGN.get(token, "join names with && or ||")
+        hint = _FOREIGN.get(token.lower(), "join names with && or ||")
         return self._problem(f"unexpected {token!r}", hint)
 
     def _problem(self, why: str, hint: str = "") -> ConfigError:

@@ -188,7 +188,7 @@ def parse(text: str, zone: tzinfo, *, ever: bool = True) -> Plan:
     if len(words) != len(_FIELDS):
         seconds_hint = "; there is no field for seconds" if len(words) == len(_FIELDS) + 1 else ""
         raise ConfigError(
-            f"{doing}: has {len(words)} fields, not five",
+            f"{doing}: has {len(words)} field{'' if len(words) == 1 else 's'}, not five",
             hint=f"write minute hour day month weekday, as in 30 6 * * MON-FRI{seconds_hint}",
         )
     parts = []
@@ -258,6 +258,9 @@ def _value(field: _Field, text: str) -> int:
 
 
 def _number(text: str, what: str) -> int:
+    if not text:
+        msg = f"a {what} is missing"
+        raise ValueError(msg)
     if not (text.isascii() and text.isdigit()):
         msg = f"{text!r} is no {what}"
         raise ValueError(msg)

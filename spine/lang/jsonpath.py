@@ -23,6 +23,9 @@ _STEP = re.compile(
     r"|\[(?P<quote>['\"])(?P<key>[^'\"\\]+)(?P=quote)\]"
 )
 
+_NEAR = re.compile(r"Parse error at \d+:(\d+) near token (.*) \(\w+\)", re.DOTALL)
+"""What the library says; it counts columns from 0."""
+
 Find = Callable[[Document], Result | None]
 
 
@@ -98,9 +101,19 @@ def _parse(text: str) -> _Expression:
             expression: _Expression = parse(text)
     except (JSONPathError, RecursionError, ValueError, TypeError, AttributeError, KeyError) as exc:
         raise ConfigError(
-            f"compiling JSONPath {text!r}: {exc}", hint="quote odd names: $.body['my key']"
+            f"compiling JSONPath {text!r}: {_why(exc)}", hint="quote odd names: $.body['my key']"
         ) from exc
     return expression
+
+
+def _why(exc: Exception) -> str:
+    """Return the library's reason in our words."""
+    said = str(exc)
+    if "near the end" in said or "EOF" in said:
+        return "unexpected end"
+    if found := _NEAR.match(said):
+        return f"column {int(found[1]) + 1}: unexpected {found[2]!r}"
+    return said
 
 
 def _searched(text: str, expression: _Expression) -> Find:

@@ -2,7 +2,7 @@
 
 import re
 
-_PLACE = re.compile(r"(?:line (\d+), )?column (\d+)\b")
+_PLACE = re.compile(r"\bline (\d+)(?:, column (\d+))?: |\bcolumn (\d+): ")
 _WIDTH = 100
 """Characters of a line that are shown around its mark."""
 
@@ -25,21 +25,27 @@ def line(program: str, at: int) -> str:
 
 
 def named(message: str) -> tuple[int, int] | None:
-    """Return the line and column that a message names first, None where it names none."""
+    """Return the line and column that a message names first, None where it names none.
+
+    The column is 0 where it names the line only.
+    """
     found = _PLACE.search(message)
-    return None if found is None else (int(found[1] or 1), int(found[2]))
+    return None if found is None else (int(found[1] or 1), int(found[2] or found[3] or 0))
 
 
 def mark(program: str, message: str) -> str:
     """Return the line of a program that a message names, with a mark below; empty if there is none.
 
+    Below a line without a column there is no mark, and of one line alone nothing is said then.
     What could end a line or move a cursor is shown as a blank.
     """
     number, column = named(message) or (0, 0)
-    lines = program.split("\n")
-    if not 1 <= number <= len(lines) or not 1 <= column <= len(lines[number - 1]) + 1:
+    lines = program.rstrip("\n").split("\n")
+    if not 1 <= number <= len(lines) or column > len(lines[number - 1]) + 1:
+        return ""
+    if not column and len(lines) == 1:
         return ""
     start = max(0, column - _WIDTH // 2)
     shown = lines[number - 1][start : start + _WIDTH]
     shown = "".join(letter if letter.isprintable() else " " for letter in shown)
-    return f"    {shown}\n    {' ' * (column - 1 - start)}^"
+    return f"    {shown}\n    {' ' * (column - 1 - start)}^" if column else f"    {shown}"

@@ -218,10 +218,14 @@ def _engine(pattern: str, *, capture: bool) -> Any:
         why = "it is not valid Unicode"
     except re2.error as exc:
         why = exc.args[0].decode(errors="replace") if exc.args[0].__class__ is bytes else str(exc)
+    glob = pattern[:1] in {"*", "?", "+"}
     raise ConfigError(
-        f"compiling regular expression {pattern!r}: {why}",
-        hint="it is RE2: no look-around, no back-references",
+        f"compiling regular expression {pattern!r}: {why}", hint=_GLOB if glob else _RE2
     )
+
+
+_RE2 = "it is RE2: no look-around, no back-references"
+_GLOB = "it is RE2 and no glob: .* stands for any text, \\* for a star"
 
 
 def _encoded(text: str) -> bytes:

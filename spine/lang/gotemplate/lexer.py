@@ -178,6 +178,8 @@ class _Inside:
             hint = ""
             if following == "-":
                 hint = f'write {{{{ index . "…" }}}}: {text}- is no name'
+            elif following == "[":
+                hint = f"write {{{{ index {text} 0 }}}} for an element"
             fail(self.source, end, f"bad character {following!r} after {text!r}", hint)
 
     def _foreign(self, at: int) -> NoReturn:
@@ -187,7 +189,9 @@ class _Inside:
         if letter in '"`':
             fail(self.source, at, "unterminated quoted string")
         if letter == "'":
-            fail(self.source, at, "unterminated character constant")
+            hint = "a text stands in double quotes or backquotes"
+            fail(self.source, at, "unterminated character constant", hint)
         if letter in "+-":
-            fail(self.source, at, f"bad number syntax: {letter!r}")
+            hint = "write a blank behind {{-" if self.source[:at].endswith("{{") else ""
+            fail(self.source, at, f"bad number syntax: {letter!r}", hint)
         fail(self.source, at, f"unrecognized character in action: {letter!r}")

@@ -94,7 +94,11 @@ class _Parser:
         hint = ""
         if token.text in {"=", ">", "<", "&", "!"}:
             hint = "write comparisons as calls: eq .a .b, gt .n 3, and .a .b"
-        what = "the end of the template" if token.kind == "eof" else repr(token.text)
+        elif token.text == "/":
+            hint = "write a comment as {{/* … */}}, without blanks inside of the braces"
+        what = "end of the template" if token.kind == "eof" else repr(token.text)
+        if context == "input" and token.text in {"end", "else"}:
+            hint = f"no if, range, with or define is open for this {token.text}"
         self.fail(f"unexpected {what} in {context}", token.at, hint)
 
     def next(self) -> Token:
@@ -169,7 +173,7 @@ class _Parser:
         self.deeper()
         while True:
             if self.peek().kind == "eof":
-                self.fail("unexpected the end of the template: an end is missing")
+                self.fail("unexpected end of the template: {{ end }} is missing")
             last = self._node(nodes)
             if last is not None:
                 self.depth -= 1
@@ -369,7 +373,7 @@ class _Parser:
         if name not in self.functions:
             reason = self.refused(name)
             near = difflib.get_close_matches(name, self.functions, 1)
-            hint = reason or (f"did you mean {near[0]}?" if near else "")
+            hint = reason or (f"did you mean {near[0]}?" if near else f"write .{name} for a field")
             self.fail(f'function "{name}" not defined', token.at, hint)
         return Name(name, token.at)
 

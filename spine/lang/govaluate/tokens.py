@@ -80,6 +80,11 @@ _HINTS = {
     "contains": "write =~ to search for a pattern",
     "startsWith": 'write =~ "^…" to search for a pattern',
     "endsWith": 'write =~ "…$" to search for a pattern',
+    "===": "write == to compare",
+    "!==": "write != to compare",
+    "<>": "write != to compare",
+    "“": "write plain quotes",
+    "”": "write plain quotes",
 }
 
 

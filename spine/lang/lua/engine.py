@@ -99,7 +99,7 @@ class Machine:
         facts = job.facts
         made = self._api["compile"](job.code)
         if isinstance(made, tuple):
-            text = str(made[1])
+            text = str(made[1]).replace("label 'L_", "label '")  # which is our name for it
             place = _PLACE.match(text)
             raise SyntaxFault(int(place[1]) if place else 1, _PLACE.sub("", text, count=1))
         if not self._has_letters and (facts.dynamic or "upper" in job.code or "lower" in job.code):

@@ -136,7 +136,7 @@ class Expressions(Reader, ABC):
         elif self._word.kind == "name":
             found = self._named()
         else:
-            raise SyntaxFault(self._word.line, f"{self._word.shown} is not expected")
+            raise self._unexpected()
         while (word := self._word.kind) in {".", "[", ":", "(", "{", "string"}:
             if word == ".":
                 found = self._field(found)

@@ -21,6 +21,17 @@ _LONG = re.compile(r"\[(=*)\[")
 _OPERATOR = re.compile(r"\.\.\.|\.\.|==|~=|<=|>=|::|[-+*/%^#<>=(){}\[\];:,.]")
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _BYTE = 256
+_FOREIGN = {
+    "!=": "write ~=",
+    "!": "write not",
+    "&&": "write and",
+    "||": "write or",
+    "&": "write and",
+    "|": "write or",
+    "?": "write condition and a or b",
+    "\xe2": "write plain quotes",
+}
+"""What other languages write, and what is meant; a byte of a curly quote is the last."""
 
 
 class SyntaxFault(Exception):
@@ -78,7 +89,8 @@ class _Lexer:
             match = pattern.match(source, self._at)
             if match is not None:
                 return self._word(kind, match[0])
-        raise SyntaxFault(line, f"{first!r} is no part of Lua")
+        hint = _FOREIGN.get(source[self._at : self._at + 2]) or _FOREIGN.get(first)
+        raise SyntaxFault(line, f"{first!r} is no part of Lua{f' ({hint})' if hint else ''}")
 
     def _word(self, kind: str, text: str) -> Token:
         self._at += len(text)

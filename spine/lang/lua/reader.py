@@ -44,8 +44,18 @@ class Reader:
 
     def _expect(self, kind: str) -> str:
         if self._word.kind != kind:
-            raise SyntaxFault(self._word.line, f"expecting {kind!r}, not {self._word.shown}")
+            raise self._unexpected(repr(kind))
         return self._take()
+
+    def _unexpected(self, expected: str = "") -> SyntaxFault:
+        """Return the fault of the next word, which cannot stand there."""
+        if self._word.kind == "eof":
+            return SyntaxFault(
+                self._word.line, f"unexpected end{f': {expected} is missing' if expected else ''}"
+            )
+        if expected:
+            return SyntaxFault(self._word.line, f"expecting {expected}, not {self._word.shown}")
+        return SyntaxFault(self._word.line, f"{self._word.shown} is not expected")
 
     def _accept(self, kind: str) -> str:
         return self._take() if self._word.kind == kind else ""
@@ -53,7 +63,7 @@ class Reader:
     def _name(self) -> str:
         """Return the next word, which is a name, without taking it."""
         if self._word.kind != "name":
-            raise SyntaxFault(self._word.line, f"expecting a name, not {self._word.shown}")
+            raise self._unexpected("a name")
         return self._word.value
 
     def _ours(self, name: str) -> str:

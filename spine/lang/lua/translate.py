@@ -52,7 +52,7 @@ class _Statements(Expressions):
     def chunk(self) -> str:
         body = self._block()
         if self._word.kind != "eof":
-            raise SyntaxFault(self._word.line, f"{self._word.shown} is not expected")
+            raise self._unexpected()
         ours = ",".join(self._ours(name) for name in _OURS)
         return f"local {ours} = ... return function(...){body} end"
 

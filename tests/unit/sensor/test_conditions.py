@@ -75,6 +75,8 @@ def test_underscore_for_dash_works_with_a_warning() -> None:
         ("a)", "unexpected ')'"),
         ("()", "a name is missing before ')'"),
         ("!a", "there is no negation"),
+        ("B-1", "no dependency is called 'B-1' (did you mean b-1)"),
+        ("a OR a", "(write || for or)"),
         ("b1", "no dependency is called 'b1' (did you mean b-1)"),
         ("zzz", "no dependency is called 'zzz' (there are a, b-1, c)"),
         ("(" * 200 + "a" + ")" * 200, "more than 100 nested parentheses"),

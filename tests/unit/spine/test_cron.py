@@ -79,7 +79,7 @@ def test_ticks(case: Case):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bad", "has 1 fields, not five"),
+        ("bad", "has 1 field, not five"),
         ("0 0 * * * *", "no field for seconds"),
         ("60 * * * *", "minute '60': 60 is not within 0 and 59"),
         ("* * * * 7", "Sunday is 0"),
@@ -87,8 +87,8 @@ def test_ticks(case: Case):
         ("* * * foo *", "month 'foo': 'foo' is no value"),
         ("*/0 * * * *", "a step must be at least 1"),
         ("10-5 * * * *", "10 is after 5"),
-        ("1,,2 * * * *", "'' is no value"),
-        ("-1 * * * *", "'' is no value"),
+        ("1,,2 * * * *", "a value is missing"),
+        ("-1 * * * *", "a value is missing"),
         ("* * L * *", "'L' is no value"),
         ("* * * * 1#2", "'1#2' is no value"),
         ("1/2/3 * * * *", "'2/3' is no step"),

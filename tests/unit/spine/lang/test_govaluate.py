@@ -191,6 +191,8 @@ def test_what_cannot_be_evaluated(text: str, why: str) -> None:
         (" ", "it is empty"),
         ("n >", "column 4: something is missing after >"),
         ("== n", "column 1: an expression cannot begin with =="),
+        ("n === 5", "there is no operator === (write == to compare)"),
+        ("s == “x”", "there is no operator “ (write plain quotes)"),
         ("n = 5", "column 3: there is no operator = (write == to compare)"),
         ("n==-5", "there is no operator ==- (put a space between them: == -)"),
         ("yes&&!no", "put a space between them: && !"),

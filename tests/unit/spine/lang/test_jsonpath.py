@@ -45,6 +45,21 @@ def test_what_is_no_path_is_refused(path: str) -> None:
         jsonpath.compile(path)
 
 
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("$.a[", "compiling JSONPath '$.a[': unexpected end ("),
+        ("$['a", "unexpected end ("),
+        ("$.a.b c", "column 7: unexpected 'c' ("),
+        ("$a", "column 2: unexpected 'a' ("),
+    ],
+)
+def test_what_is_wrong_with_a_path_is_told(path: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        paths.compile(path)
+    assert why in str(caught.value)
+
+
 def test_a_search_in_text_that_is_not_json_fails() -> None:
     with pytest.raises(EvaluationError, match="looking up"):
         jsonpath.compile("$..a").get(Document(b"{"))

@@ -164,7 +164,13 @@ def test_fails(case: Case) -> None:
 
 
 REFUSED = [
-    Case("return {", "line 1: the end is not expected"),
+    Case("return {", "line 1: unexpected end$"),
+    Case("return (1", "line 1: unexpected end: '\\)' is missing"),
+    Case("return event.", "line 1: unexpected end: a name is missing"),
+    Case("goto x", "line 1: undefined label 'x'"),
+    Case("return event != 1", r"line 1: '!' is no part of Lua \(write ~=\)"),
+    Case("return event && 1", r"\(write and\)"),
+    Case("return “x”", r"\(write plain quotes\)"),
     Case("x = = 1", "line 1: '=' is not expected"),
     Case("\n\nfoo", "line 3: "),
     Case("return 1 return 2", "'return' cannot be reached"),

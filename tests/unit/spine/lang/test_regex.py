@@ -52,6 +52,11 @@ def test_what_re2_has_not_is_refused(pattern: str, why: str) -> None:
     assert "RE2" in str(caught.value)
 
 
+def test_a_glob_is_told_from_a_pattern() -> None:
+    with pytest.raises(ConfigError, match=r"\.\* stands for any text"):
+        regex.compile("*.json")
+
+
 def test_any_byte_may_be_quoted() -> None:
     assert regex.compile(r"\Q\C\E\\C").search(r"\C\C")
 
