@@ -6,8 +6,8 @@ recovery is told, `lasts` keeps it up until then.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -17,7 +17,7 @@ from typing_extensions import override
 from services.fitting import NO_VALUE, filled, word
 from services.hiding import HIDDEN
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged
-from services.web import BasicAuth, Transport, Web, json_content, several
+from services.web import BasicAuth, Transport, Web, json_content, over_http, several
 from spine.errors import ConfigError, TriggerError
 from spine.giturl import https_url
 from spine.runtime import Env, seconds
@@ -85,12 +85,7 @@ template.unhealthy: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Alertmanager, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, web))
 
 
 class _Client(Client):

@@ -5,8 +5,8 @@ gives the message that is there already in place of a second one.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlencode
 
@@ -27,7 +27,7 @@ from services.service import (
     plain,
 )
 from services.structures import Structures
-from services.web import BUSY, Transport, Web, joined, json_content
+from services.web import BUSY, Transport, Web, joined, json_content, over_http
 from spine.errors import TriggerError
 from spine.runtime import Env
 
@@ -89,12 +89,7 @@ template.app-degraded: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: GoogleChat, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, env.name, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, env.name, web))
 
 
 class _Client(Client):

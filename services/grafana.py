@@ -1,8 +1,7 @@
 """Grafana: annotations on dashboards."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -10,7 +9,7 @@ from typing_extensions import override
 
 from services.hiding import HIDDEN
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged
-from services.web import Transport, Web, json_content
+from services.web import Transport, Web, json_content, over_http
 from spine.errors import TriggerError
 from spine.runtime import Env
 
@@ -42,12 +41,7 @@ template.synced: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Grafana, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, web))
 
 
 class _Client(Client):

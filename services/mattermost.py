@@ -4,8 +4,7 @@ The key goes along as `pending_post_id`: a server that has seen it within half a
 post that is there already in place of a second one.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -15,7 +14,7 @@ from services.fitting import cut
 from services.hiding import Token
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged, nobody
 from services.structures import Structures
-from services.web import Transport, Web, json_content
+from services.web import Transport, Web, json_content, over_http
 from spine.runtime import Env
 
 MESSAGE = 16_383
@@ -63,12 +62,7 @@ template.app-degraded: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Mattermost, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, env.name, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, env.name, web))
 
 
 class _Client(Client):

@@ -1,7 +1,7 @@
 """New Relic: deployments of an application."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, ClassVar
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from typing_extensions import override
 from services.fitting import filled, word
 from services.hiding import HIDDEN
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged
-from services.web import Transport, Web, json_content
+from services.web import Transport, Web, json_content, over_http
 from spine.errors import TriggerError
 from spine.runtime import Env
 
@@ -68,12 +68,7 @@ template.deployed: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Newrelic, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, web))
 
 
 class _Client(Client):

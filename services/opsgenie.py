@@ -4,8 +4,7 @@ An alert's alias is the template's own, or names the occurrence: a message that 
 repeated, is counted in the same alert, and the end closes it.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
@@ -24,7 +23,7 @@ from services.service import (
     merged,
     missing_key,
 )
-from services.web import Transport, Web, json_content, refused
+from services.web import Transport, Web, json_content, over_http, refused
 from spine.errors import TriggerError
 from spine.model import Model
 from spine.runtime import Env
@@ -109,12 +108,7 @@ template.unhealthy: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Opsgenie, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, web))
 
 
 class _Client(Client):

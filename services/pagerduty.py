@@ -4,8 +4,7 @@ The incident's key names the occurrence, and PagerDuty keeps one open incident f
 sent again, or repeated, opens no second one.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlencode
 
@@ -15,7 +14,7 @@ from typing_extensions import override
 from services.fitting import cut, filled, first_line, word
 from services.hiding import HIDDEN
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged
-from services.web import Transport, Web, json_content, json_of, refused
+from services.web import Transport, Web, json_content, json_of, over_http, refused
 from spine.errors import TriggerError
 from spine.http.client import Response
 from spine.runtime import Env
@@ -77,12 +76,7 @@ template.down: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Pagerduty, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, web))
 
 
 class _Client(Client):

@@ -4,8 +4,8 @@ The event's key is the template's own, or names the occurrence: what is sent aga
 joins the same alert, and the end resolves it.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -23,7 +23,7 @@ from services.service import (
     merged,
     missing_key,
 )
-from services.web import Transport, Web, json_content
+from services.web import Transport, Web, json_content, over_http
 from spine.errors import TriggerError
 from spine.model import Model
 from spine.runtime import Env
@@ -119,12 +119,7 @@ template.down: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Pagerdutyv2, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, web))
 
 
 class _Client(Client):

@@ -1,7 +1,6 @@
 """Pushover: messages to a phone."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -10,7 +9,7 @@ from typing_extensions import override
 from services.fitting import cut, word
 from services.hiding import HIDDEN
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service
-from services.web import Transport, Web, form_content
+from services.web import Transport, Web, form_content, over_http
 from spine.errors import TriggerError
 from spine.runtime import Env
 
@@ -62,12 +61,7 @@ template.done: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Pushover, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, web))
 
 
 class _Client(Client):

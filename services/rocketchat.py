@@ -5,8 +5,7 @@ servers limit how often that may be done.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
@@ -15,7 +14,16 @@ from typing_extensions import override
 from services.hiding import HIDDEN, Token
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged, nobody
 from services.structures import Structures
-from services.web import Content, Transport, Web, form_content, json_content, json_of, refused
+from services.web import (
+    Content,
+    Transport,
+    Web,
+    form_content,
+    json_content,
+    json_of,
+    over_http,
+    refused,
+)
 from spine.errors import TriggerError
 from spine.http.client import Response
 from spine.runtime import Env
@@ -70,12 +78,7 @@ template.app-degraded: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: RocketChat, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, env.name, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, env.name, web))
 
 
 class _Login(NamedTuple):

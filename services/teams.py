@@ -5,8 +5,7 @@ Microsoft retires these addresses in 2026: `teams-workflows` is what follows. A 
 """
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -16,7 +15,7 @@ from services.hiding import HIDDEN
 from services.service import Block, Client, Message, Receipt, Service, merged, missing_key
 from services.structures import Structures
 from services.teams_block import TeamsBlock, readable
-from services.web import BUSY, Transport, Web, json_content
+from services.web import BUSY, Transport, Web, json_content, over_http
 from spine.errors import TriggerError
 from spine.http.client import SHOWN
 from spine.runtime import Env
@@ -59,12 +58,7 @@ template.app-degraded: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Teams, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, env.name, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, env.name, web))
 
 
 class _Client(Client):

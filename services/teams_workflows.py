@@ -4,8 +4,8 @@ Its addresses are long and their host has changed more than once, so one that is
 is worth a warning and no more.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from services.hiding import HIDDEN
 from services.service import Block, Client, Message, Receipt, Service, merged, missing_key
 from services.structures import Structures
 from services.teams_block import TeamsBlock, readable
-from services.web import Transport, Web, json_content
+from services.web import Transport, Web, json_content, over_http
 from spine.errors import TriggerError
 from spine.model import warn
 from spine.runtime import Env
@@ -87,7 +87,7 @@ template.app-degraded: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
+        return over_http(self, env, lambda web: _Client(self, env.name, web))
 
 
 def _doubt(url: str) -> str:
@@ -106,11 +106,6 @@ def _doubt(url: str) -> str:
     if known or connector or "/powerautomate/" in parts.path:
         return ""
     return f"host {host} is none that hands out workflows"
-
-
-@asynccontextmanager
-async def _open(service: TeamsWorkflows, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, env.name, await Web.of(env, service))
 
 
 class _Client(Client):

@@ -4,8 +4,8 @@ Messages are Markdown, as in Argo's engine. One that Telegram cannot parse, such
 underscore, goes out as plain text instead, and the receipt says so.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -14,7 +14,7 @@ from typing_extensions import override
 from services.fitting import cut_to
 from services.hiding import Token
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged, nobody
-from services.web import Transport, Web, json_content, json_of, refused
+from services.web import Transport, Web, json_content, json_of, over_http, refused
 from spine.errors import TriggerError
 from spine.http.client import Response
 from spine.runtime import Env
@@ -66,12 +66,7 @@ template.app-degraded: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Telegram, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, env.name, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, env.name, web))
 
 
 class _Client(Client):

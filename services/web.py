@@ -6,13 +6,15 @@ Where a call goes is checked at each hop, and no credential of the service is in
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import unquote, urlencode
 
 import orjson
 
 from services.hiding import HIDDEN, Hiding, credentials
+from services.service import Client
 from spine.errors import ConfigError, TriggerError
 from spine.http import url as urls
 from spine.http.client import SHOWN, HttpClient, Request, Response, open_guarded_client
@@ -198,6 +200,14 @@ class Web:
                 permanent=True,
             )
         return response
+
+
+@asynccontextmanager
+async def over_http(
+    service: Transport, env: Env, make: Callable[[Web], Client]
+) -> AsyncIterator[Client]:
+    """Open a service that needs nothing but calls: `make` is given what makes them."""
+    yield make(await Web.of(env, service))
 
 
 def joined(url: str, path: str) -> str:

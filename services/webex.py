@@ -1,8 +1,7 @@
 """Webex: messages of a bot to people and rooms, in Markdown."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -11,7 +10,7 @@ from typing_extensions import override
 from services.fitting import cut_to
 from services.hiding import Token
 from services.service import Block, Client, Message, OpenBlock, Receipt, Service, merged, nobody
-from services.web import Transport, Web, json_content
+from services.web import Transport, Web, json_content, over_http
 from spine.runtime import Env
 
 API = "https://webexapis.com"
@@ -51,12 +50,7 @@ template.app-degraded: |
 
     @override
     def open(self, env: Env) -> AbstractAsyncContextManager[Client]:
-        return _open(self, env)
-
-
-@asynccontextmanager
-async def _open(service: Webex, env: Env) -> AsyncIterator[Client]:
-    yield _Client(service, env.name, await Web.of(env, service))
+        return over_http(self, env, lambda web: _Client(self, env.name, web))
 
 
 class _Client(Client):
