@@ -8,6 +8,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
@@ -59,3 +60,23 @@ def hollow(module: str, *names: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[module]
+
+
+@contextmanager
+def bare(package: str) -> Iterator[None]:
+    """Let modules of a package be imported meanwhile without what its own `__init__` imports.
+
+    For a package whose parts are wanted one by one, and that imports all of them. Nothing changes
+    where it is loaded already. Raises ModuleNotFoundError where it is not installed.
+    """
+    if package in sys.modules:
+        yield
+        return
+    spec = find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    sys.modules[package] = module_from_spec(spec)  # has a path, and runs nothing
+    try:
+        yield
+    finally:
+        del sys.modules[package]

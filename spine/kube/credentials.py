@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spine.errors import ConfigError
+from spine.lazily import bare
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -32,13 +33,21 @@ async def credentials(kubeconfig: str = "", context: str = "") -> tuple[Any, str
     return await _of_file(file, context)
 
 
-def _of_pod() -> tuple[Any, str]:
-    from kubernetes.aio import config
-    from kubernetes.aio.client import Configuration
+def _of_the_client() -> tuple[Any, Any]:
+    """Return the official client's reader of configurations, and an empty one.
 
-    configuration = Configuration()
+    Not the client that blocks, which the package loads before it: 19 MiB.
+    """
+    with bare("kubernetes"):
+        from kubernetes.aio import config
+        from kubernetes.aio.client import Configuration
+    return config, Configuration()
+
+
+def _of_pod() -> tuple[Any, str]:
+    config, configuration = _of_the_client()
     try:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library has no types here
+        config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException as exc:
         raise ConfigError(f"reading the service account of this pod: {exc}") from exc
     try:
@@ -65,17 +74,15 @@ def _require_one(files: str) -> None:
 
 
 async def _of_file(file: str, context: str) -> tuple[Any, str]:
-    from kubernetes.aio import config
-    from kubernetes.aio.client import Configuration
     from yaml import YAMLError
 
     _require_one(file)
-    configuration = Configuration()
+    config, configuration = _of_the_client()
     try:
-        await config.load_kube_config(  # type: ignore[no-untyped-call]  # the library has no types here
+        await config.load_kube_config(
             config_file=file, context=context or None, client_configuration=configuration
         )
-        contexts, active = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call]  # as above
+        contexts, active = config.list_kube_config_contexts(file)
     except config.ConfigException as exc:
         raise ConfigError(f"reading kubeconfig {file}: {exc}") from exc
     except OSError as exc:

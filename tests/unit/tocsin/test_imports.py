@@ -181,6 +181,44 @@ def test_a_process_that_waits_for_work_has_imported_nothing_that_few_need():
     assert loaded(NOWHERE | narrowed, modules) == []
 
 
+KUBECONFIG = {
+    "current-context": "c",
+    "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+    "clusters": [{"name": "k", "cluster": {"server": "http://127.0.0.1:9"}}],
+    "users": [{"name": "u", "user": {"token": "t"}}],
+}
+BLOCKING = {
+    "cryptography",
+    "google",
+    "kubernetes.client",
+    "kubernetes.config",
+    "oauthlib",
+    "requests",
+}
+"""The client of Kubernetes that blocks, and what it imports."""
+
+
+def test_who_uses_a_cluster_imports_one_client_of_it(tmp_path):
+    file = tmp_path / "config"
+    file.write_text(json.dumps(KUBECONFIG))
+    program = (
+        "import asyncio, sys; from spine.kube.credentials import credentials\n"
+        "for _ in range(2): found = asyncio.run(credentials(sys.argv[1]))\n"
+        "assert found[0].host == 'http://127.0.0.1:9'\n"
+        "print(*sys.modules)\n"
+        "import kubernetes; assert kubernetes.client.ApiClient"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(file)],
+        capture_output=True, text=True, check=True, timeout=120, env=environment(),
+    )  # fmt: skip
+
+    modules = set(done.stdout.split())
+    assert "kubernetes.aio.config" in modules
+    assert loaded(BLOCKING, modules) == []
+
+
 def test_help_imports_no_client_of_others():
     unwanted = CLIENTS | {"aiohttp", "uvicorn"}
     program = (
