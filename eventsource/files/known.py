@@ -10,27 +10,21 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
-from zlib import crc32
 
 import msgspec
 
 from eventsource.bodies import event_id
-from spine.errors import BusError
+from eventsource.remembering import HEAD, PARTS, keep_written, number_of
 from spine.runtime import Env, Memory
 
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=tuple[int, ...])
 
-PARTS = 64
-"""Pieces in which marks are kept: 10,000 of them in pieces of about 12 KB."""
-EVERY = 2.0
-"""Seconds between writes, at least."""
 MOST = 100_000
 """Files that are remembered; of a fuller folder nothing is."""
-HEAD = "head"
 
 
 class _Head(msgspec.Struct):
@@ -91,12 +85,12 @@ class Known(Generic[M]):
         self.marks = dict(marks)
         self._parts = [{} for _ in range(PARTS)]
         for name, mark in marks.items():
-            self._parts[_number(name)][name] = mark
+            self._parts[number_of(name)][name] = mark
         self._dirty, self._begun, self._whole = set(range(PARTS)), True, False
 
     def put(self, name: str, mark: M | None) -> None:
         """Take over how a file is now; None: it is gone."""
-        number = _number(name)
+        number = number_of(name)
         if mark is None:
             self.marks.pop(name, None)
             self._parts[number].pop(name, None)
@@ -116,22 +110,8 @@ class Known(Generic[M]):
 
     async def run(self) -> None:
         """Write what changed, until cancelled; then once more."""
-        if self._memory is None:
-            return
-        try:
-            while True:
-                await asyncio.sleep(EVERY)
-                await self._write_if_possible()
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(EVERY):
-                    await self._write_if_possible()
-
-    async def _write_if_possible(self) -> None:
-        try:
-            await self.write()
-        except BusError as exc:
-            log.warning("remembering what was told", extra={"error": str(exc)})
+        if self._memory is not None:
+            await keep_written(self.write)
 
     async def write(self) -> None:
         """Write what changed since the last time. Raises BusError."""
@@ -179,7 +159,3 @@ async def ran_before(env: Env) -> bool:
 @asynccontextmanager
 async def _no_run() -> AsyncIterator[list[None]]:
     yield []
-
-
-def _number(name: str) -> int:
-    return crc32(name.encode(errors="surrogateescape")) % PARTS

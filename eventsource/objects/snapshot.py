@@ -8,22 +8,14 @@ remembered is never behind it.
 
 import asyncio
 import logging
-from contextlib import suppress
-from zlib import crc32
 
 import msgspec
 
-from spine.errors import BusError
+from eventsource.remembering import HEAD, PARTS, keep_written, number_of
 from spine.kube.versions import newer
 from spine.runtime import Memory
 
 log = logging.getLogger(__name__)
-
-PARTS = 64
-"""Pieces in which objects are kept: 10,000 of them in pieces of about 60 KB."""
-EVERY = 2.0
-"""Seconds between writes, at least."""
-HEAD = "head"
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True):
@@ -94,11 +86,11 @@ class Snapshot:
 
     def get(self, uid: str) -> Known | None:
         """Return what is known of an object."""
-        return self._parts[_number(uid)].get(uid)
+        return self._parts[number_of(uid)].get(uid)
 
     def put(self, uid: str, known: Known) -> None:
         """Remember an object."""
-        number = _number(uid)
+        number = number_of(uid)
         self._parts[number][uid] = known
         self._dirty.add(number)
 
@@ -119,22 +111,8 @@ class Snapshot:
 
     async def run(self) -> None:
         """Write what changed, until cancelled; then once more."""
-        if self._memory is None:
-            return
-        try:
-            while True:
-                await asyncio.sleep(EVERY)
-                await self._write_if_possible()
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(EVERY):
-                    await self._write_if_possible()
-
-    async def _write_if_possible(self) -> None:
-        try:
-            await self.write()
-        except BusError as exc:
-            log.warning("remembering what was told", extra={"error": str(exc)})
+        if self._memory is not None:
+            await keep_written(self.write)
 
     async def write(self) -> None:
         """Write what changed since the last time. Raises BusError."""
@@ -153,7 +131,3 @@ class Snapshot:
             raise
         self._written = version
         self._prune()
-
-
-def _number(uid: str) -> int:
-    return crc32(uid.encode()) % PARTS
