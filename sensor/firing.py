@@ -28,7 +28,8 @@ class Firing(dict[str, Event]):
         events: Mapping[str, Event] | None = None,
         documents: dict[str, Document] | None = None,
     ) -> None:
-        super().__init__(events or ())
+        if events:
+            self.update(events)
         self.documents: dict[str, Document] = documents or {}
 
 

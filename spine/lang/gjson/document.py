@@ -20,6 +20,7 @@ from spine.lang.gonumber import format_decimal, parse_float
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _string = msgspec.json.Decoder(str)
+_encode = msgspec.json.Encoder().encode
 _decoder = json.JSONDecoder(parse_int=float, object_pairs_hook=lambda pairs: dict(pairs[::-1]))
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # nesting without end stays an error
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt])|.?)', re.DOTALL)
@@ -187,7 +188,7 @@ class Result(msgspec.Struct, eq=False, gc=False):
             self._rescan()
             return self.members or {}
         self.members = members
-        if _is_filled(members, len(self.data)):
+        if _encode(members) == self.data:  # the usual case: no space, and no key twice
             self.settled = True
         elif b"\\" in self.data and b"\\u" in self.data:  # keys may be spelled in several ways
             self._settle()
@@ -223,13 +224,6 @@ class Result(msgspec.Struct, eq=False, gc=False):
         self.repeated = pairs if len(pairs) != len(self.members) else None
 
 
-def _is_filled(members: "dict[str, Any]", size: int) -> bool:
-    """Whether decoded members, written without spaces, take all of a text: none is missing."""
-    keys = "".join(members)
-    taken = len(keys) + sum(map(len, members.values())) + 4 * len(members) + 1
-    return taken == size and keys.isascii()
-
-
 Step = tuple[str, bytes, int]
 """A key, the key in quotes, and the index that it is in an array."""
 
@@ -249,6 +243,8 @@ def follow(value: Result, steps: Sequence[Step]) -> Result | None:
             known = members.get(name)
             if known is None or isinstance(known, Result):
                 found = known
+            elif value.settled:
+                found = members[name] = Result(bytes(known))
             else:
                 found = value.member(name, needle)
             if value.repeated is not None:
