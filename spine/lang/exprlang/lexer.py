@@ -24,6 +24,8 @@ _SYMBOL = re.compile(r"\.\.|\?\.|\?\?|\*\*|==|!=|<=|>=|&&|\|\||::|[-+*/%^<>!?:.,
 _ESCAPES = dict(zip("abfnrtv\\'\"", "\a\b\f\n\r\t\v\\'\"", strict=True))
 _LENGTHS = {"x": 2, "u": 4, "U": 8}
 _LARGEST = 2**63 - 1
+_FOREIGN = {"=~": "write matches", "“": "write plain quotes", "”": "write plain quotes"}
+"""What other languages write, and what is meant."""
 
 
 class Token(NamedTuple):
@@ -81,7 +83,9 @@ class _Scanner:
             return self._name(at)
         symbol = _SYMBOL.match(self._text, at)
         if symbol is None:
-            raise SyntaxFault(f"character {first!r} has no meaning here", at)
+            hint = _FOREIGN.get(self._text[at - 1 : at + 1]) or _FOREIGN.get(first)
+            behind = f": {hint}" if hint else ""
+            raise SyntaxFault(f"character {first!r} has no meaning here{behind}", at)
         value = symbol[0]
         if value == "::" and not self._later:
             value = ":"

@@ -119,17 +119,23 @@ class Primaries(Words, ABC):
         items: list[Node] = []
         while not self._take(close):
             if items:
-                self._expect(",")
+                self._more(close)
                 if trailing and self._take(close):
                     break
             items.append(self.expression())
         return items
 
+    def _more(self, close: str) -> None:
+        """Take the comma after which more comes; at the end it is the bracket that is missing."""
+        if self._word.kind == END:
+            raise self._unexpected(f"{close} is missing")
+        self._expect(",")
+
     def _map(self, opened: Token) -> Node:
         pairs: list[tuple[Node, Node]] = []
         while not self._take("}"):
             if pairs:
-                self._expect(",")
+                self._more("}")
                 if self._take("}"):
                     break
             pairs.append((self._key(), self.expression()))
