@@ -31,7 +31,15 @@ _SHORT = 256
 class Exchange:
     """Stands where uvicorn has its cycle, for one request."""
 
-    __slots__ = ("body", "connection", "disconnected", "keep_alive", "method", "response_complete")
+    __slots__ = (
+        "body",
+        "connection",
+        "disconnected",
+        "keep_alive",
+        "method",
+        "response_complete",
+        "task",
+    )
 
     more_body = False
     response_started = False
@@ -44,6 +52,8 @@ class Exchange:
         self.connection, self.method, self.body = connection, method, body
         self.keep_alive = keep_alive
         self.disconnected = self.response_complete = False
+        self.task: asyncio.Task[None] | None = None
+        """What answers it, as long as it does."""
 
     @property
     def scope(self) -> "Exchange":
@@ -54,14 +64,20 @@ class Exchange:
         """Have the request answered, and send that."""
         connection = self.connection
         try:
-            found = await answer(self.method, path, query, lines, self.body)
-        except Exception:
-            log.exception("answering a request")
-            found = BROKEN
-        if connection.flow.write_paused and not self.disconnected:
-            await connection.flow.drain()
-        if self.disconnected:
-            return
+            try:
+                found = await answer(self.method, path, query, lines, self.body)
+            except Exception:
+                log.exception("answering a request")
+                found = BROKEN
+            if connection.flow.write_paused and not self.disconnected:
+                await connection.flow.drain()
+            if not self.disconnected:
+                self._send(found)
+        finally:  # a callback of the task would come a turn of the loop later, for each request
+            connection.tasks.discard(self.task)
+
+    def _send(self, found: Answer) -> None:
+        connection = self.connection
         self.response_complete = True
         text = b"" if self.method == "HEAD" else found.content
         close = b"" if self.keep_alive else b"connection: close\r\n"

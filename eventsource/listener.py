@@ -315,9 +315,9 @@ class Connection(HttpToolsProtocol):
         alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         exchange = Exchange(self, parser.get_method().decode("ascii"), body, alive)
         self.scope = self.cycle = exchange  # type: ignore[assignment]  # all that uvicorn uses
-        task = self.loop.create_task(exchange.run(self._listener.whole, path, query, self.headers))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        running = exchange.run(self._listener.whole, path, query, self.headers)
+        exchange.task = self.loop.create_task(running)
+        self.tasks.add(exchange.task)
 
     @override
     def on_response_complete(self) -> None:

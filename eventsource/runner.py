@@ -7,7 +7,7 @@ are under way are finished before `run` returns.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -234,9 +234,9 @@ class _Store:
     event: str
     may_act: Callable[[], bool]
 
-    async def publish(self, event: Event) -> None:
+    def publish(self, event: Event) -> Awaitable[None]:
         self._check()
-        await self.bus.publish(event)
+        return self.bus.publish(event)
 
     async def set_aside(self, letter: DeadLetter) -> None:
         self._check()
@@ -253,6 +253,7 @@ def _emitter(bus: _Store, metrics: SourceMetrics, source: Source, env: Env) -> E
     extra = {"eventName": event_name, "eventSourceType": kind}
     debugging = partial(log.isEnabledFor, logging.DEBUG)
     judge = _gate(source, event_name, metrics)
+    publish = bus.publish if source.answers else partial(_patiently, bus, extra)
     outage = Outage(event_name, asyncio.get_running_loop().time)
 
     async def emit(
@@ -286,7 +287,7 @@ def _emitter(bus: _Store, metrics: SourceMetrics, source: Source, env: Env) -> E
             await _set_aside(bus, event, passes, metrics)
             return
         try:
-            await _publish(bus, event, source, extra)
+            await publish(event)
         except BusError as exc:
             metrics.send_failed(event_name)
             outage.failed({**extra, "eventID": event.id, "error": str(exc)})
@@ -306,13 +307,11 @@ def _emitter(bus: _Store, metrics: SourceMetrics, source: Source, env: Env) -> E
     return emit
 
 
-async def _publish(bus: _Store, event: Event, source: Source, extra: dict[str, str]) -> None:
-    """Publish an event, with patience where nobody waits who could be told to come again."""
+async def _patiently(bus: _Store, extra: dict[str, str], event: Event) -> None:
+    """Publish an event for which nobody waits who could be told to come again."""
     try:
         return await bus.publish(event)
     except BusError as exc:
-        if source.answers:
-            raise
         failure = exc
     for wait in PATIENCE.waits():
         log.debug("publishing again", extra={**extra, "error": str(failure)})

@@ -16,6 +16,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from eventsource.answers import (
     BAD_LENGTH,
     BROKEN,
@@ -53,24 +55,15 @@ TOKEN_AGE = 1.0
 """Seconds after which a bearer token is read again."""
 
 
-class Request:
+class Request(msgspec.Struct, eq=False):
     """A whole request."""
 
-    __slots__ = ("body", "fields", "lines", "query")
-
-    def __init__(
-        self,
-        lines: list[tuple[bytes, bytes]],
-        fields: dict[bytes, bytes],
-        query: bytes,
-        body: bytes,
-    ) -> None:
-        self.lines = lines
-        """Header lines, names in lower case."""
-        self.fields = fields
-        """The last value of each header."""
-        self.query = query
-        self.body = body
+    lines: list[tuple[bytes, bytes]]
+    """Header lines, names in lower case."""
+    fields: dict[bytes, bytes]
+    """The last value of each header."""
+    query: bytes
+    body: bytes
 
 
 Handler = Callable[[Request], Awaitable[Answer]]

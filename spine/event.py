@@ -90,6 +90,11 @@ _URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]+")
 _encode_json = msgspec.json.Encoder().encode
 
 
+def _quoted(text: str) -> bytes:
+    """Return a text as `_text` does; most hold letters and digits only."""
+    return f'"{text}"'.encode() if text.isascii() and text.isalnum() else _text(text).encode()
+
+
 def _text(value: Any) -> str:
     written = _encode_json(value).decode()
     return written.translate(_HTML) if _UNSAFE.search(written) else written
@@ -121,14 +126,14 @@ def _names(source: str, type: str, subject: str, content_type: str) -> bytes:
 def encode(event: Event) -> bytes:
     """Return the structured JSON of an event as Argo Events would write it."""
     names = _names(event.source, event.type, event.subject, event.datacontenttype)
-    parts = [b'{"specversion":"%b","id":' % event.specversion.encode(), _text(event.id).encode()]
-    parts.append(names)
+    parts = [b'{"specversion":"', event.specversion.encode(), b'","id":', _quoted(event.id), names]
     if event.time is not None:
         parts += (b',"time":', _instant(event.time))
     if event.data is not None:
         parts += (b',"data_base64":"', b2a_base64(event.data, newline=False), b'"')
-    for name in sorted(event.extensions):
-        parts.append(f",{_text(name)}:{_text(event.extensions[name])}".encode())
+    if event.extensions:
+        for name in sorted(event.extensions):
+            parts.append(f",{_text(name)}:{_text(event.extensions[name])}".encode())
     parts.append(b"}")
     return b"".join(parts)
 

@@ -441,14 +441,13 @@ def _command(subject: str, data: bytes, reply: str, headers: dict[str, str]) -> 
 
     Subject and reply are checked by who makes them.
     """
-    text = "NATS/1.0\r\n"
-    for name, value in headers.items():
-        text += f"{name}: {value}\r\n"
-    if text.count("\n") != 1 + len(headers) or text.count("\r") != 1 + len(headers):
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
         return None
-    head = f"{text}\r\n".encode()
-    sizes = f"HPUB {subject} {reply} {len(head)} {len(head) + len(data)}\r\n".encode()
-    return b"%b%b%b\r\n" % (sizes, head, data)
+    head = f"NATS/1.0\r\n{lines}\r\n".encode()
+    size = len(head)
+    line = f"HPUB {subject} {reply} {size} {size + len(data)}\r\n".encode()
+    return b"".join((line, head, data, b"\r\n"))
 
 
 _LOST = "the connection to the bus was lost"

@@ -109,44 +109,22 @@ class Window:
             turn.set_result(None)
 
 
-class _Sent:
+class _Sent(msgspec.Struct, eq=False):
     """A message that waits for its acknowledgement."""
 
-    __slots__ = (
-        "data",
-        "done",
-        "headers",
-        "last",
-        "missing",
-        "reply",
-        "stream",
-        "subject",
-        "untaken",
-        "until",
-    )
-
-    def __init__(  # noqa: PLR0913, PLR0917 -- a record, built in one place
-        self,
-        stream: str,
-        subject: str,
-        data: bytes,
-        headers: dict[str, str],
-        reply: str,
-        now: float,
-        done: "asyncio.Future[Ack]",
-    ) -> None:
-        self.stream = stream
-        self.subject = subject
-        self.data = data
-        self.headers = headers
-        self.reply = reply
-        self.last = now
-        self.until = now + GIVE_UP_SECONDS
-        self.done = done
-        self.missing = False
-        """Whether the server said that no stream takes it."""
-        self.untaken = False
-        """Whether it ever said so."""
+    stream: str
+    subject: str
+    data: bytes
+    headers: dict[str, str]
+    reply: str
+    last: float
+    """When it was sent."""
+    until: float
+    done: "asyncio.Future[Ack]"
+    missing: bool = False
+    """Whether the server said that no stream takes it."""
+    untaken: bool = False
+    """Whether it ever said so."""
 
 
 class Publisher:
@@ -219,8 +197,9 @@ class Publisher:
         try:
             self._fail_while_away(subject)
             done: asyncio.Future[Ack] = self._loop.create_future()
-            reply = self._prefix + token
-            sent = _Sent(stream, subject, data, headers, reply, self._loop.time(), done)
+            reply, now = self._prefix + token, self._loop.time()
+            until = now + GIVE_UP_SECONDS
+            sent = _Sent(stream, subject, data, headers, reply, now, until, done)
             self._sent[token] = sent
             if self._timer is None:
                 self._timer = self._loop.call_later(TEND_SECONDS, self._look.set)
