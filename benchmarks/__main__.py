@@ -14,10 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import uvloop
 
-from benchmarks import flow
+from benchmarks import flow, latency
 from benchmarks.evaluation import measure
 from benchmarks.stage import Stage, body, event_source, free_port, sensor, stage
 
@@ -143,39 +142,9 @@ async def _rate(count: int, sink, process) -> tuple[float, float]:  # type: igno
 # ---------------------------------------------------------------------------- latency
 
 
-async def latency(options: Options) -> None:
+async def of_latency(options: Options) -> None:
     """From the client's clock to the sink's, at 200 events a second."""
-    async with stage() as here:
-        port = free_port()
-        sink = await here.sink()
-        await here.ours("eventsource", event_source(port))
-        await here.ours("sensor", sensor("lat", sink.url, jq=True, parameters=("id", "sent")))
-        await _post_at(200, 2.0, port)
-        await sink.stats()
-        await _post_at(200, float(options.seconds), port)
-        await asyncio.sleep(1)
-        found = sorted((await sink.stats())["latencies_ms"])
-    cuts = statistics.quantiles(found, n=100)
-    say("end to end at 200/s", f"p50 {cuts[49]:.2f} ms   p99 {cuts[98]:.2f} ms   of {len(found)}")
-
-
-async def _post_at(rate: int, seconds: float, port: int) -> None:
-    connector = aiohttp.TCPConnector(limit=64)
-    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
-
-        async def one() -> None:
-            data = body(sent=time.time())
-            headers = {"Content-Type": "application/json"}
-            url = f"http://127.0.0.1:{port}/post"
-            async with session.post(url, data=data, headers=headers) as answer:
-                answer.raise_for_status()
-                await answer.read()
-
-        began, n = time.monotonic(), 0
-        while time.monotonic() - began < seconds:
-            group.create_task(one())
-            n += 1
-            await asyncio.sleep(max(0.0, began + n / rate - time.monotonic()))
+    await latency.measure(say, float(options.seconds))
 
 
 # ---------------------------------------------------------------------------- slow target, memory
@@ -305,7 +274,7 @@ ALL = {
     "evaluate": evaluating,
     "ingest": ingest,
     "drain": drain,
-    "latency": latency,
+    "latency": of_latency,
     "slow": slow,
     "memory": memory,
     "both": both,
