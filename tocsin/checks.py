@@ -88,11 +88,12 @@ def _notifications(reading: Reading, result: Result, setting: Setting) -> list[F
 
 
 def _duplicates(objects: Iterable[Object], setting: Setting) -> Iterator[Finding]:
+    """Refuse two objects of one name; the same EventBus beside each of several parts is one."""
     first: dict[tuple[str, str, str], Object] = {}
     for obj in objects:
         shared = setting.bus_given and obj.kind in {"EventSource", "Sensor", "Notifier"}
         other = first.setdefault((obj.kind, "" if shared else obj.namespace, obj.name), obj)
-        if other is not obj:
+        if other is not obj and not (obj.kind == "EventBus" and obj.raw == other.raw):
             at = other.place(("metadata", "name"))
             way_out = (
                 "; namespaces share the bus of --bus, so give one of them another name"

@@ -33,6 +33,14 @@ def test_every_example_passes_lint(folder: Path):
     assert not [str(f) for f in found if f.severity == "error"]
 
 
+def test_all_examples_are_clean_as_one_folder():
+    findings = check(read([ROOT / "examples"]), Setting()).findings
+    told = [f for f in findings if f.severity != "note"]
+
+    assert {Path(f.place.file).parent.name for f in told} == {"bucket-workflow"}
+    assert all(f.message.startswith("old shape") for f in told), "which it is there to show"
+
+
 def test_every_example_of_a_sensor_has_cases():
     names = {path.name.removesuffix(".yaml") for path in SENSORS.glob("*.yaml")}
     tried = {name.removesuffix(".tocsin-test") for name in names if "." in name}

@@ -110,7 +110,7 @@ async def test_act_once_for_each_transition(cluster, tmp_path):
 async def test_a_workflow_for_each_request(cluster, tmp_path):
     cluster.apply(CRDS / "argo-workflows.yaml")
     port = free_port()
-    folder = copied("workflow-from-webhook", tmp_path, **{'"12000"': f'"{port}"'})
+    folder = copied("workflow-from-webhook", tmp_path, **{'"12030"': f'"{port}"'})
     config = await with_rights(cluster, folder, "submit-workflows", "default")
     async with open_kube(cluster.kubeconfig) as kube:
         async with started(tmp_path, "run", str(folder), "--kubeconfig", config) as run:

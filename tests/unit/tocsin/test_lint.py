@@ -215,6 +215,16 @@ def test_nothing_to_check_is_a_mistake(tmp_path):
     assert "no EventBus, EventSource or Sensor in there" in str(result.exception)
 
 
+def test_one_bus_may_stand_beside_each_of_several_parts(lint):
+    assert lint(BUS + GOOD, "--strict").exit_code == 0
+    other = BUS.replace("latest", "2.10.10")
+    result = lint(other + GOOD)
+    assert result.exit_code == 2
+    assert "metadata.name: EventBus 'default' is defined twice (first at m.yaml:3:12)" in (
+        result.output
+    )
+
+
 PROGRAM = """\
       transform:
         jq: |
