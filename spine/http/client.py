@@ -5,7 +5,6 @@ client does (credentials never leave the host they were meant for), and takes of
 more than is worth showing. Everything that goes wrong outside comes out as TriggerError.
 """
 
-import asyncio
 import hashlib
 import os
 import socket
@@ -18,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from spine import __version__
+from spine.deadline import Deadline
 from spine.errors import TriggerError
 from spine.http import url as gourl
 from spine.http.egress import check_host
@@ -119,7 +119,7 @@ class HttpClient:
         `hint` is what to do where that is too short. Raises TriggerError where no response came.
         """
         try:
-            async with asyncio.timeout(within):
+            async with Deadline(within):
                 return await self._follow(request)
         except TimeoutError as exc:
             raise TriggerError(
