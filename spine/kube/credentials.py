@@ -36,9 +36,9 @@ async def credentials(kubeconfig: str = "", context: str = "") -> tuple[Any, str
 def _of_the_client() -> tuple[Any, Any]:
     """Return the official client's reader of configurations, and an empty one.
 
-    Not the client that blocks, which the package loads before it: 19 MiB.
+    Not the client that blocks, which the package loads before it, nor the rest of this one: 19 MiB.
     """
-    with bare("kubernetes"):
+    with bare("kubernetes"), bare("kubernetes.aio"):
         from kubernetes.aio import config
         from kubernetes.aio.client import Configuration
     return config, Configuration()

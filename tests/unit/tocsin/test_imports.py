@@ -206,7 +206,8 @@ def test_who_uses_a_cluster_imports_one_client_of_it(tmp_path):
         "for _ in range(2): found = asyncio.run(credentials(sys.argv[1]))\n"
         "assert found[0].host == 'http://127.0.0.1:9'\n"
         "print(*sys.modules)\n"
-        "import kubernetes; assert kubernetes.client.ApiClient"
+        "import kubernetes; assert kubernetes.client.ApiClient\n"
+        "import kubernetes.aio; assert kubernetes.aio.dynamic and kubernetes.aio.client"
     )
 
     done = subprocess.run(
@@ -216,7 +217,7 @@ def test_who_uses_a_cluster_imports_one_client_of_it(tmp_path):
 
     modules = set(done.stdout.split())
     assert "kubernetes.aio.config" in modules
-    assert loaded(BLOCKING, modules) == []
+    assert loaded(BLOCKING | {"kubernetes.aio.dynamic"}, modules) == []
 
 
 def test_help_imports_no_client_of_others():
