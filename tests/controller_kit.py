@@ -34,6 +34,22 @@ PATHS = {
 }
 PATIENCE = 90.0
 
+HOOK = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "EventSource",
+    "metadata": {"name": "hook"},
+    "spec": {"webhook": {"orders": {"port": "12000", "endpoint": "/orders", "method": "POST"}}},
+}
+SENSOR = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Sensor",
+    "metadata": {"name": "tell"},
+    "spec": {
+        "dependencies": [{"name": "d", "eventSourceName": "hook", "eventName": "orders"}],
+        "triggers": [{"template": {"name": "t", "log": {}}}],
+    },
+}
+
 
 class Space:
     """One namespace of the test cluster."""
@@ -168,4 +184,4 @@ async def controlled(cluster, *namespaces, identity="one", grace=3600.0, port=77
                 running.cancel()
 
 
-__all__ = ["CRDS", "Space", "condition_of", "controlled"]
+__all__ = ["CRDS", "HOOK", "SENSOR", "Space", "condition_of", "controlled"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from controller_kit import CRDS, PATHS, Space, controlled
+from controller_kit import HOOK, PATHS, SENSOR, Space, controlled
 from kube_cluster import ADMIN
 from ports import free_port
 
@@ -34,21 +34,6 @@ BUS = {
     "kind": "EventBus",
     "metadata": {"name": "default"},
     "spec": {"jetstream": {"version": "latest", "replicas": 3}},
-}
-HOOK = {
-    "apiVersion": "argoproj.io/v1alpha1",
-    "kind": "EventSource",
-    "metadata": {"name": "hook"},
-    "spec": {"webhook": {"orders": {"port": "12000", "endpoint": "/orders", "method": "POST"}}},
-}
-SENSOR = {
-    "apiVersion": "argoproj.io/v1alpha1",
-    "kind": "Sensor",
-    "metadata": {"name": "tell"},
-    "spec": {
-        "dependencies": [{"name": "d", "eventSourceName": "hook", "eventName": "orders"}],
-        "triggers": [{"template": {"name": "t", "log": {}}}],
-    },
 }
 NOTIFIER = {
     "apiVersion": "tocsin.dev/v1alpha1",
@@ -122,14 +107,6 @@ class Asking(Space):
     async def patch(self, kind, name, body):
         """Change a part of an object."""
         return await self.ask("PATCH", kind, name, body, "", "application/merge-patch+json")
-
-
-@pytest.fixture(scope="module")
-def kinds(cluster):
-    """The cluster, with our CRDs."""
-    for file in CRDS:
-        cluster.apply(file)
-    return cluster
 
 
 @pytest.fixture

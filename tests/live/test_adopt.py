@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from argo_kit import Argo, argo, group
-from nats_server import nats_server
 from sensor_kit import dependency, trigger
 from sensor_process import sensor_process
-from sink import Sink, sink
+from sink import Sink
 from tocsin_run import tocsin
 
 from controller.adoption import forget, take_over, taking
@@ -29,20 +28,8 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
-async def server(tmp_path: Path):
-    async with nats_server(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
 async def old(server):
     async with argo(server.url) as found:
-        yield found
-
-
-@pytest.fixture
-async def target():
-    async with sink() as found:
         yield found
 
 

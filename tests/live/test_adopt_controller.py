@@ -3,9 +3,8 @@
 import asyncio
 import json
 
-import pytest
 from argo_kit import argo, group
-from controller_kit import CRDS, PATHS, Space, condition_of, controlled
+from controller_kit import PATHS, condition_of, controlled
 from nats_server import nats_server
 from tocsin_run import tocsin
 
@@ -22,13 +21,6 @@ SENSOR = {
         "triggers": [{"template": {"name": "t", "log": {}}}],
     },
 }
-
-
-@pytest.fixture
-def space(cluster, request):
-    for file in CRDS:
-        cluster.apply(file)
-    return Space(cluster, cluster.namespace(request.node.name))
 
 
 def bus(url):

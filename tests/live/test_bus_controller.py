@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 import nats
 import pytest
-from controller_kit import CRDS, PATHS, Space, controlled
+from controller_kit import PATHS, SENSOR, controlled
 from nats_server import find_binary
 from ports import free_port
 
@@ -358,15 +358,6 @@ BUS = {
     "metadata": {"name": "default"},
     "spec": {"jetstream": {"version": "latest", "persistence": {"volumeSize": "1Gi"}}},
 }
-SENSOR = {
-    "apiVersion": "argoproj.io/v1alpha1",
-    "kind": "Sensor",
-    "metadata": {"name": "tell"},
-    "spec": {
-        "dependencies": [{"name": "d", "eventSourceName": "hook", "eventName": "orders"}],
-        "triggers": [{"template": {"name": "t", "log": {}}}],
-    },
-}
 SERVERS = "eventbus-default-js"
 OBJECTS = [
     ("Secret", f"{SERVERS}-root"),
@@ -384,20 +375,6 @@ PATHS.update(
         "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
     }
 )
-
-
-@pytest.fixture(scope="module")
-def kinds(cluster):
-    """The cluster, with our CRDs."""
-    for file in CRDS:
-        cluster.apply(file)
-    return cluster
-
-
-@pytest.fixture
-def space(kinds, request):
-    """A namespace of its own."""
-    return Space(kinds, kinds.namespace(request.node.name))
 
 
 def there(found):

@@ -1,17 +1,15 @@
 """The servers of an EventBus as pods: they find each other by name, and serve."""
 
 import pytest
-from controller_kit import CRDS, PATHS, Space, controlled
+from controller_kit import PATHS, Space, controlled
 
 SERVERS = "eventbus-default-js"
 
 
 @pytest.fixture
-def space(cluster, nodes, request):
+def space(kinds, nodes, request):
     """A namespace of its own, in which pods run."""
-    for file in CRDS:
-        cluster.apply(file)
-    return Space(cluster, cluster.namespace(request.node.name))
+    return Space(kinds, kinds.namespace(request.node.name))
 
 
 def bus(**jetstream):

@@ -9,7 +9,6 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from nats_server import nats_server
 
 from eventbus.bus import ACTIONS, DEAD, DECISIONS, EVENTS, STATE, Message, Reader, Topic
 from eventbus.jetstream import Options, connect, publisher
@@ -22,12 +21,6 @@ READER = Reader("sensor", (BEEP,), start="all")
 
 def event(n: int) -> Event:
     return Event(source="uploads", subject="beep", type="t", data=b"{}", id=f"id-{n}")
-
-
-@pytest.fixture
-async def server(tmp_path):
-    async with nats_server(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import urllib.error
 from contextlib import asynccontextmanager
 
 import pytest
-from controller_kit import CRDS, PATHS, PATIENCE, Space, condition_of, controlled
+from controller_kit import PATHS, PATIENCE, SENSOR, Space, condition_of, controlled
 from nats_server import nats_server
 from plan_kit import event
 
@@ -28,35 +28,12 @@ HOOK = {
         "webhook": {"orders": {"port": "12000", "endpoint": "/orders", "method": "POST"}},
     },
 }
-SENSOR = {
-    "apiVersion": "argoproj.io/v1alpha1",
-    "kind": "Sensor",
-    "metadata": {"name": "tell"},
-    "spec": {
-        "dependencies": [{"name": "d", "eventSourceName": "hook", "eventName": "orders"}],
-        "triggers": [{"template": {"name": "t", "log": {}}}],
-    },
-}
 NOTIFIER = {
     "apiVersion": "tocsin.dev/v1alpha1",
     "kind": "Notifier",
     "metadata": {"name": "people"},
     "spec": {"watches": [{"apiVersion": "v1", "kind": "Pod"}]},
 }
-
-
-@pytest.fixture(scope="module")
-def kinds(cluster):
-    """The cluster, with our CRDs."""
-    for file in CRDS:
-        cluster.apply(file)
-    return cluster
-
-
-@pytest.fixture
-def space(kinds, request):
-    """A namespace of its own."""
-    return Space(kinds, kinds.namespace(request.node.name))
 
 
 def edited(made, **spec):

@@ -2,34 +2,17 @@
 
 import httpx
 import pytest
-from controller_kit import CRDS, Space, condition_of, controlled
+from controller_kit import HOOK, SENSOR, Space, condition_of, controlled
 
-HOOK = {
-    "apiVersion": "argoproj.io/v1alpha1",
-    "kind": "EventSource",
-    "metadata": {"name": "hook"},
-    "spec": {"webhook": {"orders": {"port": "12000", "endpoint": "/orders", "method": "POST"}}},
-}
-SENSOR = {
-    "apiVersion": "argoproj.io/v1alpha1",
-    "kind": "Sensor",
-    "metadata": {"name": "tell"},
-    "spec": {
-        "dependencies": [{"name": "d", "eventSourceName": "hook", "eventName": "orders"}],
-        "triggers": [{"template": {"name": "t", "log": {}}}],
-    },
-}
 PATIENCE = 150.0
 
 pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture
-def space(cluster, nodes, request):
+def space(kinds, nodes, request):
     """A namespace of a cluster whose pods run."""
-    for file in CRDS:
-        cluster.apply(file)
-    return Space(cluster, cluster.namespace(request.node.name))
+    return Space(kinds, kinds.namespace(request.node.name))
 
 
 async def test_what_is_applied_gets_ready_and_an_edit_rolls_out(space):

@@ -9,29 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 import yaml
-from controller_kit import CRDS, Space
+from controller_kit import SENSOR
 from cut_kit import line
 
 LASTS = 3.0
 PATIENCE = 40.0
-SENSOR = {
-    "apiVersion": "argoproj.io/v1alpha1",
-    "kind": "Sensor",
-    "metadata": {"name": "tell"},
-    "spec": {
-        "dependencies": [{"name": "d", "eventSourceName": "hook", "eventName": "orders"}],
-        "triggers": [{"template": {"name": "t", "log": {}}}],
-    },
-}
-
-
-@pytest.fixture
-def space(cluster, request):
-    for file in CRDS:
-        cluster.apply(file)
-    return Space(cluster, cluster.namespace(request.node.name))
 
 
 class Replica:

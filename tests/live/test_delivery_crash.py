@@ -2,40 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from nats_server import nats_server
 from sensor_kit import dependency, event, trigger
 from sensor_process import sensor_process
-from sink import Sink, sink
+from sink import Sink
 
 from delivery.dead import list_dead, retry
 from eventbus.bus import ACTIONS, DEAD, EVENTS, STATE, Bus
-from eventbus.jetstream import Options, connect
 from spine.errors import BusError
 from spine.event import Event
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture
-async def server(tmp_path: Path):
-    async with nats_server(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def bus(server):
-    async with connect(lambda: Options(servers=(server.url,))) as found:
-        yield found
-
-
-@pytest.fixture
-async def target():
-    async with sink() as found:
-        yield found
 
 
 def spec(target: Sink, *names: str, **more: Any) -> dict[str, Any]:

@@ -31,12 +31,6 @@ from spine.secrets import GivenSecrets
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture
-async def server(tmp_path):
-    async with nats_server(tmp_path) as one:
-        yield one
-
-
 def spec(server: Any, **event: Any) -> dict[str, Any]:
     return {"nats": {"ev": {"url": server.url, "subject": "orders.*", **event}}}
 

@@ -3,43 +3,22 @@
 import asyncio
 import random
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pytest
-from nats_server import nats_server
 from sensor_kit import dependency, event, trigger
 from sensor_process import sensor_process
-from sink import Sink, sink
+from sink import Sink
 
 from delivery.dead import list_dead
 from delivery.inorder import ACK_WAIT, InOrder
 from eventbus.bus import ACTIONS, EVENTS, STATE, Bus, Message, Reader, Topic
-from eventbus.jetstream import Options, connect
 from spine.errors import BusError
 from spine.event import Event
 
 pytestmark = pytest.mark.timeout(300)
 
 KEYS = "abcdefgh"
-
-
-@pytest.fixture
-async def server(tmp_path: Path):
-    async with nats_server(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def bus(server):
-    async with connect(lambda: Options(servers=(server.url,))) as found:
-        yield found
-
-
-@pytest.fixture
-async def target():
-    async with sink() as found:
-        yield found
 
 
 def source(key: str) -> dict[str, Any]:

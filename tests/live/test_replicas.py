@@ -14,7 +14,6 @@ from typing import Any
 import nats
 import pytest
 from cut_kit import Line, line
-from nats_server import nats_server
 from sensor_kit import dependency, event, trigger
 from sensor_process import sensor_process
 from sink import Sink, sink
@@ -22,28 +21,9 @@ from tocsin_run import Run, started
 
 from delivery.dead import list_dead
 from eventbus.bus import ACTIONS, EVENTS, Bus
-from eventbus.jetstream import Options, connect
 from spine.event import decode
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture
-async def server(tmp_path: Path):
-    async with nats_server(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def bus(server):
-    async with connect(lambda: Options(servers=(server.url,))) as found:
-        yield found
-
-
-@pytest.fixture
-async def target():
-    async with sink() as found:
-        yield found
 
 
 async def until(true: Any, seconds: float = 60.0) -> None:
