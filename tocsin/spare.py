@@ -71,7 +71,10 @@ def fork(count: int = COUNT) -> Spares:
     sys.stdout.flush()
     sys.stderr.flush()
     gc.freeze()  # what is looked at is no longer shared
-    return Spares([_fork() for _ in range(count)])
+    spares = Spares()
+    while len(spares.waiting) < count and (spare := _fork()) is not None:
+        spares.waiting.append(spare)
+    return spares
 
 
 def _is_safe() -> bool:
@@ -85,10 +88,16 @@ def _is_safe() -> bool:
     return True
 
 
-def _fork() -> Spare:
+def _fork() -> Spare | None:
+    """Fork a process that waits; None where the system allows no more of them."""
     ours, theirs = (end.detach() for end in socket.socketpair())
     output, written = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        for descriptor in (ours, theirs, output, written):
+            os.close(descriptor)
+        return None
     if not pid:
         _wait(theirs, written)
     os.close(theirs)
@@ -152,5 +161,6 @@ async def put_to_work(spare: Spare, verb: str) -> tuple[Taken, socket.socket]:
         partial(asyncio.StreamReaderProtocol, reader), os.fdopen(spare.output, "rb", 0)
     )
     channel = socket.socket(fileno=spare.channel)
-    channel.sendall(f"{verb}\n".encode())
+    with suppress(OSError):  # it has ended, and is seen to
+        channel.sendall(f"{verb}\n".encode())
     return Taken(spare.pid, reader), channel
