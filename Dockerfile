@@ -12,10 +12,14 @@ ARG DEBIAN=debian:bookworm-slim
 ARG BASE=plain
 
 # ---- plain: Debian and its Python, the base where no other is named
+# Code is compiled with a hash in place of a time, here and below: the same bytes in each build, and
+# quick to start from a file system that nobody can write to, whatever time its files have.
 FROM ${DEBIAN} AS plain
 RUN apt-get update --quiet \
  && apt-get install --yes --quiet --no-install-recommends ca-certificates python3.11-minimal libpython3.11-stdlib \
- && rm -rf /var/lib/apt/lists /var/cache/apt /var/cache/ldconfig /var/cache/debconf /var/log/apt /var/log/dpkg.log /var/log/alternatives.log
+ && rm -rf /var/lib/apt/lists /var/cache/apt /var/cache/ldconfig /var/cache/debconf /var/log/apt /var/log/dpkg.log /var/log/alternatives.log \
+ && find /usr/lib/python3.11 -name __pycache__ -type d -prune -exec rm -rf {} + \
+ && python3.11 -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/lib/python3.11
 
 # ---- build: everything in one folder, /opt/tocsin
 FROM plain AS build
@@ -29,8 +33,6 @@ COPY . /src
 RUN python3.11 -m venv /opt/tocsin \
  && /opt/tocsin/bin/pip install --quiet --only-binary=:all: --no-binary=nkeys "/src[${EXTRAS}${NATS_SERVER:+,local}]" \
  && /opt/tocsin/bin/pip uninstall --quiet --yes pip setuptools
-# Code compiled with a hash in place of a time: the same bytes in each build, and quick to start
-# from a file system that nobody can write to.
 RUN find /opt/tocsin -name __pycache__ -type d -prune -exec rm -rf {} + \
  && python3.11 -m compileall -q -j 0 -s /opt/tocsin -p /opt/tocsin --invalidation-mode unchecked-hash /opt/tocsin/lib \
  && find /opt/tocsin -exec touch --no-dereference --date=@${SOURCE_DATE_EPOCH} {} +

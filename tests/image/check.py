@@ -1,249 +1,95 @@
-"""Builds the image without a container engine, and runs what is in it.
-
-The steps of the Dockerfile are executed in a clean Debian made by debootstrap; then the result is
-started as a cluster would: as user 65532, from a file system that is read-only but for /tmp, with
-every shell taken away. Needs root, debootstrap and the network, and takes minutes:
+"""Builds the image and runs what is in it, as a cluster would. Needs root, debootstrap, minutes.
 
     sudo .venv/bin/python tests/image/check.py [--arg EXTRAS=controller] [--twice] [--keep FOLDER]
 
-What this does not show: that an engine reads the Dockerfile as we do, how its layers are cached,
-and other processors than this machine's.
+Podman builds and runs it, where it is installed (`engine.py`); without it, or with `--steps`, the
+steps of the Dockerfile are executed one by one (`steps.py`). Either way as user 65532, from a file
+system that is read-only but for /tmp, with every shell taken away; no registry is asked.
+
+What this does not show: other processors than this machine's, and what Docker and a kubelet do.
 """
 
 import argparse
-import fnmatch
-import hashlib
 import json
 import os
-import shutil
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/image")]
 
-from dockerfile import Stage, command, filled, pairs, read  # noqa: E402 -- as above
+import engine  # noqa: E402 -- as above
+import steps  # noqa: E402 -- as above
 from nats_server import find_binary  # noqa: E402 -- beside all tests
 
-SUITE = {"debian:bookworm-slim": "bookworm"}
-NETWORK = ("/etc/resolv.conf", "/etc/hosts")
-PROXIES = {"http_proxy", "https_proxy", "no_proxy"}
 PATIENCE = 300.0
-SHELLS = ("bin/sh", "bin/dash", "bin/bash", "bin/rbash")
+"""Seconds for whatever is waited for."""
+BODY = {"id": "A-1001", "total": 1200, "state": "paid"}
 
 
-class Build:
-    """The stages of a Dockerfile, each a folder."""
+class Image(Protocol):
+    """What was built, whoever built it."""
 
-    def __init__(self, folder: Path, given: Mapping[str, str]) -> None:
-        self.file = read(ROOT / "Dockerfile")
-        self.folder, self.given = folder, given
-        self.roots: dict[str, Path] = {}
-        self.env: dict[str, dict[str, str]] = {}
+    user: str
+    examples: str
+    """Where a container finds the examples."""
 
-    def build(self) -> tuple[Stage, Path]:
-        top = {key: self.given.get(key, value) for key, value in self.file.args.items()}
-        for number, stage in enumerate(self.file.stages):
-            base = filled(stage.base, top)
-            stage.base = base
-            root = self.folder / (stage.name or f"stage-{number}")
-            copy(self.roots.get(base) or debian(self.folder.parent, base), root)
-            self.roots[stage.name or str(number)] = root
-            self.env[stage.name] = dict(self.env.get(base, {}))
-            self._steps(stage, root, dict(top))
-        return stage, root
-
-    def _steps(self, stage: Stage, root: Path, top: dict[str, str]) -> None:
-        args: dict[str, str] = {}
-        env = self.env[stage.name]
-        for name, rest in stage.steps:
-            if name == "ARG":
-                key, _, value = rest.partition("=")
-                args[key] = self.given.get(key, value or top.get(key, ""))
-            elif name == "ENV":
-                env |= pairs(filled(rest, args | env))
-            elif name == "COPY":
-                self._copy(root, rest.split())
-            elif name == "RUN":
-                began = time.monotonic()
-                run(root, rest, args | env)
-                print(f"  {stage.name}: {rest[:60]}... {time.monotonic() - began:.0f} s")
-            else:
-                assert name in {"LABEL", "WORKDIR", "USER", "EXPOSE", "ENTRYPOINT"}, name
-
-    def _copy(self, root: Path, words: list[str]) -> None:
-        if words[0].startswith("--from="):
-            source = self.roots[words[0].removeprefix("--from=")] / words[1].lstrip("/")
-            copy(source, root / words[2].lstrip("/"))
-            return
-        assert words[0] == "."
-        for one in context():
-            there = root / words[1].lstrip("/") / one
-            there.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / one, there)
-
-
-def context() -> Iterator[Path]:
-    """Yield what a build gets to see, as .dockerignore says."""
-    lines = [
-        line
-        for line in (ROOT / ".dockerignore").read_text().splitlines()
-        if line and not line.startswith("#")
-    ]
-    assert lines[0] == "*"
-    shown = [line[1:] for line in lines if line.startswith("!")]
-    hidden = [line.removeprefix("**/") for line in lines[1:] if not line.startswith("!")]
-    for name in shown:
-        start = ROOT / name
-        for path in [start] if start.is_file() else sorted(start.rglob("*")):
-            inside = path.relative_to(ROOT)
-            if path.is_file() and not any(
-                fnmatch.fnmatch(part, one) for part in inside.parts for one in hidden
-            ):
-                yield inside
-
-
-def debian(folder: Path, image: str) -> Path:
-    """Return a clean system, made once."""
-    root = folder / "debian"
-    if not (root / "usr").exists():
-        program = shutil.which("debootstrap") or "/usr/sbin/debootstrap"
-        half = folder / "debian.half"
-        shutil.rmtree(half, ignore_errors=True)
-        subprocess.run(
-            [program, "--variant=minbase", SUITE[image], str(half)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        half.rename(root)
-    return root
-
-
-def copy(source: Path, there: Path) -> None:
-    """Copy a folder with all that it says of its files."""
-    there.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", "--reflink=auto", f"{source}/.", str(there)], check=True)
-
-
-# ---------------------------------------------------------------------------- in the root
-
-
-def inside(
-    root: Path,
-    mounts: Sequence[str],
-    words: Sequence[str],
-    env: Mapping[str, str],
-    folder: str = "/",
-) -> list[str]:
-    """Return a command that runs another one in a root, with mounts that end with it."""
-    script = " && ".join([*mounts, 'exec chroot "$@"'])
-    setting = [
-        "/usr/bin/env",
-        f"--chdir={folder}",
-        "-i",
-        *(f"{key}={value}" for key, value in env.items()),
-    ]
-    return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", script, "sh",
-            *words[:1], str(root), *setting, *words[1:]]  # fmt: skip
-
-
-def run(root: Path, script: str, env: Mapping[str, str]) -> None:
-    """Run a step of a build as root, with the network that pip has here."""
-    mounts = [
-        f"mount -t proc proc {root}/proc",
-        f"mount --rbind /dev {root}/dev",
-        f"mount -t tmpfs tmpfs {root}/run",
-    ]
-    mounts += [
-        f"mount --bind {place} {root}{place}" for place in NETWORK if (root / place[1:]).exists()
-    ]
-    own = {k: v for k, v in os.environ.items() if k.lower() in PROXIES or k == "PIP_INDEX_URL"}
-    for key, make in (("PIP_CERT", "touch"), ("PIP_FIND_LINKS", "mkdir")):
-        place = os.environ.get(key, "")
-        if Path(place).is_absolute() and Path(place).exists():
-            own[key] = f"/run/{key.lower()}"
-            mounts += [f"{make} {root}{own[key]}", f"mount --bind {place} {root}{own[key]}"]
-    path = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-    frontend = {"DEBIAN_FRONTEND": "noninteractive"}
-    words = ["--userspec=0:0", "/bin/sh", "-c", script]
-    done = subprocess.run(
-        inside(root, mounts, words, path | frontend | own | env),
-        check=False,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout[-3000:]}"
-
-
-class Image:
-    """What was built, and how it is started."""
-
-    def __init__(self, root: Path, stage: Stage, folder: Path) -> None:
-        self.root, self.folder = root, folder
-        self.entrypoint = command(stage.of("ENTRYPOINT")[-1])
-        self.user = stage.of("USER")[-1]
-        self.workdir = stage.of("WORKDIR")[-1]
-        self.env = {k: v for rest in stage.of("ENV") for k, v in pairs(rest).items()}
-
-    def command(self, *args: str) -> list[str]:
-        """Return the command that starts a container: read-only, no shell, nobody's user."""
-        at = self.folder / "running"
-        at.mkdir(exist_ok=True)
-        mounts = [
-            f"mount --bind {self.root} {at}",
-            f"mount -o remount,ro,bind {at}",
-            f"mount -t tmpfs -o mode=1777 tmpfs {at}/tmp",
-            f"mount -t proc proc {at}/proc",
-            f"mount --rbind /dev {at}/dev",
-        ]
-        shells = [one for one in SHELLS if (self.root / one).exists()]
-        mounts += [f"mount --bind /dev/null {at}/{shell}" for shell in shells]
-        if (ROOT / "examples").exists():
-            mounts += [
-                f"mkdir {at}/tmp/examples",
-                f"mount --bind {ROOT}/examples {at}/tmp/examples",
-            ]
-        words = [f"--userspec={self.user}", *self.entrypoint, *args]
-        return inside(at, mounts, words, self.env, self.workdir)
-
-    def output(self, *args: str) -> str:
-        """Run to the end and return what was printed."""
-        done = subprocess.run(
-            self.command(*args), check=False, capture_output=True, text=True, timeout=PATIENCE
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-
-# ---------------------------------------------------------------------------- what is checked
+    def started(self, *args: str) -> AbstractContextManager[subprocess.Popen[str]]: ...
+    def modes(self) -> Iterator[tuple[str, int]]: ...
+    def size(self) -> str: ...
+    def digest(self) -> str: ...
 
 
 def checked(image: Image) -> None:
     """Run what a cluster runs."""
     assert image.user == "65532:65532"
-    print("  version:", image.output("--version").strip())
-    assert "--make-service-accounts" in image.output("controller", "--help")
+    print("  version:", output(image, "--version").strip())
+    assert "--make-service-accounts" in output(image, "controller", "--help")
     for verb in ("eventsource", "sensor", "notifier"):
-        assert "--bus-config" in image.output(verb, "--help"), verb
-    assert_nothing_is_set_uid(image.root / "opt/tocsin")
+        assert "--bus-config" in output(image, verb, "--help"), verb
+    print("  lint:", output(image, "lint", f"{image.examples}/quickstart").strip())
+    assert_nothing_is_set_uid(image)
     with server() as bus:
+        pods(image, bus)
         quickstart(image, bus)
 
 
-def assert_nothing_is_set_uid(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        mode = path.lstat().st_mode
-        assert stat.S_ISLNK(mode) or not mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH), path
+def output(image: Image, *args: str) -> str:
+    """Run to the end and return what was printed."""
+    with image.started(*args) as process, bounded(process):
+        found, _ = process.communicate()
+        assert process.returncode == 0, found
+        return found
+
+
+@contextmanager
+def bounded(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Have a process killed that takes too long, so that nobody waits for it."""
+    timer = threading.Timer(PATIENCE, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def assert_nothing_is_set_uid(image: Image) -> None:
+    found = 0
+    for name, mode in image.modes():
+        found += 1
+        assert not mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH), name
+    assert found > 1_000
 
 
 @contextmanager
@@ -266,57 +112,78 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def offset() -> int:
+    """Return what is added to the ports of manifests."""
+    return 20_000 + os.getpid() % 10_000
+
+
+def pods(image: Image, bus: str) -> None:
+    """Run an EventSource and a Sensor as their pods do, ask their probes, and post an event."""
+    ports = {"eventsource": free_port(), "sensor": free_port()}
+    began = time.monotonic()
+
+    def started(verb: str, *more: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        file = f"{image.examples}/quickstart/inbox.yaml"
+        args = ["--file", file, "--bus", bus, "--metrics-port", str(ports[verb])]
+        return image.started(verb, *args, *more)
+
+    with (
+        started("eventsource", "--port-offset", str(offset()), "--stop-delay", "1") as source,
+        started("sensor") as sensor,
+        bounded(source),
+        bounded(sensor),
+    ):
+        for verb, port in ports.items():
+            for probe in ("healthz", "readyz"):
+                assert asked(f"http://127.0.0.1:{port}/{probe}") == 200, f"{verb} {probe}"
+        print(f"  pods: ready {time.monotonic() - began:.1f} s after the start")
+        until_acted(sensor)
+
+
 def quickstart(image: Image, bus: str) -> None:
     """Run the quickstart on a bus that exists, post an event, and see the action."""
-    offset = 20_000 + os.getpid() % 10_000
-    args = ["run", "/tmp/examples/quickstart", "--bus", bus, "--port-offset", str(offset)]
+    args = [f"{image.examples}/quickstart", "--bus", bus, "--port-offset", str(offset())]
     began = time.monotonic()
-    with subprocess.Popen(
-        image.command(*args), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            status = posted(f"http://127.0.0.1:{12001 + offset}/inbox")
-            assert status == 200, status
-            assert process.stdout is not None
-            for line in process.stdout:
-                if "A-1001" in line:
-                    print(f"  quickstart: acted {time.monotonic() - began:.1f} s after the start")
-                    return
-            raise AssertionError("the quickstart ended")
-        finally:
-            process.kill()
+    with image.started("run", *args) as process, bounded(process):
+        until_acted(process)
+        print(f"  quickstart: acted {time.monotonic() - began:.1f} s after the start")
 
 
-def posted(url: str) -> int:
+def until_acted(process: subprocess.Popen[str]) -> None:
+    """Post an event, and wait until a process tells of it."""
+    status = asked(f"http://127.0.0.1:{12001 + offset()}/inbox", json.dumps(BODY).encode())
+    assert status == 200, status
+    assert process.stdout is not None
+    told = []
+    for line in process.stdout:
+        told.append(line)
+        if "A-1001" in line:
+            return
+    raise AssertionError("it ended:\n" + "".join(told[-20:]))
+
+
+def asked(url: str, body: bytes | None = None) -> int:
+    """Return the status of an answer, once somebody answers well."""
     until = time.monotonic() + PATIENCE
     while True:
-        body = json.dumps({"id": "A-1001", "total": 1200, "state": "paid"}).encode()
-        asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(asked, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=5) as answer:
                 return int(answer.status)
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)
 
 
-def digest(folder: Path) -> str:
-    """Return a hash of all names, modes, times and bytes below a folder."""
-    found = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        about = path.lstat()
-        found.update(f"{path.relative_to(folder)} {about.st_mode:o} {about.st_mtime_ns}".encode())
-        if path.is_symlink():
-            found.update(str(path.readlink()).encode())
-        elif path.is_file():
-            found.update(path.read_bytes())
-    return found.hexdigest()
-
-
-def megabytes(folder: Path) -> int:
-    found = subprocess.run(["du", "-sxk", str(folder)], check=True, capture_output=True)
-    return int(found.stdout.split()[0]) // 1024
+def build(folder: Path, given: dict[str, str], name: str, *, by_steps: bool) -> Image:
+    """Build the image."""
+    if by_steps:
+        stage, root = steps.Build(folder / name, given).build()
+        return steps.Image(root, stage, folder)
+    podman = engine.Podman(folder)
+    podman.base(steps.debian(folder.parent, "debian:bookworm-slim"))
+    return podman.build(given, f"localhost/tocsin:{name}")
 
 
 def main() -> None:
@@ -324,23 +191,24 @@ def main() -> None:
     parser.add_argument("--arg", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--twice", action="store_true", help="build again and compare")
     parser.add_argument("--keep", type=Path, help="where the clean Debian is kept")
+    parser.add_argument("--steps", action="store_true", help="without Podman")
     options = parser.parse_args()
     given = dict(one.split("=", 1) for one in options.arg)
+    by_steps = options.steps or engine.PODMAN is None
     with tempfile.TemporaryDirectory(dir=options.keep) as scratch:
         folder = Path(scratch)
         if options.keep is None:
             folder = folder / "build"
             folder.mkdir()
         began = time.monotonic()
-        stage, root = Build(folder / "one", given).build()
-        print(f"built in {time.monotonic() - began:.0f} s: {megabytes(root)} MiB,"
-              f" of it /opt/tocsin {megabytes(root / 'opt/tocsin')} MiB")  # fmt: skip
-        checked(Image(root, stage, folder))
+        image = build(folder, given, "one", by_steps=by_steps)
+        how = "its steps" if by_steps else "Podman"
+        print(f"built by {how} in {time.monotonic() - began:.0f} s: {image.size()}")
+        checked(image)
         if options.twice:
-            _, again = Build(folder / "two", given).build()
-            one, two = (digest(each / "opt/tocsin") for each in (root, again))
-            assert one == two, "two builds differ"
-            print("  built twice:", one)
+            one, two = image.digest(), build(folder, given, "two", by_steps=by_steps).digest()
+            assert one == two, f"two builds differ:\n{one}\n{two}"
+            print("  built twice, the same:", one)
 
 
 if __name__ == "__main__":

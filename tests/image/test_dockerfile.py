@@ -66,7 +66,7 @@ def test_variables(text: str, found: str) -> None:
 
 
 def test_context_holds_the_package_and_nothing_else() -> None:
-    from check import context
+    from steps import context
 
     tops = {path.parts[0] for path in context()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
