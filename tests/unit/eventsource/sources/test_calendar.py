@@ -8,18 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from config_kit import reader
 
 from eventsource.sources import calendar
 from eventsource.sources.calendar import Calendar
 from spine.errors import BusError, ConfigError, SourceError
-from spine.model import InvalidModel, load
+from spine.model import InvalidModel
 
 START = datetime(2024, 3, 15, 10, 29, 58, 400_000, tzinfo=UTC)
 
 
-def read(**raw: Any) -> tuple[Calendar, list[str]]:
-    warnings: list[str] = []
-    return load(Calendar, raw, on_warning=warnings.append), warnings
+read = reader(Calendar, {})
 
 
 # ---------------------------------------------------------------------------- configuration

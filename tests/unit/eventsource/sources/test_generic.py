@@ -6,21 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from config_kit import reader
 
 import eventsource.generic
 from eventsource.generic.protocol import METHOD, SERVICE, messages
 from eventsource.sources.generic import Generic
-from spine.model import InvalidModel, load
+from spine.model import InvalidModel
 
 WHOLE = {"url": "doors:8080", "config": "x"}
 SECRET = {"name": "doors", "key": "token"}
 CA = {"caCertSecret": {"name": "doors", "key": "ca"}}
 
 
-def read(**more: Any) -> tuple[Generic, list[str]]:
-    warnings: list[str] = []
-    raw = {name: value for name, value in {**WHOLE, **more}.items() if value is not None}
-    return load(Generic, raw, on_warning=warnings.append), warnings
+read = reader(Generic, WHOLE)
 
 
 @dataclass(frozen=True)

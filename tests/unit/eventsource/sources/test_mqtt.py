@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from config_kit import Wrong, reader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,24 +17,12 @@ from eventsource.sources.mqtt import Mqtt
 from eventsource.taking import Taker
 from spine.errors import ConfigError, EventError
 from spine.lang import gojson
-from spine.model import InvalidModel, load
+from spine.model import InvalidModel
 
 PLAIN = {"url": "tcp://mqtt:1883", "topic": "a/#", "clientId": "c"}
 
 
-def read(**raw: Any) -> tuple[Mqtt, list[str]]:
-    warnings: list[str] = []
-    return load(Mqtt, {**PLAIN, **raw}, on_warning=warnings.append), warnings
-
-
-@dataclass(frozen=True)
-class Wrong:
-    name: str
-    raw: dict[str, Any]
-    why: str
-
-    def __str__(self) -> str:
-        return self.name
+read = reader(Mqtt, PLAIN)
 
 
 @pytest.mark.parametrize(

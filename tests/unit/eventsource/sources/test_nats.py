@@ -1,9 +1,9 @@
 """The nats source: its configuration and payloads; `tests/live` has the rest."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from config_kit import Wrong, reader
 from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.msg import Msg
@@ -12,24 +12,12 @@ from eventsource.nats.message import client, header_of
 from eventsource.sources.nats import Nats
 from spine.errors import EventError
 from spine.lang import gojson
-from spine.model import InvalidModel, load
+from spine.model import InvalidModel
 
 PLAIN = {"url": "nats://broker:4222", "subject": "orders.*"}
 
 
-def read(**raw: Any) -> tuple[Nats, list[str]]:
-    warnings: list[str] = []
-    return load(Nats, {**PLAIN, **raw}, on_warning=warnings.append), warnings
-
-
-@dataclass(frozen=True)
-class Wrong:
-    name: str
-    raw: dict[str, Any]
-    why: str
-
-    def __str__(self) -> str:
-        return self.name
+read = reader(Nats, PLAIN)
 
 
 @pytest.mark.parametrize(

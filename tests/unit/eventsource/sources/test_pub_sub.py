@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from config_kit import Wrong, reader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from eventsource.pubsub.message import Received, event_id
 from eventsource.sources.pub_sub import PubSub
 from spine.compat.files import FILE
 from spine.errors import BusError, ConfigError, EventError
-from spine.model import InvalidModel, load
+from spine.model import InvalidModel
 from spine.runtime import Env, Shared
 from spine.secrets import GivenSecrets, SecretRef
 
@@ -31,9 +32,7 @@ PUSH = {
 }
 
 
-def read(**raw: Any) -> tuple[PubSub, list[str]]:
-    warnings: list[str] = []
-    return load(PubSub, raw, on_warning=warnings.append), warnings
+read = reader(PubSub, {})
 
 
 class Emitted:
@@ -52,16 +51,6 @@ class Emitted:
 
 
 # ---------------------------------------------------------------------------- configuration
-
-
-@dataclass(frozen=True)
-class Wrong:
-    name: str
-    raw: dict[str, Any]
-    why: str
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @pytest.mark.parametrize(

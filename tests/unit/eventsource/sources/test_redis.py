@@ -1,10 +1,10 @@
 """The redis source: its configuration and payloads; `tests/live` has the rest."""
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from config_kit import Wrong, reader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,24 +12,12 @@ from eventsource.redisdb import split
 from eventsource.sources.redis import Redis
 from spine.errors import ConfigError
 from spine.lang import gojson
-from spine.model import InvalidModel, load
+from spine.model import InvalidModel
 
 PLAIN = {"hostAddress": "redis:6379", "channels": ["a"]}
 
 
-def read(**raw: Any) -> tuple[Redis, list[str]]:
-    warnings: list[str] = []
-    return load(Redis, {**PLAIN, **raw}, on_warning=warnings.append), warnings
-
-
-@dataclass(frozen=True)
-class Wrong:
-    name: str
-    raw: dict[str, Any]
-    why: str
-
-    def __str__(self) -> str:
-        return self.name
+read = reader(Redis, PLAIN)
 
 
 @pytest.mark.parametrize(

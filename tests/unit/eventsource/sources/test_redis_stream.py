@@ -1,10 +1,10 @@
 """The redisStream source: its configuration, payloads and ids; `tests/live` has the rest."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from config_kit import Wrong, reader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,24 +12,12 @@ from eventsource.redisstream.entry import values
 from eventsource.redisstream.group import Group, Reading, _order
 from eventsource.sources.redis_stream import RedisStream
 from eventsource.taking import Taker
-from spine.model import InvalidModel, load
+from spine.model import InvalidModel
 
 PLAIN = {"hostAddress": "redis:6379", "streams": ["orders"]}
 
 
-def read(**raw: Any) -> tuple[RedisStream, list[str]]:
-    warnings: list[str] = []
-    return load(RedisStream, {**PLAIN, **raw}, on_warning=warnings.append), warnings
-
-
-@dataclass(frozen=True)
-class Wrong:
-    name: str
-    raw: dict[str, Any]
-    why: str
-
-    def __str__(self) -> str:
-        return self.name
+read = reader(RedisStream, PLAIN)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from config_kit import reader
 
 from eventsource.objects import observer as observing
 from eventsource.objects.observer import Observer, Wanted
@@ -20,9 +21,7 @@ from spine.model import InvalidModel, load
 BASE = {"version": "v1", "resource": "services", "eventTypes": ["ADD", "UPDATE", "DELETE"]}
 
 
-def read(**raw: Any) -> tuple[Resource, list[str]]:
-    warnings: list[str] = []
-    return load(Resource, {**BASE, **raw}, on_warning=warnings.append), warnings
+read = reader(Resource, BASE)
 
 
 # ---------------------------------------------------------------------------- configuration

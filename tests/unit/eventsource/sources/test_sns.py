@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from config_kit import reader
 from sns_kit import NAME, REGION, TOPIC, URL, Signer, posted
 
 from eventsource.aws import signature
@@ -14,7 +15,7 @@ from eventsource.aws.notice import read as read_envelope
 from eventsource.aws.signature import Certificates, Refused, Seen, Verifier, check_url
 from eventsource.sources.sns import Sns
 from spine.errors import ConfigError, SourceError
-from spine.model import InvalidModel, load
+from spine.model import InvalidModel
 
 HOOK = {"endpoint": "/orders", "port": "12000", "url": "https://hooks.example.com/"}
 WHOLE = {"region": REGION, "topicArn": TOPIC, "webhook": HOOK}
@@ -25,10 +26,7 @@ def signer():
     return Signer()
 
 
-def read(**more: Any) -> tuple[Sns, list[str]]:
-    warnings: list[str] = []
-    raw = {name: value for name, value in {**WHOLE, **more}.items() if value is not None}
-    return load(Sns, raw, on_warning=warnings.append), warnings
+read = reader(Sns, WHOLE)
 
 
 @dataclass(frozen=True)

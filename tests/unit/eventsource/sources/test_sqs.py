@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from config_kit import reader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eventsource.aws.queue_message import SqsMessage, attributes
 from eventsource.sources.sqs import Sqs
 from spine.aws import Access
-from spine.model import InvalidModel, load
+from spine.model import InvalidModel
 from spine.runtime import Env, Shared
 from spine.secrets import GivenSecrets
 
@@ -23,10 +24,7 @@ ROLE = "arn:aws:iam::123456789012:role/reader"
 SECRETS = GivenSecrets({("aws", "id"): "AK", ("aws", "secret"): "s3", ("aws", "token"): "t0\n"})
 
 
-def read(**more: Any) -> tuple[Sqs, list[str]]:
-    warnings: list[str] = []
-    raw = {name: value for name, value in {**WHOLE, **more}.items() if value is not None}
-    return load(Sqs, raw, on_warning=warnings.append), warnings
+read = reader(Sqs, WHOLE)
 
 
 @dataclass(frozen=True)
