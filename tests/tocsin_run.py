@@ -15,6 +15,28 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+UP = "Ctrl-C stops."
+"""What `tocsin run` prints last when all is up."""
+
+_HOOK = """\
+apiVersion: argoproj.io/v1alpha1
+kind: EventBus
+metadata: {name: default}
+spec: {jetstream: {version: latest}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: EventSource
+metadata: {name: hook}
+spec:
+  webhook:
+%s---
+%s"""
+
+
+def behind_hook(sensor: str, *events: str) -> str:
+    """Return manifests of a bus, a webhook `hook` with events at %(port)d, and a Sensor behind."""
+    lines = (f'    {e}: {{port: "%(port)d", endpoint: /{e}, method: POST}}\n' for e in events)
+    return _HOOK % ("".join(lines), sensor)
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -6,26 +6,13 @@ import pytest
 from nats_server import find_binary, nats_server
 from ports import free_port
 from sink import sink
-from tocsin_run import started, tocsin
+from tocsin_run import UP, behind_hook, started, tocsin
 
 from eventbus.bus import EVENTS
 from tocsin.bus_options import opened
 
-UP = "Ctrl-C stops."
-
-MANIFESTS = """\
-apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {name: hook}
-spec:
-  webhook:
-    e: {port: "%(port)d", endpoint: /e, method: POST}
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventBus
-metadata: {name: default}
-spec: {jetstream: {version: latest}}
----
+MANIFESTS = behind_hook(
+    """\
 apiVersion: argoproj.io/v1alpha1
 kind: Sensor
 metadata: {name: show}
@@ -43,7 +30,9 @@ spec:
             - name: X-Key
               valueFrom: {secretKeyRef: {name: keys, key: one}}
       retryStrategy: {steps: 1}
-"""
+""",
+    "e",
+)
 SECRET = ("--secret", "keys.one=hidden")
 
 

@@ -6,24 +6,10 @@ import pytest
 from nats_server import find_binary
 from ports import free_port
 from sink import sink
-from tocsin_run import started, tocsin
+from tocsin_run import UP, behind_hook, started, tocsin
 
-UP = "Ctrl-C stops."
-
-MANIFESTS = """\
-apiVersion: argoproj.io/v1alpha1
-kind: EventBus
-metadata: {name: default}
-spec: {jetstream: {version: latest}}
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {name: hook}
-spec:
-  webhook:
-    e: {port: "%(port)d", endpoint: /e, method: POST}
-    f: {port: "%(port)d", endpoint: /f, method: POST}
----
+MANIFESTS = behind_hook(
+    """\
 apiVersion: argoproj.io/v1alpha1
 kind: Sensor
 metadata: {name: show}
@@ -48,7 +34,10 @@ spec:
         name: both
         conditions: dep && other
         log: {}
-"""
+""",
+    "e",
+    "f",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -14,23 +14,10 @@ import pytest
 from nats_server import find_binary, nats_server
 from ports import free_port
 from sink import sink
-from tocsin_run import Run, alive, descendants, environment, gone, started, tocsin
+from tocsin_run import UP, Run, alive, behind_hook, descendants, environment, gone, started, tocsin
 
-UP = "Ctrl-C stops."
-
-MANIFESTS = """\
-apiVersion: argoproj.io/v1alpha1
-kind: EventBus
-metadata: {name: default}
-spec: {jetstream: {version: latest}}
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {name: hook}
-spec:
-  webhook:
-    example: {port: "%(port)d", endpoint: /example, method: POST}
----
+MANIFESTS = behind_hook(
+    """\
 apiVersion: argoproj.io/v1alpha1
 kind: Sensor
 metadata: {name: show}
@@ -51,7 +38,9 @@ spec:
             - {src: {dependencyName: dep, dataKey: body.id, useRawData: true}, dest: id}
             - {src: {dependencyName: dep, value: %(word)s}, dest: word}
     - template: {name: shown, log: {}}
-"""
+""",
+    "example",
+)
 
 
 @pytest.fixture(autouse=True)

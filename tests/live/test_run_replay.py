@@ -6,24 +6,11 @@ import pytest
 from nats_server import find_binary
 from ports import free_port
 from sink import sink
-from tocsin_run import started, tocsin
+from tocsin_run import UP, behind_hook, started, tocsin
 
 pytestmark = pytest.mark.timeout(300)
-UP = "Ctrl-C stops."
-
-MANIFESTS = """\
-apiVersion: argoproj.io/v1alpha1
-kind: EventBus
-metadata: {name: default}
-spec: {jetstream: {version: latest}}
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {name: hook}
-spec:
-  webhook:
-    e: {port: "%(port)d", endpoint: /e, method: POST}
----
+MANIFESTS = behind_hook(
+    """\
 apiVersion: argoproj.io/v1alpha1
 kind: Sensor
 metadata: {name: show}
@@ -42,7 +29,9 @@ spec:
           payload:
             - {src: {dependencyName: dep, dataKey: body.n}, dest: id}
       retryStrategy: {steps: 1}
-"""
+""",
+    "e",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -6,23 +6,10 @@ import pytest
 from nats_server import find_binary, nats_server
 from ports import free_port
 from sink import sink
-from tocsin_run import started, tocsin
+from tocsin_run import UP, behind_hook, started, tocsin
 
-UP = "Ctrl-C stops."
-
-MANIFESTS = """\
-apiVersion: argoproj.io/v1alpha1
-kind: EventBus
-metadata: {name: default}
-spec: {jetstream: {version: latest}}
----
-apiVersion: argoproj.io/v1alpha1
-kind: EventSource
-metadata: {name: hook}
-spec:
-  webhook:
-    e: {port: "%(port)d", endpoint: /e, method: POST}
----
+MANIFESTS = behind_hook(
+    """\
 apiVersion: argoproj.io/v1alpha1
 kind: Sensor
 metadata: {name: show}
@@ -38,7 +25,9 @@ spec:
             - {src: {dependencyName: dep, dataKey: body.id}, dest: id}
             - {src: {dependencyName: dep, dataKey: header.X-Team.0, value: none}, dest: team}
       retryStrategy: {steps: 1}
-"""
+""",
+    "e",
+)
 
 
 @pytest.fixture(autouse=True)

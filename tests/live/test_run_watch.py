@@ -8,9 +8,7 @@ import pytest
 from nats_server import find_binary
 from ports import free_port
 from sink import sink
-from tocsin_run import Run, started
-
-UP = "Ctrl-C stops."
+from tocsin_run import UP, Run, started
 
 BUS = """\
 apiVersion: argoproj.io/v1alpha1
