@@ -45,10 +45,10 @@ def metrics(of: object) -> dict[str, Metric]:
     found = {}
     for collector, names in of._collector_to_names.items():
         kind = TYPES.get(type(collector).__name__)
-        if kind is None:  # what the process itself uses
+        if kind is None:  # what makes several at a time
             for one in collector.collect():
                 name = f"{one.name}_total" if one.type == "counter" else one.name
-                found[name] = Metric(one.type, (), one.documentation)
+                found[name] = Metric(one.type, tuple(one._labelnames), one.documentation)
             continue
         name = min(names, key=len)
         name = f"{name}_total" if kind == "counter" else name

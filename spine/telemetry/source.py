@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import Counter, Gauge, Summary
+from prometheus_client import Counter, Gauge
 
 from spine.telemetry.metrics import Bound, ObjectMetrics
+from spine.telemetry.timing import Timing
 
 
 class SourceMetrics:
@@ -22,7 +23,16 @@ class SourceMetrics:
         def by_event(name: str, text: str, *more: str) -> Bound:
             return made.each(Counter, name, text, "event_name", *more)
 
-        self._sent = by_event("argo_events_events_sent_total", "Events the bus has stored.")
+        self._sent = Timing(
+            ("argo_events_events_sent", "Events the bus has stored."),
+            (
+                "argo_events_event_processing_duration_milliseconds",
+                "From receipt until the bus has stored the event.",
+            ),
+            ("namespace", "eventsource_name", "event_name"),
+            (namespace, source),
+        )
+        self.registry.register(self._sent)
         self._send_failed = by_event(
             "argo_events_events_sent_failed_total", "Events the bus did not take."
         )
@@ -38,12 +48,6 @@ class SourceMetrics:
             "Events that the filter of the event source did not let pass: false or MissingValue.",
             "reason",
         )
-        self._duration = made.each(
-            Summary,
-            "argo_events_event_processing_duration_milliseconds",
-            "From receipt until the bus has stored the event.",
-            "event_name",
-        )
         self.dead: dict[str, int] = {}
         """What was set aside for good, by reason."""
         self._dead = made.each(
@@ -55,7 +59,8 @@ class SourceMetrics:
             "Events that went from the bus before all sensors had read them, about.",
         )
         for event in events:
-            _ = self._sent[event], self._send_failed[event], self._processing_failed[event]
+            self._sent.know(event)
+            _ = self._send_failed[event], self._processing_failed[event]
 
     def running(self, event: str, up: bool) -> None:  # noqa: ARG002 -- the peer's gauge has no event
         """Count a listener that began or ended."""
@@ -67,8 +72,7 @@ class SourceMetrics:
 
     def sent(self, event: str, seconds: float) -> None:
         """Count a stored event and the time it took."""
-        self._sent[event].inc()
-        self._duration[event].observe(seconds * 1000)
+        self._sent.add(event, seconds * 1000)
 
     def send_failed(self, event: str) -> None:
         """Count an event that the bus did not take."""
