@@ -7,15 +7,23 @@ evaluation: on a shared machine the least is what the code costs.
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+from eventbus.bus import Message
+from eventbus.memory import MemoryBus
 from sensor.evaluate import evaluate
+from sensor.intake import Intake
 from sensor.plan import Plan, compile_plan
 from sensor.spec import SensorSpec
 from sensor.state import EMPTY
 from spine.event import Event
 from spine.model import load
+from spine.telemetry import SensorMetrics
+
+if TYPE_CHECKING:
+    from delivery.queue import Dispatcher
 
 JQ = "{id: .body.id, total: .body.total, customer: .body.customer, lines: .body.lines}"
 ROUNDS, CALLS = 7, 2_000
@@ -86,6 +94,45 @@ def each(ready: Plan, data: bytes) -> float:
     return best(one)
 
 
+class _Done:
+    """A dispatcher whose actions are done at once."""
+
+    def __init__(self) -> None:
+        self.reporter = self
+
+    def decided(self, *_: object) -> None:
+        """Take a record of a decision."""
+
+    async def deliver(self, _: object) -> None:
+        """Take an action."""
+
+
+def refusing(others: int, filters: Callable[[int], dict[str, Any]]) -> float:
+    """Return the microseconds of an event that fires one trigger and that so many refuse.
+
+    They are evaluated, counted in the metrics, and thinned for the log.
+    """
+    on = {"eventSourceName": "shop", "eventName": "orders"}
+    dependencies = [{"name": "order", **on}]
+    dependencies += [{"name": f"d{n}", "filters": filters(n), **on} for n in range(others)]
+    triggers = [
+        {"template": {"name": one["name"], "conditions": one["name"], "log": {}}}
+        for one in dependencies
+    ]
+    spec = load(SensorSpec, {"dependencies": dependencies, "triggers": triggers})
+    ready, done = compile_plan("bench", "default", spec), cast("Dispatcher", _Done())
+    metrics = SensorMetrics("default", "bench", ready.triggers)
+    intake = Intake(ready, MemoryBus(), done, metrics, None, {})
+    one, message = event(0, body()), Message("default.shop.orders", b"", 1, 1.0)
+
+    def once() -> None:
+        handling = intake._follow(evaluate(ready, EMPTY, one, 0.0), one, message)  # noqa: SLF001 -- no bus is between
+        with suppress(StopIteration):
+            handling.send(None)
+
+    return best(once, CALLS // 10)
+
+
 def languages() -> dict[str, Callable[[], object]]:
     """Return what is evaluated most, compiled."""
     from sensor.expr_filter import ExprFilter, compile_exprs
@@ -135,5 +182,14 @@ def measure(say: Callable[[str, str], None]) -> None:
     goal = 1.4 * bare + 15
     say("Sensor with jq, 2 filters, 4 parameters", f"{with_jq:8.1f} us   goal {goal:.1f}")
     say("the same without jq", f"{plain:8.1f} us   goal 15.0")
+    kinds: dict[str, Callable[[int], dict[str, Any]]] = {
+        "by their context": lambda n: {"context": {"subject": f"other-{n}"}},
+        "by the same path of the data": lambda n: {
+            "data": [{"path": "body.kind", "type": "string", "value": [f"other-{n}"]}]
+        },
+    }
+    for name, filters in kinds.items():
+        none, many = refusing(0, filters), refusing(100, filters)
+        say(f"100 refuse {name}", f"{many:8.1f} us   none {none:.1f}   {many - none:.1f} more")
     for name, call in languages().items():
         say(name, f"{best(call, 10 * CALLS):8.2f} us")
