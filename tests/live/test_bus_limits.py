@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -188,7 +189,9 @@ async def test_publishing_stops_before_something_unread_goes(server, monkeypatch
                 break
             await asyncio.sleep(0.002)
         assert refused is not None
-        assert f"durable sensor has {stored} unread events" in str(refused)
+        found = re.search(r"durable sensor has (\d+) unread events", str(refused))
+        assert found is not None
+        assert stored - int(found[1]) in {0, 1}  # one may have been on its way at the last look
         assert "delete the durable if nobody wants it" in str(refused)
         assert bus.held
         assert len(await drain(bus)) == stored
