@@ -5,6 +5,7 @@ a terminal the same line six times is noise, in which the one that matters goes 
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from typing_extensions import override
 
 _BUS = logging.getLogger("eventbus")
 _BACK = "connected to the bus"
+_NUMBER = re.compile(r"\[Errno -?\d+\] ")
 _REMEMBERED = 100
 """Things that were said; beyond that they are said anew."""
 
@@ -32,6 +34,11 @@ def told_once() -> Iterator[None]:
         _BUS.propagate = propagate
 
 
+def plain(text: str) -> str:
+    """Return a reason without the numbers of the system's errors."""
+    return _NUMBER.sub("", text)
+
+
 class _Once(logging.Handler):
     """Prints problems, and that they are over."""
 
@@ -41,7 +48,7 @@ class _Once(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
+        text = plain(record.getMessage())
         if record.levelno < logging.WARNING:
             if not (self._said and text.startswith(_BACK)):
                 return

@@ -46,7 +46,7 @@ async def opened(run: dict[str, Any], bus: str, name: str) -> AsyncIterator[Bus]
     from spine.compat import PathSecrets
     from spine.model import load
     from spine.secrets import MountedSecrets
-    from tocsin.away import told_once
+    from tocsin.away import plain, told_once
 
     raw = {"jetstream": {"url": bus}} if bus else _chosen(run["buses"], name)
     config = load(BusConfig, raw, what="event bus")
@@ -57,7 +57,7 @@ async def opened(run: dict[str, Any], bus: str, name: str) -> AsyncIterator[Bus]
             try:
                 found = await stack.enter_async_context(bus_open)
             except BusError as exc:
-                raise BusError(exc.message, hint=_way_out(exc, bus)) from exc
+                raise BusError(plain(exc.message), hint=_way_out(exc, bus)) from exc
             yield found
 
 

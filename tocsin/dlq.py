@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from eventbus.bus import Bus
-from spine.errors import ConfigError, Fault
+from spine.errors import BusError, ConfigError, Fault
 from tocsin.bus_options import bus_options, opened, running
 from tocsin.letters import Wanted, as_json, chosen, line, reason_line
 
@@ -91,18 +91,33 @@ def list_(ctx: click.Context, /, count: bool, output: str, **given: Any) -> None
 
     async def work(found: Bus) -> int:
         counted: Counter[tuple[str, ...]] = Counter()
-        async for entry in chosen(found, Wanted.of(given)):
+        async for entry in chosen(found, wanted):
             letter = entry.letter
             counted[letter.component, letter.object, letter.place, letter.code] += 1
             if not count:
                 click.echo(as_json(entry) if output == "json" else line(entry))
         if not counted:
             click.echo("no dead letters", err=True)
+            for text in await _unknown(found, wanted):
+                click.echo(f"tocsin: {text}", err=True)
         for kind, number in counted.most_common() if count else ():
             click.echo(reason_line(kind, number, as_json=output == "json"))
         return NONE_LEFT
 
+    wanted = Wanted.of(given)
     ctx.exit(_with_bus(given, work))
+
+
+async def _unknown(bus: Bus, wanted: Wanted) -> list[str]:
+    """Return what to say of names that nobody has."""
+    from tocsin import seen
+
+    found = []
+    if wanted.sensor:
+        found += seen.unknown("Sensor", [wanted.sensor], await seen.sensors(bus, {}))
+    if wanted.source:
+        found += seen.unknown("EventSource", [wanted.source], await seen.sources(bus, {}))
+    return found
 
 
 @command.command("show")
@@ -168,7 +183,8 @@ def _with_each(name: str, work: Work, deed: str, about: str) -> None:
     @click.argument("numbers", nargs=-1, type=int, metavar="NUMBER...")
     @click.option("--all", "everything", is_flag=True, help="All of them.")
     @_filters
-    @click.option("--limit", default=0, metavar="N", help="At most so many, the oldest.")
+    @click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N",
+                  help="At most so many, the oldest.")  # fmt: skip
     @click.option("--dry-run", is_flag=True, help="Only list what would be done.")
     @bus_options
     @click.pass_context
@@ -177,7 +193,7 @@ def _with_each(name: str, work: Work, deed: str, about: str) -> None:
         /,
         numbers: tuple[int, ...],
         everything: bool,
-        limit: int,
+        limit: int | None,
         dry_run: bool,
         **given: Any,
     ) -> None:
@@ -224,10 +240,10 @@ def _require_choice(numbers: tuple[int, ...], everything: bool, wanted: Wanted) 
 
 
 async def _numbers(
-    bus: Bus, numbers: tuple[int, ...], wanted: Wanted, limit: int
+    bus: Bus, numbers: tuple[int, ...], wanted: Wanted, limit: int | None
 ) -> tuple[int, ...]:
     found = numbers or tuple([entry.sequence async for entry in chosen(bus, wanted)])
-    return found[:limit] if limit > 0 else found
+    return found[:limit]
 
 
 async def _preview(bus: Bus, numbers: tuple[int, ...], deed: str) -> int:
@@ -240,11 +256,16 @@ async def _preview(bus: Bus, numbers: tuple[int, ...], deed: str) -> int:
 
 
 async def _each(bus: Bus, numbers: tuple[int, ...], work: Work) -> int:
-    """Do something with each of the letters; return 1 if it failed for any."""
+    """Do something with each of the letters; return 1 if it failed for any.
+
+    Raises BusError where the bus is away: it is away for the others, too.
+    """
     code = NONE_LEFT
     for number in numbers:
         try:
             click.echo(await work(bus, number))
+        except BusError:
+            raise
         except Fault as exc:
             click.echo(f"tocsin: {exc}", err=True)
             code = FAILED

@@ -85,7 +85,11 @@ def _try(language: Any, program: str, data: bytes, output: str) -> int:
         raise ConfigError(f"{exc}\n{mark}") from exc
     if output == "json":
         shown = {"value": found.value, "type": found.type}
-        click.echo(json.dumps(shown | ({"note": found.note} if found.note else {})))
+        shown |= {"note": found.note} if found.note else {}
+        try:
+            click.echo(json.dumps(shown, allow_nan=False))
+        except ValueError:  # a number beyond a double, which JSON may hold and no reader takes
+            click.echo(json.dumps(shown | {"value": found.raw or str(found.value)}))
         return 0
     click.echo(found.raw or _text(found.value))
     note = f": {found.note}" if found.note else ""

@@ -20,6 +20,7 @@ from delivery.subjects import DECIDED, sensor_of, token
 from eventbus.bus import DECISIONS, EVENTS, Bus, ReaderInfo
 from spine.errors import ConfigError
 from tocsin.report import plural
+from tocsin.shown import one_line
 from tocsin.spans import span
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ def _print(one: Kept) -> None:
     if decided.skipped:
         more = f"{plural(decided.skipped, 'event')} of the same kinds not kept"
         click.echo(click.style(f"{clock} … {more}", dim=True))
-    text = click.style(decided.text, fg="green" if decided.fired else "red")
-    click.echo(f"{clock} {name} {decided.id}  {text}")
+    text = click.style(one_line(decided.text), fg="green" if decided.fired else "red")
+    click.echo(f"{clock} {name} {one_line(decided.id)}  {text}")
     for report in one.reports:
         click.echo(f"{'':12} {_became(report)}")
 
@@ -115,7 +116,7 @@ def _became(report: Report) -> str:
     colour = "green" if report.result == "done" else "yellow"
     clock = _clock(report.time)
     result = click.style(report.result, fg=colour)
-    return f"{clock} {report.trigger}: {result}: {report.summary}{took}{attempt}"
+    return f"{clock} {report.trigger}: {result}: {one_line(report.summary)}{took}{attempt}"
 
 
 def _clock(moment: float) -> str:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventbus.bus import Bus
+from tocsin.shown import one_line, value_of
 from tocsin.spans import span
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def line(entry: "Entry") -> str:
     moment = datetime.fromtimestamp(letter.time, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     where = f"{letter.component} {letter.object}" + (f"/{letter.place}" if letter.place else "")
     edited = f" (edited, was {letter.edited})" if letter.edited else ""
-    return (
+    return one_line(
         f"{entry.sequence:>6}  {moment}  {letter.kind:<6}  {where}  {letter.code}: "
         f"{letter.message}{edited}"
     )
@@ -119,14 +120,7 @@ def as_json(entry: "Entry", indent: int | None = None) -> str:
 
 def _readable(data: bytes) -> Any:
     """Return an event as JSON, with its data as what it says."""
-    try:
-        found = json.loads(data)
-    except ValueError:
-        return data.decode(errors="replace")
+    found = value_of(data)
     if isinstance(found, dict) and isinstance(found.get("data_base64"), str):
-        inside = base64.b64decode(found.pop("data_base64"))
-        try:
-            found["data"] = json.loads(inside)
-        except ValueError:
-            found["data"] = inside.decode(errors="replace")
+        found["data"] = value_of(base64.b64decode(found.pop("data_base64")))
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from spine.errors import ConfigError
+from spine.errors import ConfigError, EventError
 from tocsin.bus_options import bus_options, opened, running
 
 WEBHOOK = "webhook"
@@ -109,7 +109,10 @@ async def _send(
         data=payload,
     )
     async with opened(run, bus, bus_name) as found:
-        await found.publish(event)
+        try:
+            await found.publish(event)
+        except EventError as exc:  # it can never pass: its name, or its size
+            raise ConfigError(exc.message, hint=exc.hint) from exc
     click.echo(event.id)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 from eventbus.bus import DECISIONS, EVENTS, Bus, Message
-from spine.errors import EventError
+from spine.errors import ConfigError, EventError
 from tocsin.bus_options import bus_options, opened, running
+from tocsin.shown import one_line, value_of
 from tocsin.spans import span
 
 AHEAD = 1_000
@@ -61,6 +62,12 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
       tocsin tail --sensor notify --since 10m
       tocsin tail -o json | jq .
     """  # noqa: D301 -- \b is click's mark for a paragraph that is not wrapped
+    for name in sources:
+        if name != "*" and (not name or set(name) & set(" .*>\t\r\n")):
+            raise ConfigError(
+                f"reading --source {name!r}: no EventSource is called so",
+                hint="its name has no dot, space, * or >",
+            )
     run = running(folder, bus)
     start = _start(since, no_follow)
 
@@ -160,17 +167,8 @@ def _record(kind: str, message: Message) -> dict[str, Any] | None:
         "event": event.subject,
         "type": event.type,
         "id": event.id,
-        "data": _data(event.data),
+        "data": None if event.data is None else value_of(event.data),
     }
-
-
-def _data(data: bytes | None) -> Any:
-    if data is None:
-        return None
-    try:
-        return json.loads(data)
-    except ValueError:
-        return data.decode(errors="replace")
 
 
 def _text(line: dict[str, Any], *, whole: bool) -> str:
@@ -188,6 +186,7 @@ def _text(line: dict[str, Any], *, whole: bool) -> str:
         causes = " ".join(f"{d}={i}" for d, i in (line.get("events") or {}).items())
         more = f" ({line['skipped']} more not shown)" if line.get("skipped") else ""
         what = f"{line.get('summary', '')}{took}{attempt} <- {causes}{more}"
+    name, what = one_line(name), one_line(what)
     if not whole and len(what) > _WIDTH:
         what = what[: _WIDTH - 1] + "…"
     return f"{clock} {click.style(f'{result:<11}', fg=_COLOURS.get(result))} {name}  {what}"

@@ -21,7 +21,7 @@ def test_each_thing_is_said_once_until_it_is_over(capsys):
         LOG.info("connected to the bus at x")
         for _ in range(3):
             LOG.warning("the bus is away: %s", "refused")
-        LOG.warning("another thing")
+        LOG.warning("[Errno -2] another thing")
         LOG.info("created stream x")
         LOG.info("connected to the bus at x")
         LOG.warning("the bus is away: %s", "refused")

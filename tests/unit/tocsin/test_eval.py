@@ -132,6 +132,11 @@ def test_json_tells_value_and_type() -> None:
     assert (found["value"], found["type"]) == (25, "number")
 
 
+def test_json_is_json_also_where_a_number_is_none() -> None:
+    result = evaluate("gjson", "a", "-d", '{"a":1e400}', "-o", "json")
+    assert json.loads(result.stdout, parse_constant=pytest.fail)["value"] == "1e400"
+
+
 def test_languages_are_listed_with_their_fields() -> None:
     for words in ((), ("--fields",)):
         result = evaluate(*words)

@@ -10,8 +10,9 @@ import pytest
 from delivery.action import Action
 from delivery.dead import DeadLetter, Entry, dead_letter, replace, show
 from eventbus.memory import MemoryBus
-from spine.errors import ConfigError
+from spine.errors import BusError, ConfigError
 from spine.event import Event, decode, encode
+from tocsin import dlq
 from tocsin.editing import changed
 from tocsin.letters import Wanted
 
@@ -115,3 +116,16 @@ async def test_what_was_not_kept_cannot_be_edited():
     dead = msgspec.structs.replace(letter(action=None), kind="event", data=b"no event")
     with pytest.raises(ConfigError, match="editing dead letter 3"):
         await changed(MemoryBus(), Entry(3, dead), ["a=1"], None)
+
+
+async def test_a_bus_that_is_away_ends_what_is_done_with_many(capsys: Any) -> None:
+    asked: list[int] = []
+
+    async def work(_bus: Any, number: int) -> str:
+        asked.append(number)
+        raise ConfigError("no such letter") if number == 1 else BusError("away")
+
+    with pytest.raises(BusError, match="away"):
+        await dlq._each(MemoryBus(), (1, 2, 3), work)
+    assert asked == [1, 2]
+    assert capsys.readouterr().err == "tocsin: no such letter\n"
