@@ -34,7 +34,7 @@ class Tally:
         self._name, self._documentation, self._labelnames, self._fixed = name, text, labels, fixed
         self._counts: dict[Labels, int] = {}
         self._together: dict[int, _Several] = {}
-        """By identity, which is safe while they are kept: equal ones may be counted twice over."""
+        """By identity of the tuple, which is kept so that no other one has it."""
         self._adding = threading.Lock()
 
     def add(self, labels: Labels) -> None:
