@@ -346,7 +346,7 @@ def test_bytes_of_all_keys_are_bounded() -> None:
         ({"batch": {}}, "batch: it would never act: give count, duration or both"),
         ({"batch": {"count": 0}}, "batch.count"),
         ({"batch": {"count": MOST_EVENTS + 1}}, "batch.count"),
-        ({"batch": {"count": 2, "duration": "soon"}}, "batch.duration: 'soon'"),
+        ({"batch": {"count": 2, "duration": "soon"}}, "batch.duration: reading duration 'soon'"),
         ({"debounce": {"duration": "0s"}}, "too short to wait for"),
         ({"debounce": {"duration": "10s", "maxWait": "5s"}}, "maxWait: shorter than duration"),
         ({"debounce": {}}, "debounce.duration: required field is missing"),
