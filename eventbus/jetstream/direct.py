@@ -140,14 +140,11 @@ class _Parser(Parser):
                 return b""
             words = data[at:end].split(b" ")
             stop = end + 2
-            if words[0] in _MESSAGES:
-                try:
-                    stop += int(words[-1]) + 2
+            callback = None
+            if words[0] in _MESSAGES and words[-1].isdigit():
+                stop += int(words[-1]) + 2
+                if len(words) > 3 and words[2].isdigit():  # noqa: PLR2004 -- subject, id and size
                     callback = self.nc.direct.get(int(words[2]))
-                except (ValueError, IndexError):
-                    break
-            else:
-                callback = None
             if stop > len(data):
                 self._keep(data[at:], stop - at)
                 return b""

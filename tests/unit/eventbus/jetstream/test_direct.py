@@ -168,6 +168,8 @@ async def test_what_is_no_message_is_left_to_the_library(monkeypatch):
         await Client()._ps.parse(b"MSG a.b 1 much\r\n")
     with pytest.raises(ProtocolError):
         await Client()._ps.parse(b"MSG 1\r\nx\r\n")
+    with pytest.raises(ProtocolError):
+        await Client()._ps.parse(b"MSG a.b 1 -7\r\n")
     monkeypatch.setattr(direct, "LONGEST_LINE", 100)
     with pytest.raises(ProtocolError):
         await Client()._ps.parse(b"x" * 101)
