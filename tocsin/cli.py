@@ -4,6 +4,7 @@ Exit codes: 0 all is well, 1 something failed (or a bug, with its traceback), 2 
 change a file or an option, 130 interrupted.
 """
 
+import errno
 import importlib
 import logging
 import sys
@@ -111,6 +112,10 @@ def main(args: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; say nothing more
         code = FAILED
+    except OSError as exc:
+        if exc.errno != errno.ENOSPC:
+            raise
+        code = _complain(Fault(f"writing: {exc.strerror}"), FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,13 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         async with opened(run, bus, bus_name) as found:
             for text in await _unknown(found, run, sources, sensors):
                 click.echo(f"tocsin: {text}", err=True)
-            async for kind, message in _both(found, sources, sensors, start, not no_follow):
-                line = _record(kind, message)
-                if line is None:
-                    continue
-                shown = json.dumps(line) if output == "json" else _text(line, whole=whole)
-                click.echo(shown)
+            both = _both(found, sources, sensors, start, not no_follow)
+            async with aclosing(both):
+                async for kind, message in both:
+                    line = _record(kind, message)
+                    if line is not None:
+                        shown = json.dumps(line) if output == "json" else _text(line, whole=whole)
+                        click.echo(shown)
 
     asyncio.run(main())
 
@@ -112,7 +113,7 @@ async def _both(
     sensors: tuple[str, ...],
     start: str | float,
     follow: bool,
-) -> AsyncIterator[tuple[str, Message]]:
+) -> AsyncGenerator[tuple[str, Message], None]:
     """Yield events and decisions as they come, or up to the present end in order of time."""
     from delivery.subjects import token
 
@@ -138,10 +139,13 @@ async def _both(
             await queue.put((kind, message))
 
     async with asyncio.TaskGroup() as tasks:
-        for kind, stream, subjects in wanted:
-            tasks.create_task(pump(kind, stream, subjects))
-        while True:
-            yield await queue.get()
+        pumps = [tasks.create_task(pump(*one)) for one in wanted]
+        try:
+            while True:
+                yield await queue.get()
+        except GeneratorExit:  # nobody takes more; the group would make a fault of it
+            for task in pumps:
+                task.cancel()
 
 
 def _record(kind: str, message: Message) -> dict[str, Any] | None:

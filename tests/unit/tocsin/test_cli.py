@@ -1,5 +1,6 @@
 """The frame of the command line: verbs, help, exit codes."""
 
+import errno
 import subprocess
 import sys
 
@@ -50,6 +51,7 @@ CASES = [
     (ExceptionGroup("g", [ExceptionGroup("h", [BusError("away")])]), 1, "tocsin: away\n"),
     (KeyboardInterrupt(), 130, ""),
     (BrokenPipeError(), 1, ""),
+    (OSError(errno.ENOSPC, "No space left"), 1, "tocsin: writing: No space left\n"),
     (click.UsageError("no"), 2, "no"),
 ]
 
@@ -73,7 +75,12 @@ def test_errors_become_exit_codes(monkeypatch, capsys, error, code, said):
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("bug"), ExceptionGroup("g", [BusError("away"), ValueError("bug")])]
+    "error",
+    [
+        ValueError("bug"),
+        OSError(errno.EBADF, "bug"),
+        ExceptionGroup("g", [BusError("away"), ValueError("bug")]),
+    ],
 )
 def test_a_bug_keeps_its_traceback(monkeypatch, error):
     def fail(*_, **__):

@@ -48,3 +48,11 @@ async def test_what_is_read_before_it_is_shown_is_so_much(monkeypatch) -> None:
     assert bus.read_so_far == 12, "ten wait, one is shown, and one has no room"
     showing.cancel()
     await asyncio.gather(showing, return_exceptions=True)
+
+
+async def test_who_takes_no_more_ends_it_without_a_word() -> None:
+    bus: Any = Streams(events=[float(n) for n in range(5)], actions=[])
+    found = tail._both(bus, ("s",), (), "all", follow=True)
+    assert (await anext(found))[0] == "event"
+    await found.aclose()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
