@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from nats_server import nats_server
 
 from eventbus.bus import ACTIONS, DEAD, DECISIONS, EVENTS, LEASES, STATE, Message, Reader, Topic
 from eventbus.jetstream import Options, connect, watch
@@ -32,12 +31,6 @@ async def opened(server, settings=None, *, provision=False):
 
     async with connect(options, settings=settings, provision=provision, give_up_after=10) as bus:
         yield bus
-
-
-@pytest.fixture
-async def server(tmp_path):
-    async with nats_server(tmp_path) as server:
-        yield server
 
 
 async def config_of(bus, stream=EVENTS):
