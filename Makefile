@@ -55,7 +55,7 @@ bench: $(VENV)/.dev  ## Measure ingest, drain, latency and memory; prints ratios
 chaos: $(VENV)/.dev  ## Run the crash suite: 1,000,000 events under faults, with an account; needs root
 	PYTHONPATH=.:tests $(BIN)/python -m chaos $(CHAOS)
 
-image-check: $(VENV)/.dev  ## Build the image's steps in a clean Debian, and run it; needs root and debootstrap
+image-check: $(VENV)/.dev  ## Build the image with Podman (else by its steps) in a clean Debian, and run it; needs root and debootstrap
 	sudo $(abspath $(BIN))/python tests/image/check.py
 
 clean:  ## Remove the virtual environment

@@ -29,7 +29,7 @@ from spine.secrets import GivenSecrets, Secrets
 from spine.telemetry import SourceMetrics
 
 
-async def until(met: Callable[[], Awaitable[Any]], seconds: float = 30.0) -> Any:
+async def until(met: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
     """Wait until something is true; return it."""
     async with asyncio.timeout(seconds):
         while not (found := await met()):

@@ -81,7 +81,7 @@ class Run:
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    async def until(self, words: str | Callable[[], Any], seconds: float = 30.0) -> None:
+    async def until(self, words: str | Callable[[], Any], seconds: float = 60.0) -> None:
         """Wait until words were printed, or something is true."""
         end = time.monotonic() + seconds
         while not (words in self.text if isinstance(words, str) else words()):
