@@ -3,6 +3,7 @@
 Needs wrk (Debian package `wrk`) for ingest. Prints a table; ratios come from the same run.
 """
 
+import argparse
 import asyncio
 import os
 import re
@@ -292,18 +293,26 @@ ALL = {
 }
 
 
+def asked(words: list[str]) -> tuple[list[str], Options]:
+    """Return what is to be measured, and how."""
+    parser = argparse.ArgumentParser("benchmarks", description="Measure on real servers.")
+    parser.add_argument("name", nargs="*", help=f"all, or some of: {', '.join(ALL)}")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="less of all, to see that it works")
+    size.add_argument("--million", action="store_true", help="a million events in a backlog")
+    found = parser.parse_args(words)
+    if unknown := set(found.name) - ALL.keys():
+        parser.error(f"no measurement {', '.join(unknown)}: there are {', '.join(ALL)}")
+    options = Options(seconds=4, backlog=10_000, rounds=1) if found.quick else Options()
+    return found.name or list(ALL), Options(million=1_000_000) if found.million else options
+
+
 async def main(words: list[str]) -> None:
     """Run what is asked for."""
-    quick = "--quick" in words
-    options = Options(seconds=4, backlog=10_000, rounds=1) if quick else Options()
-    if "--million" in words:
-        options = Options(million=1_000_000)
-    only = [w for w in words if not w.startswith("-")]
-    if unknown := set(only) - ALL.keys():
-        raise SystemExit(f"no measurement {', '.join(unknown)}: there are {', '.join(ALL)}")
+    names, options = asked(words)
     cores = os.cpu_count()
     print(f"1 KiB JSON, {cores} cores shared with load generator, bus and sink", flush=True)
-    for name in only or ALL:
+    for name in names:
         await ALL[name](options)
 
 

@@ -22,6 +22,9 @@ LONGEST_LINE = 1024 * 1024
 """Bytes of a line of the server; only the one that describes the server is long."""
 CLIENT_BUFFER = 16 * 1024 * 1024
 """Bytes that the client collects before a sender waits for the socket."""
+BUSY_SECONDS = 0.001
+"""Commands that follow each other more closely are sent together, a turn of the loop later: of
+many events a second each costs less then, and so does each acknowledgement of theirs."""
 _END = b"\r\n"
 _MESSAGES = frozenset({b"MSG", b"HMSG"})
 
@@ -47,7 +50,9 @@ class DirectClient(Client):
         self.direct: dict[int, Direct] = {}
         self._ps = self._parser = _Parser(self)
         self._socket: asyncio.WriteTransport | None = None
-        self._flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._now, self._posted = loop.time, 0.0
+        self._flushed: asyncio.Future[None] = loop.create_future()
         self._flushed.set_result(None)
 
     def attach(self) -> None:
@@ -70,8 +75,11 @@ class DirectClient(Client):
             return False
         if self._pending_data_size + socket.get_write_buffer_size() > CLIENT_BUFFER:
             return False
-        if not self._pending:
-            socket.write(command)  # uvloop sends all of one turn together
+        now = self._now()
+        is_busy = now - self._posted < BUSY_SECONDS
+        self._posted = now
+        if not (is_busy or self._pending):
+            socket.write(command)
             return True
         self._pending.append(command)  # behind what the library has not sent yet
         self._pending_data_size += len(command)

@@ -135,11 +135,26 @@ async def test_a_direct_message_takes_no_turn_of_the_loop():
 async def test_a_command_goes_out_at_once_but_behind_what_the_library_holds():
     client, _, socket = attached()
     assert client.post(b"one")
+    client._posted = 0.0
     client._pending, client._pending_data_size = [b"held"], 4
     client._flush_queue = asyncio.Queue()
     assert client.post(b"two")
     assert (socket.sent, client._pending) == ([b"one"], [b"held", b"two"])
     assert client._flush_queue.qsize() == 1
+
+
+async def test_commands_that_follow_each_other_closely_go_together_and_in_order():
+    client, _, socket = attached()
+    client._flush_queue = asyncio.Queue()
+    moments = iter([1.0, 1.0004, 1.1, 1.2])
+    client._now = lambda: next(moments)
+    assert client.post(b"one")
+    assert client.post(b"two")
+    assert client.post(b"three"), "however late: two has not gone out yet"
+    assert (socket.sent, client._pending) == ([b"one"], [b"two", b"three"])
+    client._pending, client._pending_data_size = [], 0  # the library has sent them
+    assert client.post(b"four")
+    assert socket.sent == [b"one", b"four"]
 
 
 @pytest.mark.parametrize("wrong", ["full", "closing", "lost"])
