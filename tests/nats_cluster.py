@@ -152,6 +152,14 @@ class Cluster:
                     return 1 + sum(bool(peer["current"]) for peer in peers)
         return 0
 
+    async def copied(self, stream: str, copies: int, seconds: float = 60.0) -> None:
+        """Wait until so many servers keep a stream and are up to date."""
+
+        async def are() -> bool:
+            return await self.replicas(stream) == copies
+
+        await self._until(are, seconds, f"kept {copies} times: {stream}")
+
     async def _until(self, met: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:
         try:
             async with asyncio.timeout(seconds):

@@ -216,7 +216,7 @@ async def test_streams_have_three_copies_and_a_rolling_restart_refuses_nothing(
 ):
     """As the StatefulSet of a bus does it: each leaves in lame duck mode, and comes back first."""
     for stream in (EVENTS, ACTIONS, f"KV_{STATE}", f"KV_{LEASES}"):
-        assert await place.cluster.replicas(stream) == 3, stream
+        await place.cluster.copied(stream, 3)
     assert await place.cluster.replicas(DECISIONS) == 1
     await names_are_those_of_the_page(place)
     for member in place.cluster.members:
