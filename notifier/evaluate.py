@@ -157,6 +157,10 @@ class _Evaluation:
         destinations: tuple[Destination, ...],
     ) -> None:
         phase = self._state.phases.get(f"{trigger.name}/{condition.id}")
+        if phase is not None and phase.met:
+            if older(self._seen.meta.resource_version, phase.met):
+                return
+            phase.met = ""
         verdict = condition.look(self._variables)
         look = Look(trigger.name, index, condition, verdict, phase.since if phase else 0.0)
         self._decision.looks.append(look)

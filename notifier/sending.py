@@ -25,6 +25,7 @@ from notifier.keeping import Records
 from notifier.state import ObjectState, Stage, Told
 from services.service import Client, Message, Receipt
 from spine.errors import ConfigError, TriggerError
+from spine.kube.versions import older
 from spine.lang import EvaluationError
 from spine.runtime import Env, Shared
 
@@ -304,7 +305,9 @@ class Outlet(Sender):
             phase.told.append(told)
             if phase.number < sent.number:
                 phase.number, phase.since = sent.number, action.event_time
-                phase.doubt = sent.version if self.looked(sent.record, sent.version) else ""
+                later = older(sent.version, state.version)
+                is_over = later or self.looked(sent.record, sent.version)
+                phase.met, phase.doubt = sent.version, sent.version if is_over else ""
         told.stage = stage
         if stage == "sent":
             told.confirmed = action.key

@@ -84,6 +84,9 @@ class Phase(msgspec.Struct, omit_defaults=True):
     """Version of the object at an activation of which only a message tells, as whoever met it died
     before he stored it, and that was seen since then to be over: if it holds at a later version,
     that is another one."""
+    met: str = ""
+    """Version of the object at an activation of which only a message tells so far: what a replica
+    that is behind sees of the object at an earlier one does not end it."""
 
     def found(self, service: str, recipient: str, once: str) -> Told | None:
         """Return who was told already: of this value, or where there is none of this activation."""

@@ -20,6 +20,7 @@ from notifier_kit import (
 from delivery.dead import retry
 from eventbus.bus import ACTIONS, STATE
 from eventbus.memory import MemoryBus
+from notifier.keeping import Record
 from spine.errors import TriggerError
 
 HOOK = "notifications.argoproj.io/subscribe.on-failed.hook"
@@ -298,6 +299,39 @@ async def test_a_message_whose_object_was_not_stored_does_not_stand_for_the_next
         await until(lambda: len(book.taken) == 3)
     assert [text for _, text, _ in book.taken][1:] == ["web failed", "web failed no more"]
     assert len({key for _, _, key in book.taken}) == 3
+
+
+@pytest.mark.looptime
+async def test_what_a_replica_sees_too_late_does_not_end_what_was_told(bus):
+    """One replica has put a message on its way and waits for the bus to remember that; the other
+    looks at the time before, after the message was confirmed."""
+    book = Book()
+    plan = recording(plan_of(CONFIG), hook=book)
+    async with at_work(bus, plan, clock) as ahead, at_work(bus, plan, clock) as behind:
+        await shown(ahead, plan, failed(1))
+        await until(lambda: book.taken)
+        await shown(behind, plan, failed(1))
+        await shown(ahead, plan, running(2))
+        put, going = ahead.records.put, asyncio.Event()
+
+        async def waits(key: str, record: Record) -> bool:
+            if record.state.version == "3":
+                await going.wait()
+            return await put(key, record)
+
+        ahead.records.put = waits
+        key = ahead.records.key("Pod", "uid-web")
+        await ahead.handler.take(plan, key, "MODIFIED", failed(3))
+        await until(lambda: len(book.taken) == 2)
+        await asyncio.sleep(10)  # its confirmation does not wait for what is not remembered
+        ahead.records.put = put
+        await shown(behind, plan, running(2))
+        going.set()
+        for version, phase in enumerate((failed, running, failed, running), 3):
+            await asyncio.gather(*(shown(one, plan, phase(version)) for one in (behind, ahead)))
+        await until(lambda: len(book.taken) >= 3)
+        await asyncio.sleep(60)
+    assert len(book.taken) == len({key for _, _, key in book.taken}) == 3
 
 
 @pytest.mark.looptime
