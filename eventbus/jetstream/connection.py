@@ -413,7 +413,9 @@ class Connection:
 
     def _went_down(self) -> None:
         self._state.up.clear()
-        self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client.answer_no_more(ConnectionResetError(_LOST))
         self._state.lost = asyncio.get_running_loop().time()
         why = f": {self._errors[-1]}" if self._errors else ""
         self._state.problem = f"{_LOST}{why}"

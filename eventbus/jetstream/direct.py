@@ -68,6 +68,12 @@ class DirectClient(Client):
         self._parser.attach(reader)
         self._socket = writer.transport
 
+    def answer_no_more(self, why: Exception) -> None:
+        """End requests whose answer was lost with the connection; they would wait out their time."""
+        for waiting in list(self._resp_map.values()):
+            if not waiting.done():
+                waiting.set_exception(why)
+
     def post(self, command: bytes) -> bool:
         """Put a command on its way; return False where that has to be waited for, or is lost."""
         socket = self._socket

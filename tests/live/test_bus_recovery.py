@@ -127,6 +127,22 @@ async def test_a_retry_is_stored_once(server, bus, monkeypatch):
     assert len([m async for m in bus.read(EVENTS)]) == 2
 
 
+async def test_what_was_asked_of_a_server_that_died_is_not_waited_for(server, bus):
+    """The answer to a request is lost with its connection, however long it might have taken."""
+    store = bus.store(STATE)
+    assert await store.get("none") is None
+    os.kill(server.pid, signal.SIGSTOP)
+    await asyncio.sleep(0.1)
+    reading = asyncio.create_task(store.get("none"))
+    await asyncio.sleep(0.1)
+    await server.kill()
+    async with asyncio.timeout(2):  # an answer may take five
+        with pytest.raises(BusError, match="connection to the bus was lost"):
+            await reading
+    await server.restart()
+    assert await store.get("none") is None
+
+
 async def test_a_wiped_store_is_made_anew_and_read_from_the_start(server, bus):
     seen = Seen()
     async with consuming(bus, seen, replace(READER, start="new")):
