@@ -96,7 +96,7 @@ class ReaderInfo:
 
     durable: str
     pending: int
-    """Messages not handed out yet."""
+    """Messages not handed out yet; one that was stored a moment ago may not be counted."""
     in_flight: int
     """Messages handed out and not acknowledged."""
     acknowledged: int

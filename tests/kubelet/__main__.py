@@ -34,6 +34,7 @@ class Kubelet:
         self._ignored = ignored
         self._pods: dict[str, Pod] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ending = False
 
     def look(self, seen: Seen) -> None:
         """Take a pod, or tell those that there are of a change."""
@@ -51,6 +52,8 @@ class Kubelet:
                 pod.end(0)  # somebody took it away without waiting
         if made is None or uid in self._ignored or made["spec"].get("nodeName") not in NODES:
             return
+        if uid not in self._pods and self._ending:
+            return  # a controller replaces those that go
         if uid not in self._pods:
             self._begin(uid, Pod(self._store, self._network, made, self._folder))
         self._pods[uid].see(made)
@@ -80,6 +83,7 @@ class Kubelet:
 
     async def stop(self) -> None:
         """End all pods at once and tell that they are gone."""
+        self._ending = True
         for pod in list(self._pods.values()):
             pod.end(0)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -91,7 +95,7 @@ async def main(kubeconfig: str, folder: str, pods: str, services: str, port: str
     network = await Network.of(pods, services)
     async with open_kube(kubeconfig) as kube, asyncio.TaskGroup() as group:
         store = Store(kube)
-        tasks = [group.create_task(store.run())]
+        group.create_task(store.run())
         await store.listed()
         ignored = {pod["metadata"]["uid"] for pod in store.all("Pod")}
         kubelet = Kubelet(store, network, place, ignored)
@@ -102,14 +106,13 @@ async def main(kubeconfig: str, folder: str, pods: str, services: str, port: str
         claims = Claims(store, place / "claims")
         await scheduler.register()
         store.listeners += [scheduler.look, kubelet.look, names.look, claims.look]
-        tasks += [group.create_task(one.run()) for one in (scheduler, names, claims)]
+        for one in (scheduler, names, claims):
+            group.create_task(one.run())
         print(network.machine, flush=True)
         await _input_ends()
         asyncio.get_running_loop().call_later(LATE, _tell_what_is_left)
         await kubelet.stop()
-        await server.stop()
-        for task in tasks:
-            task.cancel()
+        os._exit(0)  # all else ends with this process, and nothing that is stuck shall hold it
 
 
 def _tell_what_is_left() -> None:
@@ -129,4 +132,3 @@ async def _input_ends() -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     asyncio.run(main(*sys.argv[1:]))
-    os._exit(0)  # what a thread still holds shall not hold us

@@ -8,6 +8,7 @@ Whoever holds the open files holds all of it.
 import asyncio
 import ipaddress
 import os
+import subprocess
 from dataclasses import dataclass
 
 from kubelet import kernel
@@ -30,16 +31,13 @@ class Link:
 
 
 async def ip(network: int, *lines: str) -> None:
-    """Run lines of `ip` in a namespace. Raises OSError."""
-    process = await asyncio.create_subprocess_exec(
-        "nsenter", f"--net=/proc/{os.getpid()}/fd/{network}", "ip", "-batch", "-",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    _, problem = await process.communicate("\n".join(lines).encode() + b"\n")
-    if process.returncode:
-        raise OSError(f"ip: {problem.decode().strip()}")
+    """Run lines of `ip` in a namespace; whoever is cancelled waits no more. Raises OSError."""
+    words = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{network}", "ip", "-batch", "-"]
+    done = await asyncio.to_thread(
+        subprocess.run, words, input="\n".join(lines) + "\n", text=True, capture_output=True
+    )
+    if done.returncode:
+        raise OSError(f"ip: {done.stderr.strip()}")
 
 
 class Network:
@@ -90,6 +88,14 @@ class Network:
         """Make the network of one more pod."""
         link = Link(kernel.new_network(), self._free())
         self._used[link.address] = link
+        try:
+            await self._wire(link)
+        except BaseException:
+            self.leave(link)
+            raise
+        return link
+
+    async def _wire(self, link: Link) -> None:
         name = f"pod{int(ipaddress.IPv4Address(link.address)) - int(self.pods[0])}"
         await ip(
             self.router,
@@ -103,7 +109,6 @@ class Network:
             "link set eth0 up",
             f"route add default via {self.gateway}",
         )
-        return link
 
     def leave(self, link: Link) -> None:
         """Give the network of a pod back, after a while in which latecomers are refused."""

@@ -54,21 +54,16 @@ class Server:
 
     def __init__(self, address: str, folder: Path, find: Find) -> None:
         self._address, self._folder, self._find = address, folder, find
-        self._runner: web.AppRunner | None = None
         self.port = 0
 
     async def start(self) -> None:
         app = web.Application()
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
         tls = certificate(self._folder)
-        await web.TCPSite(self._runner, self._address, 0, ssl_context=tls).start()
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        if self._runner:
-            await self._runner.cleanup()
+        await web.TCPSite(runner, self._address, 0, ssl_context=tls).start()
+        self.port = runner.addresses[0][1]
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         asked, query = request.match_info, request.query
