@@ -69,7 +69,7 @@ class DirectClient(Client):
         self._socket = writer.transport
 
     def answer_no_more(self, why: Exception) -> None:
-        """End requests whose answer was lost with the connection; they would wait out their time."""
+        """End requests whose answers are lost with the connection; they would wait in vain."""
         for waiting in list(self._resp_map.values()):
             if not waiting.done():
                 waiting.set_exception(why)
