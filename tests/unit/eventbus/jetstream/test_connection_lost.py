@@ -12,6 +12,9 @@ class Closing:
 
     is_closed = is_connected = False
 
+    def answer_no_more(self, why: Exception) -> None:
+        """End requests: it has none."""
+
 
 @pytest.mark.looptime
 async def test_client_that_was_closed_without_a_word_is_noticed() -> None:
