@@ -73,6 +73,7 @@ class DirectClient(Client):
         for waiting in list(self._resp_map.values()):
             if not waiting.done():
                 waiting.set_exception(why)
+                waiting.exception()  # who asks may have gone, or not have come to wait for it yet
 
     def post(self, command: bytes) -> bool:
         """Put a command on its way; return False where that has to be waited for, or is lost."""

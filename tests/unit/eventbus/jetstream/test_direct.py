@@ -1,6 +1,7 @@
 """What the server says reaches callbacks whole and in order, however the socket cuts it."""
 
 import asyncio
+import gc
 from types import SimpleNamespace
 
 import pytest
@@ -192,3 +193,17 @@ async def test_what_is_no_message_is_left_to_the_library(monkeypatch):
 
 async def test_nothing_is_posted_without_a_connection():
     assert not Client().post(b"PUB a 0\r\n\r\n")
+
+
+async def test_a_request_that_its_asker_gave_up_is_lost_without_a_word():
+    """It may end while it is being sent, before anybody waits for its answer."""
+    said = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    client = Client()
+    client._resp_map["a"] = asyncio.get_running_loop().create_future()
+
+    client.answer_no_more(ConnectionResetError("lost"))
+    client._resp_map.clear()
+    gc.collect()
+
+    assert said == []

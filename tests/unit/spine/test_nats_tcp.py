@@ -1,0 +1,63 @@
+"""Names of NATS servers that are looked up: what is left behind where nobody waits any more."""
+
+import asyncio
+import gc
+import socket
+from urllib.parse import urlparse
+
+import pytest
+import uvloop
+
+from spine.nats_tcp import _Tcp
+
+NOWHERE = urlparse("nats://no such host:4222")
+"""Refused by the resolver itself, which asks no server for a name with blanks."""
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_look_up_that_nobody_waits_for_ends_without_a_word(loop):
+    said = []
+    running = loop()
+    running.set_exception_handler(lambda _, context: said.append(context["message"]))
+
+    async def given_up() -> None:
+        tasks = [asyncio.create_task(_Tcp().connect(NOWHERE, 1024, 5)) for _ in range(100)]
+        for _ in range(4):  # turns of the loop, in which the look-ups begin
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    running.run_until_complete(given_up())
+    running.close()  # once all look-ups have ended
+    gc.collect()
+
+    assert said == []
+
+
+async def test_a_name_server_that_is_silent_is_told_with_the_name(monkeypatch):
+    never = asyncio.Event()
+
+    async def look_up(*_: object, **__: object) -> None:
+        await never.wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+
+    with pytest.raises(TimeoutError, match=r"looking up bus\.example: no answer in time"):
+        await _Tcp().connect(urlparse("nats://bus.example:4222"), 1024, 0.01)
+
+
+async def test_each_address_of_a_name_is_tried(monkeypatch):
+    async def look_up(host: str, port: int, **_: object) -> list[object]:
+        assert host == "bus.example"
+        return [(0, 0, 0, "", ("::1", port, 0, 0)), (0, 0, 0, "", ("127.0.0.1", port))]
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+        # asyncio takes addresses as they are, and looks up nothing
+        transport = _Tcp()
+        await transport.connect(urlparse(f"nats://bus.example:{server.getsockname()[1]}"), 1024, 10)
+        transport.close()
+        await transport.wait_closed()
