@@ -45,7 +45,7 @@ async def sensor_process(
         )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             line = await process.stdout.readline()
         assert line == b"ready\n", log.read_text()
         yield Process(process, log)

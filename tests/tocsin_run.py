@@ -54,7 +54,7 @@ async def tocsin(*words: str, cwd: Path, stdin: bytes = b"", **env: str) -> tupl
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             out, err = await process.communicate(stdin)
     finally:
         if process.returncode is None:
@@ -81,7 +81,7 @@ class Run:
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    async def until(self, words: str | Callable[[], Any], seconds: float = 60.0) -> None:
+    async def until(self, words: str | Callable[[], Any], seconds: float = 120.0) -> None:
         """Wait until words were printed, or something is true."""
         end = time.monotonic() + seconds
         while not (words in self.text if isinstance(words, str) else words()):
@@ -94,7 +94,7 @@ class Run:
                 raise AssertionError(f"waited in vain for {words!r}:\n{self.text}")
             await asyncio.sleep(0.02)
 
-    async def ended(self, seconds: float = 30.0) -> int:
+    async def ended(self, seconds: float = 90.0) -> int:
         """Wait until it ended; return its exit code."""
         try:
             async with asyncio.timeout(seconds):
@@ -150,7 +150,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-async def gone(pids: list[int], seconds: float = 5.0) -> list[int]:
+async def gone(pids: list[int], seconds: float = 15.0) -> list[int]:
     """Return those processes that still run after a while."""
     end = time.monotonic() + seconds
     while (left := [pid for pid in pids if alive(pid)]) and time.monotonic() < end:
