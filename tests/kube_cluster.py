@@ -196,7 +196,7 @@ class Cluster:
             self._mark.flush()
 
     def _until_ready(self) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             if self._processes["kube-apiserver"].poll() is not None:
                 break
@@ -285,7 +285,7 @@ class Cluster:
             }
             | {k.replace("_", "-"): v for k, v in headers.items()},
         )
-        with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+        with urllib.request.urlopen(request, context=context, timeout=60) as answer:
             content = answer.read()
         return json.loads(content) if content.startswith(b"{") else {}
 
@@ -327,7 +327,7 @@ class Cluster:
         )
 
     def _until_served(self, path: str) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 90
         while time.monotonic() < until:
             try:
                 self.call("GET", path)

@@ -4,6 +4,7 @@ Prints the address of the machine when it is ready, and ends when its standard i
 """
 
 import asyncio
+import faulthandler
 import io
 import logging
 import os
@@ -22,8 +23,8 @@ from spine.kube import open_kube
 
 log = logging.getLogger(__name__)
 
-LATE = 30
-"""Seconds after which the end is late."""
+LATE, LAST = 30, 60
+"""Seconds after which the end is late, and after which it comes whatever is stuck."""
 
 
 class Kubelet:
@@ -110,6 +111,7 @@ async def main(kubeconfig: str, folder: str, pods: str, services: str, port: str
             group.create_task(one.run())
         print(network.machine, flush=True)
         await _input_ends()
+        faulthandler.dump_traceback_later(LAST, exit=True)
         asyncio.get_running_loop().call_later(LATE, _tell_what_is_left)
         await kubelet.stop()
         os._exit(0)  # all else ends with this process, and nothing that is stuck shall hold it

@@ -8,7 +8,9 @@ Whoever holds the open files holds all of it.
 import asyncio
 import ipaddress
 import os
+import re
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kubelet import kernel
@@ -30,14 +32,18 @@ class Link:
         return f"/proc/{os.getpid()}/fd/{self.network}"
 
 
-async def ip(network: int, *lines: str) -> None:
-    """Run lines of `ip` in a namespace; whoever is cancelled waits no more. Raises OSError."""
+async def ip(network: int, *lines: str) -> str:
+    """Run lines of `ip` in a namespace and return what it says. Raises OSError.
+
+    Whoever is cancelled waits no more.
+    """
     words = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{network}", "ip", "-batch", "-"]
     done = await asyncio.to_thread(
         subprocess.run, words, input="\n".join(lines) + "\n", text=True, capture_output=True
     )
     if done.returncode:
         raise OSError(f"ip: {done.stderr.strip()}")
+    return done.stdout
 
 
 class Network:
@@ -54,6 +60,7 @@ class Network:
     @classmethod
     async def of(cls, pods: str, services: str) -> "Network":
         made = cls(pods, services)
+        await made._cut_old()
         width, cable = made.pods.prefixlen, f"tk{os.getpid()}"
         await ip(
             made.router,
@@ -73,6 +80,13 @@ class Network:
             f"route add {services} via {made.gateway}",
         )
         return made
+
+    async def _cut_old(self) -> None:
+        """Remove the cable of a kubelet that has ended, which the kernel may do much later."""
+        said = await ip(self._mine, f"addr show to {self.machine}")
+        for name in re.findall(r"^\d+: ([^@:]+)", said, re.MULTILINE):
+            with suppress(OSError):  # it has gone meanwhile
+                await ip(self._mine, f"link del {name}")
 
     @property
     def gateway(self) -> str:

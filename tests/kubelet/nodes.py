@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 
 PATIENCE = 90
-"""Seconds in which the kubelet must end, in which it says after 30 what keeps it."""
+"""Seconds in which the kubelet must end: it says after 30 what keeps it, and waits for 60."""
 TOOLS = ("ip", "unshare", "nsenter", "setpriv", "mount")
 TRY = (
     "ip link add name tocsin-try type bridge && ip link del tocsin-try"
@@ -88,8 +88,13 @@ class Nodes:
 
     def stop(self) -> None:
         """End all pods and what they had; the namespaces made here are deleted."""
-        for name in self._namespaces:
-            self.cluster.call("DELETE", f"/api/v1/namespaces/{name}")
+        try:
+            for name in self._namespaces:
+                self.cluster.call("DELETE", f"/api/v1/namespaces/{name}")
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         process = self._process
         if process is None:
             return

@@ -13,7 +13,7 @@ from typing import Any
 
 LAUNCH = str(Path(__file__).with_name("launch.py"))
 SETPRIV = shutil.which("setpriv") or "setpriv"
-WAIT = 20.0
+WAIT = 60.0
 """Seconds until a container must have been started."""
 AT_ONCE = asyncio.Semaphore(8)
 """Containers that are started at a time: more only get in each other's way."""

@@ -30,7 +30,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 print("serving", flush=True)
 http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
 """
-PROBE = {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1}
+PACE = {"periodSeconds": 1, "timeoutSeconds": 20, "failureThreshold": 1}
+PROBE = {"httpGet": {"path": "/readyz", "port": "http"}, **PACE}
 
 
 def container(**more: Any) -> dict:
@@ -54,7 +55,7 @@ def pod(name: str, one: dict, **more: Any) -> dict:
 
 
 def template(name: str, one: dict, **more: Any) -> dict:
-    spec = {"containers": [one], "terminationGracePeriodSeconds": 2, **more}
+    spec = {"containers": [one], "terminationGracePeriodSeconds": 30, **more}
     return {"metadata": {"labels": {"app": name}}, "spec": spec}
 
 
@@ -142,7 +143,7 @@ def place(nodes, request):
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=20) as answer:
         return answer.read().decode()
 
 
@@ -150,7 +151,7 @@ async def get(url: str) -> str:
     return await asyncio.to_thread(fetch, url)
 
 
-GET = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())"
+GET = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=20).read().decode())"
 
 
 async def test_a_service_leads_to_every_ready_pod(place, nodes):
@@ -159,8 +160,11 @@ async def test_a_service_leads_to_every_ready_pod(place, nodes):
     names = {one["metadata"]["name"] for one in pods}
 
     url = nodes.reach(f"web.{place.name}", 80)
-    await nodes.until(lambda: fetch(url))
-    from_here = {(await get(url)).split()[0] for _ in range(4)}
+
+    async def all_answer() -> bool:
+        return {(await get(url)).split()[0] for _ in range(4)} == names
+
+    await nodes.until(all_answer, what=f"answers of {names}")
     from_a_pod = {
         nodes.exec(pods[0], "python3", "-c", GET, f"http://{name}").stdout.split()[0]
         for name in ("web", "web", f"web.{place.name}", f"web.{place.name}.svc.cluster.local")
@@ -168,7 +172,7 @@ async def test_a_service_leads_to_every_ready_pod(place, nodes):
     directly = await get(f"http://{pods[0]['status']['podIP']}:8000/")
     unknown = nodes.exec(pods[0], "python3", "-c", GET, "http://nobody")
 
-    assert from_here == from_a_pod == names
+    assert from_a_pod == names
     assert directly.split() == [pods[0]["metadata"]["name"]]
     assert "Name or service not known" in unknown.stderr
     assert nodes.logs(pods[0]) == "serving\n"
@@ -244,9 +248,8 @@ async def test_pods_of_a_stateful_set_keep_name_and_volume(place, nodes):
     place.make(service("db", headless=True), made)
     first, second = await place.ready("app=db", 2)
     nodes.exec(first, "sh", "-c", "echo kept > /data/deep/file")
-    reached = nodes.exec(
-        second, "python3", "-c", GET, f"http://db-0.db.{place.name}.svc:8000"
-    ).stdout
+    url = f"http://db-0.db.{place.name}.svc:8000"
+    reached = await nodes.until(lambda: nodes.exec(second, "python3", "-c", GET, url).stdout)
     nodes.cluster.call("DELETE", place.path("Pod", "db-0"))
 
     def again() -> list[dict]:
@@ -302,7 +305,7 @@ async def test_volumes_show_what_secrets_and_config_maps_say_now(place, nodes):
     assert nodes.exec(running, "touch", "/scratch/c").returncode == 0
     place.patch("Secret", "s", {"stringData": {"a": "new"}, "data": {"b": None}})
     await nodes.until(lambda: cat("/etc/tocsin/a") == "new")
-    assert nodes.exec(running, "ls", "/etc/tocsin").stdout == "a\n"
+    await nodes.until(lambda: nodes.exec(running, "ls", "/etc/tocsin").stdout == "a\n")
     assert cat("/etc/single/file") == "one"  # as on a real node
     place.make({"kind": "Secret", "metadata": {"name": "none"}, "stringData": {"x": "late"}})
     await nodes.until(lambda: cat("/none/x") == "late")
@@ -333,7 +336,7 @@ async def test_the_environment_is_that_of_the_pod(place, nodes):
         },
     ]  # fmt: skip
     one = sleeper(
-        command=["sh", "-c", 'echo "$0"; pwd; env; sleep 600', "$(PLAIN)"],
+        command=["sh", "-c", 'echo "$0"; pwd; env; echo ALL=1; sleep 600', "$(PLAIN)"],
         workingDir="/opt/there",
         env=env,
         envFrom=[{"secretRef": {"name": "s"}, "prefix": "PRE_"}],
@@ -341,7 +344,8 @@ async def test_the_environment_is_that_of_the_pod(place, nodes):
     )
     place.make(pod("one", one))
     running = await place.runs("one")
-    said = await nodes.until(lambda: "POD_IP" in nodes.logs(running) and nodes.logs(running))
+    await nodes.until(lambda: "ALL=1\n" in nodes.logs(running))
+    said = nodes.logs(running)
     first, folder, *rest = said.splitlines()
     seen = dict(line.split("=", 1) for line in rest)
 
@@ -439,9 +443,8 @@ async def test_init_containers_run_first_and_a_job_completes(place, nodes):
 
 
 async def test_what_crashes_or_hangs_is_started_again(place, nodes):
-    liveness = {"exec": {"command": ["test", "!", "-e", "/tmp/dead"]}, "periodSeconds": 1,
-                "failureThreshold": 1}  # fmt: skip
-    place.make(pod("one", container(livenessProbe=liveness)))
+    liveness = {"exec": {"command": ["test", "!", "-e", "/tmp/dead"]}, **PACE}
+    place.make(pod("one", container(livenessProbe=liveness), terminationGracePeriodSeconds=30))
 
     def restarts(count: int) -> bool:
         one = place.pod("one")
@@ -477,19 +480,24 @@ async def test_a_command_that_is_not_there_and_one_that_always_fails_are_told(pl
 
 
 async def test_a_deletion_gives_time_and_no_more(place, nodes):
-    stubborn = sleeper(command=["sh", "-c", "trap 'echo no' TERM; while :; do sleep 0.1; done"])
+    script = "trap 'echo no' TERM; echo yes; while :; do sleep 0.1; done"
+    stubborn = sleeper(command=["sh", "-c", script])
     hooked = container(
         lifecycle={"preStop": {"exec": {"command": ["sh", "-c", "echo hook >> /proc/1/fd/1"]}}}
     )
-    place.make(pod("stubborn", stubborn), pod("polite", hooked))
+    place.make(
+        pod("stubborn", stubborn, terminationGracePeriodSeconds=2),
+        pod("polite", hooked, terminationGracePeriodSeconds=30),
+    )
     running = {name: await place.runs(name) for name in ("stubborn", "polite")}
+    await nodes.until(lambda: nodes.logs(running["stubborn"]) == "yes\n")
     await nodes.until(lambda: "serving" in nodes.logs(running["polite"]))
     for name in running:
         nodes.cluster.call("DELETE", place.path("Pod", name))
     await nodes.until(lambda: not nodes.pods(place.name))
 
     assert nodes.logs(running["polite"]) == "serving\nhook\ntold to end\n"
-    assert nodes.logs(running["stubborn"]) == "no\n"
+    assert nodes.logs(running["stubborn"]) == "yes\nno\n"
 
 
 ASK = """
@@ -501,7 +509,7 @@ for server in (f"https://{host}:{port}", "https://kubernetes.default.svc"):
     request = u.Request(f"{server}/api/v1/namespaces/{space}/configmaps",
                         headers={"Authorization": "Bearer " + open(at + "token").read()})
     try:
-        u.urlopen(request, context=ssl.create_default_context(cafile=at + "ca.crt"), timeout=5)
+        u.urlopen(request, context=ssl.create_default_context(cafile=at + "ca.crt"), timeout=20)
         print(200)
     except urllib.error.HTTPError as exc:
         print(exc.code)
@@ -584,9 +592,15 @@ async def test_kubectl_shows_what_a_pod_said_and_what_happened_to_it(place, node
     async def previous() -> str:
         return await kubectl("logs", "one", "--previous")
 
-    assert (await kubectl("logs", "one")).startswith("first\n")
+    async def now() -> bool:
+        return (await kubectl("logs", "one")).startswith("first\n")
+
+    async def happened() -> bool:
+        return "Started container main" in await kubectl("get", "events")
+
+    await nodes.until(now)
     assert await nodes.until(previous) == "first\nsecond\n"
-    assert "Started container main" in await kubectl("get", "events")
+    await nodes.until(happened)
 
 
 async def test_a_service_is_reached_over_the_api_server_too(place, nodes):
@@ -614,7 +628,7 @@ async def test_it_goes_on_over_a_restart_of_the_api_server(place, nodes):
 
 
 LEFT = """
-import os, pathlib, signal, sys
+import os, pathlib, sys, time
 from kube_cluster import Cluster
 from kubelet.nodes import Nodes
 folder = pathlib.Path(sys.argv[1])
@@ -626,7 +640,7 @@ name = cluster.namespace("left")
 spec = {"containers": [{"name": "a", "image": "busybox", "command": ["sleep", "12345.5"]}]}
 cluster.call("POST", f"/api/v1/namespaces/{name}/pods", {"metadata": {"name": "p"}, "spec": spec})
 while not nodes.pods(name)[0]["status"].get("podIP"):
-    pass
+    time.sleep(0.05)
 print(nodes.host, nodes.pid, *cluster.pids, flush=True)
 sys.stdin.read()
 """
