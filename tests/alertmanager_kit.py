@@ -52,7 +52,7 @@ async def alertmanager(folder: Path, hook: str) -> AsyncIterator[str]:
 
 
 async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             assert process.returncode is None, "Alertmanager has ended: see its server.log"
             with suppress(OSError):

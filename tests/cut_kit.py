@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from ports import free_port
+
 
 class Line:
     """Passes bytes on from a port of its own to another on loopback."""
@@ -16,7 +18,7 @@ class Line:
         self._target = target
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
-        self.port = 0
+        self.port = free_port()
         self.opened = 0
         """Connections so far."""
 
@@ -25,9 +27,8 @@ class Line:
         return f"http://127.0.0.1:{self.port}"
 
     async def mend(self) -> None:
-        """Take connections, on the port of the last time if there was one."""
+        """Take connections, on the port of the last time."""
         self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """Break what is connected, and refuse everybody."""
@@ -38,17 +39,19 @@ class Line:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
+        ends = {writer}
+        self._ends.add(writer)
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        ends = {writer, back}
-        self._ends |= ends
-        try:
+            ends.add(back)
+            if writer.is_closing():  # cut meanwhile
+                return
+            self._ends.add(back)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_copy(reader, back))
                 tasks.create_task(_copy(there, writer))
+        except OSError:
+            return
         finally:
             self._ends -= ends
             for end in ends:

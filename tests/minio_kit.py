@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from ports import free_port
 from yarl import URL
 
 from spine.sigv4 import Keys, Scope, query_text, quoted, signed_headers
@@ -46,9 +46,7 @@ class MinioServer:
         self, folder: Path, *, certificates: Path | None = None, region: str = "", keys: Keys = KEYS
     ) -> None:
         self.folder, self.certificates, self.region, self.keys = folder, certificates, region, keys
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = int(one.getsockname()[1])
+        self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
         self.client: aiohttp.ClientSession
 

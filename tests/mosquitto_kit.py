@@ -57,7 +57,7 @@ class Mosquitto:
             self.process = await asyncio.create_subprocess_exec(
                 find_binary(), "-c", str(config), stdout=log, stderr=log
             )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self._listens():
                 if self.process.returncode is not None:
                     pytest.fail(f"mosquitto ended:\n{(self.folder / 'server.log').read_text()}")

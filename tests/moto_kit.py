@@ -6,7 +6,6 @@
 import asyncio
 import json
 import os
-import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 """The account that moto plays."""
-_PORT = re.compile(rb"Running on http://127\.0\.0\.1:(\d+)")
+_UP = b"Running on http://127.0.0.1:"
 
 
 class Moto:
@@ -27,7 +27,7 @@ class Moto:
     def __init__(self, folder: Path) -> None:
         self._log = folder / "moto.log"
         self._process: asyncio.subprocess.Process | None = None
-        self.port = 0
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -36,7 +36,7 @@ class Moto:
     # ------------------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Start, on the port of the last time if there was one, with nothing in it."""
+        """Start, on the port of the last time, with nothing in it."""
         try:
             import moto.server  # noqa: F401
         except ImportError:
@@ -48,11 +48,10 @@ class Moto:
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(*line, stdout=log, stderr=log)
         async with asyncio.timeout(60):
-            while not (found := _PORT.search(self._log.read_bytes())):
+            while _UP not in self._log.read_bytes():
                 if self._process.returncode is not None:
                     pytest.fail(f"the moto server ended:\n{self._log.read_text()}")
                 await asyncio.sleep(0.02)
-        self.port = int(found[1])
 
     async def kill(self) -> None:
         """End it at once; all that was in it is forgotten."""

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 
 def find_binary() -> str:
@@ -40,7 +41,7 @@ class NatsServer:
         self.folder = folder
         self.extra = extra
         self.max_payload = max_payload
-        self.port = -1
+        self.port = free_port()
         self.process: asyncio.subprocess.Process | None = None
 
     @property
@@ -53,7 +54,7 @@ class NatsServer:
         return self.process.pid
 
     async def start(self) -> None:
-        """Start, on the port of the last time if there was one."""
+        """Start, on the port of the last time."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for old in self.folder.glob("*.ports"):
             old.unlink()
@@ -71,7 +72,7 @@ class NatsServer:
         await self._listening()
 
     async def _listening(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (ports := list(self.folder.glob("*.ports"))) or not ports[0].read_text():
                 assert self.process is not None
                 if self.process.returncode is not None:

@@ -56,7 +56,7 @@ class RedisServer:
             self.process = await asyncio.create_subprocess_exec(
                 find_binary(), str(config), stdout=log, stderr=log
             )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self._answers():
                 if self.process.returncode is not None:
                     pytest.fail(f"redis-server ended:\n{(self.folder / 'server.log').read_text()}")

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+from ports import free_port
 
 USER, PASSWORD = "courier", "over-the-wall"
 
@@ -41,9 +41,7 @@ class SftpServer:
         self.root.mkdir(parents=True)
         self.host_key, self.user_key = new_key(), new_key()
         self.password = PASSWORD
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = int(one.getsockname()[1])
+        self.port = free_port()
         self.process: asyncio.subprocess.Process | None = None
 
     @property
@@ -69,7 +67,7 @@ class SftpServer:
             sys.executable, __file__, str(file), stdout=asyncio.subprocess.PIPE
         )
         assert self.process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await self.process.stdout.readline() == b"ready\n"
 
     async def kill(self) -> None:

@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from ports import free_port
+
 
 class Sink:
     """What came, path by path."""
 
     def __init__(self) -> None:
-        self.port = 0
+        self.port = free_port()
         self.ids: Counter[str] = Counter()
         """Requests that were answered well, by path and id: `/a 17`."""
         self.requests: list[tuple[float, str, Any]] = []
@@ -37,9 +39,8 @@ class Sink:
         return [at for at, where, _ in self.requests if where == path]
 
     async def start(self) -> None:
-        """Listen, on the port of the last time if there was one."""
+        """Listen, on the port of the last time."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Listen no more, and cut all connections."""
