@@ -47,6 +47,8 @@ class Record:
     """None where nothing is stored."""
 
 
+_Stored = tuple[bytes, int]
+"""A record as it is stored, and its revision."""
 Change = Callable[[ObjectState], bool]
 """Changes what is remembered; returns whether it did."""
 
@@ -75,7 +77,7 @@ class Records:
         self._prefix = f"notified/.{token(notifier)}."
         self._adopting = f"adopting/.{token(notifier)}"
         self._known: set[str] = set()
-        self._at_hand: dict[str, tuple[bytes, int]] = {}
+        self._at_hand: dict[str, _Stored] = {}
         self._gone: dict[str, dict[str, int]] = {}
         self._edits: dict[str, _Edits] = {}
         self.fresh = True
@@ -118,16 +120,22 @@ class Records:
         """Read a record anew: somebody else may have changed it. Waits for the bus."""
         before = self._at_hand.get(key)
         found = await surely(lambda: self._store.get(key))
-        kept = self._at_hand.get(key)
-        if kept is not before and kept is not None and (found is None or kept[1] > found[1]):
-            return Record(decode(kept[0]), kept[1])  # stored while the older one was on its way
+        if (later := self._later(key, before, found)) is not None:
+            return Record(decode(later[0]), later[1])
         if found is None:
             self._at_hand.pop(key, None)
             self._known.discard(key)
             return self._none(key)
         if key not in self._gone:
-            self._keep(key, *found)
+            self._keep(key, found)
         return Record(decode(found[0]), found[1])
+
+    def _later(self, key: str, before: _Stored | None, found: _Stored | None) -> _Stored | None:
+        """Return what came to hand while an older one was on its way, None where nothing did."""
+        kept = self._at_hand.get(key)
+        if kept is None or kept is before or (found is not None and kept[1] <= found[1]):
+            return None
+        return kept
 
     def too_large(self, state: ObjectState) -> str:
         """Return why a record cannot be stored; empty where it can."""
@@ -141,7 +149,7 @@ class Records:
 
         Raises EventError for one that is too large.
         """
-        data = encode(record.state)
+        data, before = encode(record.state), self._at_hand.get(key)
 
         async def write() -> bool:
             try:
@@ -153,11 +161,13 @@ class Records:
         if not await surely(write):
             return False
         assert record.revision is not None
-        self._keep(key, data, record.revision)
+        stored = data, record.revision
+        if self._later(key, before, stored) is None:
+            self._keep(key, stored)
         return True
 
-    def _keep(self, key: str, data: bytes, revision: int) -> None:
-        self._at_hand[key] = data, revision
+    def _keep(self, key: str, stored: _Stored) -> None:
+        self._at_hand[key] = stored
         self._known.add(key)
         self._gone.pop(key, None)
 

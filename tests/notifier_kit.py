@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import orjson
 import yaml
 
+from delivery.patience import surely
 from notifier import config
 from notifier.current import aliases
 from notifier.desk import Desk
@@ -224,7 +225,7 @@ async def at_work(bus: Any, plan: Plan, clock: Callable[[], float], name: str = 
     """Yield a desk that works on a bus."""
     place = OnePlace(plan.configuration, bus)
     desk = Desk(name, bus, place, NotifierMetrics("default", name), clock=clock)
-    await desk.open()
+    await surely(desk.open)
     running = asyncio.create_task(desk.run())
     await asyncio.sleep(0)
     try:

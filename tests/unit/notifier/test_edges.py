@@ -20,7 +20,8 @@ from notifier_kit import (
 from delivery.dead import retry
 from eventbus.bus import ACTIONS, STATE
 from eventbus.memory import MemoryBus
-from notifier.keeping import Record
+from notifier.keeping import Record, Records
+from notifier.state import ObjectState
 from spine.errors import TriggerError
 
 HOOK = "notifications.argoproj.io/subscribe.on-failed.hook"
@@ -332,6 +333,30 @@ async def test_what_a_replica_sees_too_late_does_not_end_what_was_told(bus):
         await until(lambda: len(book.taken) >= 3)
         await asyncio.sleep(60)
     assert len(book.taken) == len({key for _, _, key in book.taken}) == 3
+
+
+@pytest.mark.looptime
+async def test_a_write_whose_answer_is_late_hides_no_later_one(bus):
+    """What is at hand never goes back, or what ended since would be taken to go on."""
+    records = Records(bus, "n")
+    key, store, slow = records.key("Pod", "uid-web"), records._store, asyncio.Event()
+    put = store.put
+
+    async def answers_late(*given, **more) -> int:
+        revision = await put(*given, **more)
+        await slow.wait()
+        return revision
+
+    store.put = answers_late
+    first = asyncio.create_task(records.put(key, Record(ObjectState(version="1"))))
+    await asyncio.sleep(1)
+    store.put = put
+    later = await records.again(key)
+    later.state.version = "2"
+    assert await records.put(key, later)
+    slow.set()
+    assert await first
+    assert records.at_hand(key) == later
 
 
 @pytest.mark.looptime
