@@ -30,6 +30,10 @@ class Running:
         """Return what is on the bus."""
         return [decode(m.data) async for m in self.bus.read(EVENTS)]
 
+    async def count(self) -> int:
+        """Return how many events are on the bus."""
+        return len([m async for m in self.bus.read(EVENTS)])
+
     async def stop(self) -> None:
         """Cancel it and wait until it is gone."""
         self.task.cancel()

@@ -37,18 +37,17 @@ async def until(met: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any
     return found
 
 
-async def bodies(it: Any, count: int, seconds: float = 30.0) -> list[dict[str, Any]]:
+async def bodies(it: Any, count: int, seconds: float = 60.0) -> list[dict[str, Any]]:
     """Wait for so many events and return their data."""
 
-    async def enough() -> list[Event]:
-        events = await it.events()
-        return events if len(events) >= count else []
+    async def enough() -> bool:
+        return bool(await it.count() >= count)
 
     try:
-        found = await until(enough, seconds)
+        await until(enough, seconds)
     except TimeoutError:
-        raise AssertionError(f"{len(await it.events())} of {count} events") from None
-    return [json.loads(event.data or b"") for event in found]
+        raise AssertionError(f"{await it.count()} of {count} events") from None
+    return [json.loads(event.data or b"") for event in await it.events()]
 
 
 class Fickle(MemoryBus):
@@ -57,11 +56,14 @@ class Fickle(MemoryBus):
     def __init__(self) -> None:
         super().__init__()
         self.told: Counter[str] = Counter()
+        self.tried: set[str] = set()
+        """Ids of events that it was given, even while it was away."""
         self.away = False
         self.open = asyncio.Event()
         self.open.set()
 
     async def publish(self, event: Event) -> None:
+        self.tried.add(event.id)
         if self.away:
             raise BusError("away")
         self.told[event.id] += 1

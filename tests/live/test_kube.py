@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from cut_kit import line
 
 from spine.errors import ConfigError, KubeError
 from spine.kube import Change, Page, follow, open_kube
@@ -53,7 +54,7 @@ async def test_a_kind_that_came_later_is_found(kube, cluster):
     with pytest.raises(ConfigError):
         await kube.discovery.kind("late.test/v1", "Late")
     cluster.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", late())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 found = await kube.discovery.kind("late.test/v1", "Late")
@@ -149,26 +150,67 @@ class Seen:
                 await asyncio.sleep(0.01)
 
 
-async def test_following_goes_on_over_a_restart_of_the_server(kube, cluster):
+async def test_following_goes_on_where_it_was_when_the_line_was_cut(kube, cluster, tmp_path):
     space = cluster.namespace("followed")
     maps = await kube.discovery.kind("v1", "ConfigMap")
-    seen = Seen(kube, maps, space, labels="!nothing")
+    async with line(cluster.port) as wire, open_kube(behind(cluster, wire, tmp_path)) as far:
+        seen = Seen(far, maps, space, labels="!nothing")
+        task = asyncio.create_task(seen.run())
+        try:
+            await seen.reach(0)
+            before = len(seen.pages)
+            await kube.create(maps, config_map("one"), space)
+            await kube.patch(maps, "one", b'{"data":{"x":"y"}}', space)
+            await seen.reach(2)
+            await wire.cut()
+            await kube.delete(maps, "one", space)
+            await wire.mend()
+            await seen.reach(3)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    mine = [change for change in seen.changes if change[1] == "one"]
+    assert mine == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
+    assert len(seen.pages) == before
+
+
+def behind(cluster, wire, folder: Path) -> str:
+    """Return the kubeconfig of the admin at the end of a line."""
+    config = json.loads(Path(cluster.kubeconfig).read_text())
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{wire.port}"
+    file = folder / "kubeconfig"
+    file.write_text(json.dumps(config))
+    return str(file)
+
+
+async def test_following_goes_on_over_a_restart_of_the_server(kube, cluster):
+    """Which may have forgotten where we were, and then lists."""
+    space = cluster.namespace("restarted")
+    maps = await kube.discovery.kind("v1", "ConfigMap")
+    seen = Seen(kube, maps, space)
     task = asyncio.create_task(seen.run())
     try:
+        await kube.create(maps, config_map("one"), space)
         await seen.reach(0)
         before = len(seen.pages)
-        await kube.create(maps, config_map("one"), space)
-        await kube.patch(maps, "one", b'{"data":{"x":"y"}}', space)
-        await seen.reach(2)
         cluster.kill_api()
         await asyncio.to_thread(cluster.start_api)
         await kube.delete(maps, "one", space)
-        await seen.reach(3)
+
+        def told() -> bool:
+            listed = any("one" not in names(page) for page in seen.pages[before:])
+            return ("DELETED", "one") in seen.changes or listed
+
+        async with asyncio.timeout(60):
+            while not told():
+                await asyncio.sleep(0.01)
     finally:
         task.cancel()
-    mine = [change for change in seen.changes if change[1] == "one"]
-    assert mine == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
-    assert len(seen.pages) == before  # it went on where it was
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def names(page: Page) -> set[str]:
+    return {item.meta.name for item in page.items}
 
 
 async def test_a_place_that_is_too_old_is_listed_again(kube, cluster):
@@ -196,7 +238,7 @@ async def test_many_objects_come_in_pages(kube, cluster):
     seen = Seen(kube, maps, space)
     task = asyncio.create_task(seen.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not seen.pages or not seen.pages[-1].last:
                 await asyncio.sleep(0.01)
     finally:
