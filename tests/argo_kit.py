@@ -46,7 +46,7 @@ class Argo:
     """One installation's bus, for the Sensor `sensor`."""
 
     def __init__(self, client: Any, sensor: str) -> None:
-        self.client, self.js, self.sensor = client, client.jetstream(), sensor
+        self.client, self.js, self.sensor = client, client.jetstream(timeout=30), sensor
         self.sequences: dict[tuple[str, int], int] = {}
         """Of events by name and number."""
 
@@ -108,10 +108,10 @@ class Argo:
             durable=group(self.sensor, trigger, dependency), stream="default"
         )
         left = set(but)
-        for message in await bound.fetch(count, timeout=10):
+        for message in await bound.fetch(count, timeout=30):
             number = json.loads(base64.b64decode(json.loads(message.data)["data_base64"]))["n"]
             if number not in left:
-                await message.ack_sync()
+                await message.ack_sync(timeout=30)
             elif due:
                 await message.nak()
         await bound.unsubscribe()
@@ -129,7 +129,7 @@ class Argo:
         """Keep an event that waits for others."""
         sequence = self.sequences[dependency, number]
         ask = json.dumps({"seq": sequence}).encode()
-        answer = await self.client.request("$JS.API.STREAM.MSG.GET.default", ask)
+        answer = await self.client.request("$JS.API.STREAM.MSG.GET.default", ask, timeout=30)
         held = {
             "StreamSeq": sequence,
             "ConsumerSeq": number,

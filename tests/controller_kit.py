@@ -13,7 +13,7 @@ from controller.workload import Options
 from spine.kube import open_kube
 
 CRDS = sorted((Path(__file__).parent.parent / "crds").glob("*.yaml"))
-FAST = Pace(duration=3.0, deadline=2.0, retry=0.2)
+FAST = Pace(duration=9.0, deadline=6.0, retry=0.2)
 PATHS = {
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
@@ -111,6 +111,16 @@ class Space:
             return bool(one) and one["status"] == status and reason in {"", one["reason"]}
 
         return condition_of(await self.until(kind, name, there), condition)
+
+    async def told(self, reason):
+        """Return the Events of a reason once there is one: they come after the status."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            events = await self.all("Event")
+            if found := [one for one in events if one["reason"] == reason]:
+                return found
+            assert time.monotonic() < until, {one["reason"] for one in events}
+            await asyncio.sleep(0.05)
 
     async def bus(self, url="nats://127.0.0.1:1", **spec):
         """Make the default EventBus: one that exists somewhere, or what `spec` says."""

@@ -12,7 +12,6 @@ What this does not show: other processors than this machine's, and what Docker a
 import argparse
 import json
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -32,6 +31,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/image")]
 import engine  # noqa: E402 -- as above
 import steps  # noqa: E402 -- as above
 from nats_server import find_binary  # noqa: E402 -- beside all tests
+from ports import free_port  # noqa: E402 -- beside all tests
 
 PATIENCE = 300.0
 """Seconds for whatever is waited for."""
@@ -104,12 +104,6 @@ def server() -> Iterator[str]:
         finally:
             process.terminate()
             process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def offset() -> int:

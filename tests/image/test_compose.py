@@ -4,13 +4,13 @@ import asyncio
 import json
 import os
 import signal
-import socket
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner
 from nats_server import find_binary
+from ports import free_port
 
 from eventbus import open_bus
 from eventbus.bus import EVENTS
@@ -63,18 +63,8 @@ def test_commands_are_ours_and_their_files_are_there(name: str) -> None:
     assert settings.replicas == len(SERVERS)
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    found = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return found
-
-
 async def test_servers_are_one_bus_and_one_may_go(tmp_path) -> None:
-    ports = free_ports(9)
+    ports = [free_port() for _ in range(9)]
     places = {name: ports[3 * n : 3 * n + 3] for n, name in enumerate(SERVERS)}
     running = {}
     for name, (client, routes, monitor) in places.items():

@@ -257,10 +257,12 @@ async def test_no_more_run_than_may_and_the_next_one_begins_when_one_has_ended(s
         await scene.do("submit", made, key="k3")
     assert len(await scene.all()) == 2
 
+    monkeypatch.setattr("sensor.kubernetes.active.PATIENCE", 60.0)
     waiting = asyncio.create_task(scene.do("submit", made, key="k3"))
     first, second = [one["metadata"]["name"] for one in await scene.all()]
     await scene.status(first, {"phase": "Succeeded"})
     assert (await waiting).startswith("submitted")
+    monkeypatch.setattr("sensor.kubernetes.active.PATIENCE", 0.5)
     with pytest.raises(Postponed):
         await scene.do("submit", made, key="k4")
     done = {"workflows.argoproj.io/completed": "true"}

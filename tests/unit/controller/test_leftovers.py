@@ -152,7 +152,7 @@ async def test_whoever_starts_looks_at_those_that_went_meanwhile(monkeypatch) ->
     one = Looking()
     running = asyncio.create_task(Controller(kube, [one], leader).run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await one.seen.get() == TELL
     finally:
         running.cancel()

@@ -201,7 +201,7 @@ async def test_an_edit_meanwhile_is_looked_at_though_no_watch_tells_of_it(monkey
     kube: Any = server
     running = asyncio.create_task(Controller(kube, [one], leader).run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await one.twice.wait()
     finally:
         running.cancel()
