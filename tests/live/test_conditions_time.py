@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sensor_kit import dependency, event, trigger
 from sensor_process import sensor_process
+from settled import settled
 from sink import Sink
 
 from delivery.dead import list_dead
-from eventbus.bus import ACTIONS, EVENTS, STATE, Bus
+from eventbus.bus import STATE, Bus
 from spine.errors import BusError
 
 pytestmark = pytest.mark.timeout(240)
@@ -39,16 +40,7 @@ async def accepted(bus: Bus, number: int, name: str = "a", data: bytes | None = 
             return
 
 
-async def settled(bus: Bus, seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while True:
-            infos = [*await bus.readers(EVENTS), *await bus.readers(ACTIONS)]
-            if not sum(info.pending + info.in_flight for info in infos):
-                return
-            await asyncio.sleep(0.1)
-
-
-async def until(true: Any, seconds: float = 60.0) -> None:
+async def until(true: Any, seconds: float = 120.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.05)
@@ -59,7 +51,10 @@ def numbers(target: Sink, name: str = "a") -> list[Any]:
 
 
 async def test_batches_over_kills(tmp_path, server, bus, target) -> None:
-    """Two replicas, killed in turn under load, and the bus once: each event is in one batch."""
+    """Two replicas, killed in turn under load, and the bus once: each event is in one batch.
+
+    A batch that was under way at a kill may have been told twice.
+    """
     job = (tmp_path, server.url, spec(target, batch={"count": 20, "duration": "2s"}))
     total = 1_500
 
@@ -68,8 +63,11 @@ async def test_batches_over_kills(tmp_path, server, bus, target) -> None:
             await asyncio.gather(*(accepted(bus, n) for n in range(at, at + 10)))
             await asyncio.sleep(0.03)
 
+    def batches() -> set[tuple[int, ...]]:
+        return set(map(tuple, numbers(target)))
+
     def seen() -> int:
-        return sum(map(len, numbers(target)))
+        return sum(map(len, batches()))
 
     async with sensor_process(*job):
         async with sensor_process(*job) as second:
@@ -88,9 +86,10 @@ async def test_batches_over_kills(tmp_path, server, bus, target) -> None:
         await until(lambda: seen() >= total)
         await asyncio.sleep(3)
 
-    found = numbers(target)
+    found = batches()
     assert Counter(n for one in found for n in one) == Counter(range(total))
     assert max(map(len, found)) <= 20
+    assert len(numbers(target)) - len(found) <= 2
     assert [entry async for entry in list_dead(bus)] == []
     left = await bus.store(STATE).keys("s.t")
     assert len(left) <= 2
@@ -106,14 +105,14 @@ async def test_the_only_replica_is_killed_while_it_holds_events(
         await settled(bus)
         await first.kill()
     async with sensor_process(*job):
-        await until(lambda: numbers(target), 15)
+        await until(lambda: numbers(target))
         await asyncio.sleep(1)
     assert numbers(target) == [list(range(7))]
 
 
 async def test_debounce_over_a_kill(tmp_path, server, bus, target) -> None:
     """The newest of each key, once, by the replica that is left."""
-    how = {"duration": "2s", "key": {"dependencyName": "a", "dataKey": "k"}}
+    how = {"duration": "4s", "key": {"dependencyName": "a", "dataKey": "k"}}
     job = (tmp_path, server.url, spec(target, key="n", debounce=how))
     async with sensor_process(*job), sensor_process(*job) as second:
         for n in range(40):
@@ -121,7 +120,7 @@ async def test_debounce_over_a_kill(tmp_path, server, bus, target) -> None:
             await asyncio.sleep(0.02)
         await second.kill()
         assert numbers(target) == []
-        await until(lambda: len(numbers(target)) == 3, 45)  # what it held comes back after 30 s
+        await until(lambda: len(numbers(target)) == 3)  # what it held comes back after 30 s
         await asyncio.sleep(3)
     assert sorted(numbers(target)) == [37, 38, 39]
 
@@ -129,16 +128,16 @@ async def test_debounce_over_a_kill(tmp_path, server, bus, target) -> None:
 async def test_a_debounce_is_quiet_for_its_duration_and_no_longer(
     tmp_path, server, bus, target
 ) -> None:
-    job = (tmp_path, server.url, spec(target, key="n", debounce={"duration": "1s"}))
+    job = (tmp_path, server.url, spec(target, key="n", debounce={"duration": "2s"}))
     async with sensor_process(*job):
-        for n in range(10):
+        for n in range(8):
             await accepted(bus, n)
+            last = asyncio.get_running_loop().time()
             await asyncio.sleep(0.3)
         assert numbers(target) == []
-        began = time.monotonic()
-        await until(lambda: numbers(target), 5)
-        assert time.monotonic() - began < 1.5
-    assert numbers(target) == [9]
+        await until(lambda: numbers(target))
+        assert 1.9 < target.times("/t")[0] - last < 12
+    assert numbers(target) == [7]
 
 
 async def test_large_batches_are_gathered_fast_and_leave_nothing(
@@ -158,8 +157,9 @@ async def test_large_batches_are_gathered_fast_and_leave_nothing(
         await until(lambda: len(target.requests) == 2)
         speed = 10_000 / (time.monotonic() - began)
         await settled(bus)
-        await asyncio.sleep(1)
-        keys = await bus.store(STATE).keys("s.t")
+        async with asyncio.timeout(30):
+            while (keys := await bus.store(STATE).keys("s.t")) != ["s.t"]:
+                await asyncio.sleep(0.1)
     record_property("gathered events/s", round(speed))
     print(f"gathered {speed:.0f} events/s")
     assert [body["a"] for _, _, body in target.requests] == [5_000, 5_000]
@@ -183,7 +183,7 @@ async def test_resets_over_a_kill(tmp_path, server, bus, target) -> None:
         await first.kill()
         await accepted(bus, 1, "b")
     async with sensor_process(*job) as second:
-        await until(lambda: target.requests, 45)
+        await until(lambda: target.requests)
         await settled(bus)
         await after_a_reset(0.3)
         await accepted(bus, 2, "a")
@@ -197,7 +197,7 @@ async def test_resets_over_a_kill(tmp_path, server, bus, target) -> None:
         await after_a_reset(0.3)
         await accepted(bus, 4, "a")
         await accepted(bus, 4, "b")
-        await until(lambda: len(target.requests) == 2, 20)
+        await until(lambda: len(target.requests) == 2)
         await settled(bus)
     found = [(body["a"], body["b"]) for _, _, body in target.requests]
     assert found == [(1, 1), (4, 4)]
@@ -210,7 +210,7 @@ async def test_patterns_in_names(tmp_path, server, bus, target) -> None:
     async with sensor_process(*job):
         for n, name in enumerate(["orders-eu", "returns", "orders-us", "orders"]):
             await accepted(bus, n, name)
-        await until(lambda: len(target.requests) == 2, 20)
+        await until(lambda: len(target.requests) == 2)
         await settled(bus)
     assert sorted(numbers(target, "some")) == [0, 2]
     assert [entry async for entry in list_dead(bus)] == []
