@@ -91,6 +91,8 @@ class _State:
     """What is known about being connected."""
 
     problem: str = "not connected yet"
+    servers: str = ""
+    """Those of the present connection or the one before, for messages."""
     lost: float = 0.0
     """Loop time when the connection went away."""
     up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -144,7 +146,12 @@ class Connection:
         """Why there is no connection; empty where there is one."""
         if self.is_up:
             return ""
-        return _LOST if self._client is not None else self._state.problem
+        return self._lost_it if self._client is not None else self._state.problem
+
+    @property
+    def _lost_it(self) -> str:
+        at = f" at {self._state.servers}" if self._state.servers else ""
+        return f"the connection to the bus{at} was lost"
 
     @property
     def is_up(self) -> bool:
@@ -317,7 +324,7 @@ class Connection:
         except RemoteError as exc:
             self._failed(str(exc), attempt)
             return False
-        self._client = client
+        self._client, self._state.servers = client, options.shown
         await self._came_up(options)
         return True
 
@@ -415,10 +422,10 @@ class Connection:
         self._state.up.clear()
         client, self._client = self._client, None
         if client is not None:
-            client.answer_no_more(ConnectionResetError(_LOST))
+            client.answer_no_more(ConnectionResetError(self._lost_it))
         self._state.lost = asyncio.get_running_loop().time()
         why = f": {self._errors[-1]}" if self._errors else ""
-        self._state.problem = f"{_LOST}{why}"
+        self._state.problem = f"{self._lost_it}{why}"
         log.warning(self._state.problem)
 
     @staticmethod
@@ -452,7 +459,6 @@ def _command(subject: str, data: bytes, reply: str, headers: dict[str, str]) -> 
     return b"".join((line, head, data, b"\r\n"))
 
 
-_LOST = "the connection to the bus was lost"
 _NO_TLS = "the server does not speak TLS, and tls is configured"
 
 

@@ -61,6 +61,9 @@ class DirectClient(Client):
         Its reading and writing tasks cost each message a turn of the loop. What is not a direct
         message still goes to them, and what they have begun is ended first.
         """
+        for task in (self._flusher_task, self._reading_task):
+            if task is not None:
+                task.add_done_callback(_heard)
         reader = getattr(self._transport, "_io_reader", None)
         writer = getattr(self._transport, "_io_writer", None)
         if reader is None or writer is None:
@@ -93,6 +96,12 @@ class DirectClient(Client):
         if self._flush_queue is not None and self._flush_queue.empty():
             self._flush_queue.put_nowait(self._flushed)
         return True
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """Take note of how a task of the library ended, so that asyncio does not tell of it."""
+    if not task.cancelled() and (exc := task.exception()) is not None:
+        log.debug("nats: %s", exc)
 
 
 class _Parser(Parser):

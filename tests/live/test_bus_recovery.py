@@ -4,9 +4,11 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections import Counter
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,13 +27,37 @@ def event(n: int) -> Event:
 
 @pytest.fixture
 async def bus(server):
-    async with connect(lambda: Options((server.url,)), give_up_after=10) as bus:
+    async with connect(lambda: Options((server.url,)), give_up_after=60) as bus:
         yield bus
 
 
 async def eventually(check, seconds=60.0):
     async with asyncio.timeout(seconds):
         while not check():
+            await asyncio.sleep(0.01)
+
+
+def halt(pid: int) -> None:
+    """Stop a process, with each of its threads."""
+    os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + 30
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        while (thread / "stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < until, f"process {pid} does not stop"
+            time.sleep(0.001)
+
+
+async def known(bus, durable="sensor"):
+    """Wait until a durable is there."""
+    async with asyncio.timeout(60):
+        while durable not in {info.durable for info in await bus.readers(EVENTS)}:
+            await asyncio.sleep(0.01)
+
+
+async def all_done(bus):
+    """Wait until the one durable has nothing left; the bus may be told a moment later."""
+    async with asyncio.timeout(60):
+        while [(i.pending, i.in_flight) for i in await bus.readers(EVENTS)] != [(0, 0)]:
             await asyncio.sleep(0.01)
 
 
@@ -59,8 +85,9 @@ class Seen:
         self.ids[name] += 1
 
 
-async def test_kill_under_load_loses_nothing_acknowledged(server, bus):
+async def test_kill_under_load_loses_nothing_acknowledged(server, bus, monkeypatch):
     """Every publish ends, and what was acknowledged arrives, though the server dies twice."""
+    monkeypatch.setattr(publisher, "GIVE_UP_SECONDS", 60.0)
     stored: list[str] = []
     failed: list[str] = []
     stop = asyncio.Event()
@@ -76,20 +103,23 @@ async def test_kill_under_load_loses_nothing_acknowledged(server, bus):
                 failed.append(f"id-{n}")
             n += 50
 
+    async def more() -> None:
+        least = len(stored) + 500
+        await eventually(lambda: len(stored) >= least)
+
     async with consuming(bus, seen):
         workers = [asyncio.create_task(publish(w)) for w in range(50)]
         for _ in range(2):
-            await asyncio.sleep(0.5)
+            await more()
             await server.kill()
             await asyncio.sleep(0.5)
-            assert bus.problem
+            await eventually(lambda: bus.problem)
             await server.restart()
             await eventually(lambda: not bus.problem)
-        await asyncio.sleep(0.5)
+        await more()
         stop.set()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await asyncio.gather(*workers)
-        assert len(stored) > 1000
         assert failed == []  # away for less than publishing gives up after
         await eventually(lambda: len(seen.ids) >= len(stored))
     assert set(stored) <= set(seen.ids)
@@ -98,14 +128,15 @@ async def test_kill_under_load_loses_nothing_acknowledged(server, bus):
 
 
 async def test_pending_publishes_fail_when_the_bus_stays_away(server, bus, monkeypatch):
-    monkeypatch.setattr(publisher, "GIVE_UP_SECONDS", 1.0)
     await bus.publish(event(0))
     await server.kill()
+    monkeypatch.setattr(publisher, "GIVE_UP_SECONDS", 1.0)
     begin = asyncio.get_running_loop().time()
     results = await asyncio.gather(
         *(bus.publish(event(n)) for n in range(1, 2000)), return_exceptions=True
     )
-    assert asyncio.get_running_loop().time() - begin < 5
+    assert asyncio.get_running_loop().time() - begin < 10
+    monkeypatch.undo()
     assert all(isinstance(r, BusError) for r in results)
     assert "127.0.0.1" in str(results[-1])
     await server.restart()
@@ -117,8 +148,7 @@ async def test_a_retry_is_stored_once(server, bus, monkeypatch):
     """A server that answers late is sent the same message id again."""
     monkeypatch.setattr(publisher, "ACK_SECONDS", 0.3)
     await bus.publish(event(0))
-    os.kill(server.pid, signal.SIGSTOP)
-    await asyncio.sleep(0.1)  # until each of its threads has stopped
+    halt(server.pid)
     publishing = asyncio.create_task(bus.publish(event(1)))
     await asyncio.sleep(1.0)
     assert not publishing.done()
@@ -137,7 +167,7 @@ async def test_what_was_asked_of_a_server_that_died_is_not_waited_for(server, bu
     await asyncio.sleep(0.1)
     await server.kill()
     async with asyncio.timeout(2):  # an answer may take five
-        with pytest.raises(BusError, match="connection to the bus was lost"):
+        with pytest.raises(BusError, match=r"the connection to the bus at nats://.* was lost"):
             await reading
     await server.restart()
     assert await store.get("none") is None
@@ -146,7 +176,7 @@ async def test_what_was_asked_of_a_server_that_died_is_not_waited_for(server, bu
 async def test_a_wiped_store_is_made_anew_and_read_from_the_start(server, bus):
     seen = Seen()
     async with consuming(bus, seen, replace(READER, start="new")):
-        await asyncio.sleep(0.2)
+        await known(bus)
         for n in range(20):
             await bus.publish(event(n))
         await eventually(lambda: len(seen.ids) == 20)
@@ -170,6 +200,7 @@ async def test_a_wiped_bucket_is_a_conflict_and_then_empty(server, bus):
     revision = await store.put("k", b"1", revision=None)
     await server.wipe()
     await server.restart()
+    await eventually(lambda: not bus.problem)
     with pytest.raises(ConflictError):
         await store.put("k", b"2", revision=revision)
     assert await store.get("k") is None
@@ -180,12 +211,12 @@ async def test_a_durable_that_another_replica_made_anew_after_a_wipe_skips_nothi
     seen = Seen()
     reader = replace(READER, start="new")
     async with consuming(bus, seen, reader):
-        await asyncio.sleep(0.2)
+        await known(bus)
         await bus.publish(event(1))
         await eventually(lambda: len(seen.ids) == 1)
         await server.wipe()
         await server.restart()
-        async with connect(lambda: Options((server.url,)), give_up_after=10) as other:
+        async with connect(lambda: Options((server.url,)), give_up_after=60) as other:
             await other.publish(event(2))
             try:
                 await other.ensure(reader)  # at new, as it has no memory
@@ -231,31 +262,29 @@ async def test_a_slow_handler_survives_a_restart_of_the_bus(server, bus):
         await eventually(lambda: seen.begun)
         await server.restart()
         await eventually(lambda: len(seen.ids) == 1)
-        await asyncio.sleep(0.5)
-        (info,) = await bus.readers(EVENTS)
-        assert (info.pending, info.in_flight) == (0, 0)
+        await eventually(lambda: not bus.problem)
+        await all_done(bus)
     assert set(seen.begun.values()) == {1}
 
 
 async def test_handled_while_away_is_acknowledged_later(server, bus):
-    gate = asyncio.Event()
+    begun, gate = asyncio.Event(), asyncio.Event()
     handled = []
 
     async def handle(message: Message) -> None:
+        begun.set()
         await gate.wait()
         handled.append(message)
 
     async with consuming(bus, handle):
         await bus.publish(event(1))
-        await asyncio.sleep(0.3)
+        await eventually(begun.is_set)
         await server.kill()
         gate.set()
         await eventually(lambda: handled)
         await server.restart()
         await eventually(lambda: not bus.problem)
-        await asyncio.sleep(0.5)
-        (info,) = await bus.readers(EVENTS)
-        assert (info.pending, info.in_flight) == (0, 0)
+        await all_done(bus)
     assert len(handled) == 1
 
 
@@ -319,7 +348,7 @@ async def test_what_no_stream_takes_fails_in_time(bus, monkeypatch):
 
 
 async def test_closing_tells_those_who_still_wait(server):
-    async with connect(lambda: Options((server.url,)), give_up_after=10) as bus:
+    async with connect(lambda: Options((server.url,)), give_up_after=60) as bus:
         await server.kill()
         waiting = asyncio.create_task(bus.publish(event(1)))
         await asyncio.sleep(0.1)
@@ -336,10 +365,9 @@ async def test_a_server_that_is_not_there_is_waited_for(server, caplog):
             await bus.publish(event(1))
 
     task = asyncio.create_task(open_and_publish())
-    await asyncio.sleep(0.5)
-    assert "nothing listens on port" in caplog.text
+    await eventually(lambda: "nothing listens on port" in caplog.text)
     await server.restart()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await task
 
 
