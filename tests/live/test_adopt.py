@@ -118,7 +118,7 @@ def seen(target: Sink) -> dict[str, set[str]]:
     return found
 
 
-async def reached(target: Sink, owed: dict[str, set[str]], seconds: float = 20.0) -> None:
+async def reached(target: Sink, owed: dict[str, set[str]], seconds: float = 60.0) -> None:
     try:
         await until(lambda: seen(target) == owed, seconds)
     except TimeoutError:
@@ -190,7 +190,7 @@ async def test_what_was_not_acknowledged_is_done_and_nothing_else(tmp_path, serv
         }
         await reached(target, owed)
         async with connected(server.url) as bus:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while (kept := await adopted_of("s", bus)) is None or kept.positions:
                     await asyncio.sleep(0.1)
     assert seen(target) == owed

@@ -144,7 +144,7 @@ async def test_with_one_right_less_the_rule_is_named(scene):
         role = scene.cluster.call("GET", f"{roles}/{name}")
         role["rules"][0]["verbs"].remove("create")
         scene.cluster.call("PUT", f"{roles}/{name}", role)
-    async with asyncio.timeout(20):  # the API server takes a moment to believe it
+    async with asyncio.timeout(90):  # the API server takes a moment to believe it
         while True:
             words = ("rbac", str(EXAMPLE), "--check", "--kubeconfig", scene.config)
             code, missing, _ = await tocsin(*words, cwd=scene.folder)
@@ -156,5 +156,5 @@ async def test_with_one_right_less_the_rule_is_named(scene):
         await run.until("Ctrl-C stops", 60)
         annotated = {HOST: "less.example.test"}
         await scene.apply("Service", "less", annotations=annotated, **ports((80, "")))
-        await run.until('resources: ["ingresses"], verbs: ["create"]', 40)
+        await run.until('resources: ["ingresses"], verbs: ["create"]', 90)
         await run.stop()

@@ -13,8 +13,8 @@ import yaml
 from controller_kit import SENSOR
 from cut_kit import line
 
-LASTS = 3.0
-PATIENCE = 40.0
+LASTS = 6.0
+PATIENCE = 90.0
 
 
 class Replica:
@@ -25,7 +25,8 @@ class Replica:
 
     def said(self, text):
         """Return how often it said something."""
-        lines = [json.loads(one) for one in self.file.read_text().splitlines() if one[:1] == "{"]
+        whole = self.file.read_text().rpartition("\n")[0]
+        lines = [json.loads(one) for one in whole.splitlines() if one[:1] == "{"]
         return sum(one["msg"] == text for one in lines)
 
     async def until(self, text, times=1):

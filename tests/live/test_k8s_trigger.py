@@ -333,7 +333,7 @@ async def test_what_admission_denies_is_refused_with_its_words(scene, cluster):
     cluster.call("POST", f"{root}/validatingadmissionpolicies", policy)
     cluster.call("POST", f"{root}/validatingadmissionpolicybindings", binding)
     try:
-        async with asyncio.timeout(30):  # a policy takes a moment to count
+        async with asyncio.timeout(90):  # a policy takes a moment to count
             for number in range(1000):
                 try:
                     await scene.do("create", config_map(f"n{number}", forbidden="1"), f"k{number}")

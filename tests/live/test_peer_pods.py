@@ -171,7 +171,7 @@ async def test_replacing_the_image_loses_nothing_and_repeats_nothing(nodes, name
         await nodes.until(lambda: {2, 3} <= told(nodes.logs(pod)), 90)
         (source,) = await nodes.until(lambda: nodes.ready(namespace, "eventsource-name=src"))
         url = f"http://{source['status']['podIP']}:12000/a"
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=30) as client:
 
             async def post(**headers):
                 try:
@@ -191,7 +191,8 @@ async def answered(answer, status: int) -> bool:
 
 def told(logs: str) -> set[int]:
     """The numbers of the events that the trigger has logged."""
-    lines = (json.loads(line) for line in logs.splitlines() if line.startswith("{"))
+    whole = logs.rpartition("\n")[0].splitlines()
+    lines = (json.loads(line) for line in whole if line.startswith("{"))
     texts = (json.loads(line["msg"]) for line in lines if "eventContext" in line)
     return {text["n"] if "n" in text else text["body"]["n"] for text in texts}
 
@@ -200,6 +201,6 @@ async def hold(bound) -> None:
     """Read as a pod of Argo Events that gets nothing done."""
     while True:
         try:
-            await bound.fetch(1, timeout=1)
+            await bound.fetch(100, timeout=5)
         except TimeoutError:
             continue
