@@ -27,6 +27,7 @@ OBJECTS, TURNS = 4, 12
 TURN = CONFIG.replace(
     "{{ .pod.metadata.name }} failed", "{{ .pod.metadata.name }} {{ .pod.status.turn }}"
 )
+RESOLVED = TURN.replace("    send: [failed]\n", "    send: [failed]\n    sendResolved: true\n")
 
 
 class Weather:
@@ -92,11 +93,12 @@ class BadBus(MemoryBus):
         return BadStore(super().store(name), self._weather)
 
 
-@pytest.mark.parametrize("seed", range(20))
-async def test_each_activation_is_told_with_one_key(seed):
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("ends", [False, True], ids=["begins", "ends"])
+async def test_each_activation_is_told_with_one_key(seed, ends):
     random.seed(seed)  # of which the pauses between attempts come
     weather, book = Weather(seed), Book(answer=lambda *_: asyncio.sleep(0.1))
-    plan = recording(plan_of(TURN), hook=book)
+    plan = recording(plan_of(RESOLVED if ends else TURN), hook=book)
     bus = BadBus(weather)
 
     async def sees(desk: Desk, number: int) -> None:
@@ -133,5 +135,6 @@ async def test_each_activation_is_told_with_one_key(seed):
         told[text].add(key)
     for entry in await dead(bus):  # five kills may leave no attempt with an outcome
         told[entry.letter.action.content["message"]["text"]].add(entry.letter.action.key)
-    expected = {f"web-{number} {turn}" for number in range(OBJECTS) for turn in range(1, TURNS + 1)}
+    texts = [f"web-{number} {turn}" for number in range(OBJECTS) for turn in range(1, TURNS + 1)]
+    expected = texts + [f"{text} no more" for text in texts if ends]
     assert {text: len(told[text]) for text in expected} == dict.fromkeys(expected, 1)
