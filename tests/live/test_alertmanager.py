@@ -22,7 +22,7 @@ BLOCK = {"labels": {"severity": "critical"}, "annotations": {"summary": "it brok
 
 async def told(at: Receiver, known: Callable[[Any], bool]) -> Any:
     """Wait for an alert that Alertmanager posts."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             at.came.clear()
             for got in at.got:

@@ -34,10 +34,17 @@ def spec(folder: Path, event_type: str = ALL, **more: Any) -> dict[str, Any]:
     return {"file": {"ev": {"eventType": event_type, "watchPathConfig": path, **more}}}
 
 
-async def until(met, seconds: float = 30.0) -> None:
+async def until(met, seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not await met():
             await asyncio.sleep(0.02)
+
+
+def put(file: Path, text: str = "x") -> None:
+    """Have a file there at once, with all that is in it: a look may come at any moment."""
+    beside = file.parent.with_name("beside")
+    beside.write_text(text)
+    beside.rename(file)
 
 
 async def told(it: Any, folder: Path | None = None) -> list[tuple[str, int]]:
@@ -56,7 +63,7 @@ async def expect(it: Any, folder: Path | None, *events: tuple[str, int]) -> None
         return len(await told(it, folder)) >= begun + len(events)
 
     try:
-        await until(enough, 10)
+        await until(enough)
     except TimeoutError:
         pass
     found = (await told(it, folder))[begun:]
@@ -103,7 +110,7 @@ async def test_each_operation_by_polling(folder):
     (folder / "old").write_text("x")
     path = {"directory": str(folder), "pathRegexp": "^[a-z]$"}
     async with running(spec(folder, polling=True, watchPathConfig=path)) as it:
-        (folder / "a").write_text("x")
+        put(folder / "a")
         await expect(it, None, ("a", C))
         os.utime(folder / "a", (1, 1))
         await expect(it, None, ("a", W))
@@ -148,15 +155,22 @@ async def test_a_file_saved_as_editors_do(folder):
     (folder / "config").write_text("old")
     path = {"directory": f"{folder}/", "path": "config"}
     async with running(spec(folder, watchPathConfig=path)) as it:
-        for number in range(5):  # written beside and put in its place
-            (folder / ".tmp").write_text(f"new {number}")
-            (folder / ".tmp").rename(folder / "config")
+        for number in range(5):  # written elsewhere and put in its place
+            put(folder / "config", f"new {number}")
             await expect(it, folder, ("config", C), ("config", W))
+        (folder / ".tmp").write_text("newest")  # written beside
+        (folder / ".tmp").rename(folder / "config")
+
+        async def replaced() -> bool:
+            return ("config", C) in (await told(it, folder))[10:]
+
+        await until(replaced)
+        begun = len(await told(it, folder))
         (folder / "config").rename(folder / "config~")  # put aside and written anew
         (folder / "config").write_text("newer")
 
         async def created() -> bool:
-            return ("config", C) in (await told(it, folder))[10:]
+            return ("config", C) in (await told(it, folder))[begun:]
 
         await until(created)
 

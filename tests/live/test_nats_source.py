@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import nats
@@ -42,7 +43,8 @@ def kept(server: Any, **settings: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def talking(server: Any, **login: Any):
     """Yield a client; one that is cut off by a kill is of no more use."""
-    client = await nats.connect(server.url, allow_reconnect=False, **login)
+    client = await nats.connect(server.url, allow_reconnect=False, connect_timeout=30, **login)
+    client.jetstream = partial(client.jetstream, timeout=30)  # type: ignore[method-assign]
     try:
         yield client
     finally:
@@ -148,7 +150,7 @@ async def test_the_server_is_killed_and_what_was_received_is_not_lost(server, mo
             for number in range(1000):
                 await client.publish("orders.new", b'{"n":%d}' % number)
             await client.flush()
-        await asyncio.sleep(0.3)
+        await until(lambda: _tried(bus, 1000))
         await server.restart()
         bus.away = False
         assert numbers(await bodies(it, 1000)) == Counter(range(1000))
@@ -160,6 +162,10 @@ async def test_the_server_is_killed_and_what_was_received_is_not_lost(server, mo
             return len(await it.events()) > 1000
 
         await until(heard)
+
+
+async def _tried(bus: Fickle, count: int) -> bool:
+    return len(bus.tried) >= count
 
 
 # ---------------------------------------------------------------------------- logging in
@@ -303,7 +309,8 @@ async def test_stream_is_found_by_its_subject_and_a_durable_made(orders):
 
 async def test_replicas_share_a_durable(orders):
     bus = Fickle()
-    async with running(kept(orders), bus=bus) as it, running(kept(orders), bus=bus):
+    event = kept(orders, ackWait="30s")
+    async with running(event, bus=bus) as it, running(event, bus=bus):
         await store(orders, range(300))
         assert numbers(await bodies(it, 300)) == Counter(range(300))
         await acknowledged(orders)
@@ -335,10 +342,11 @@ async def test_a_redelivery_is_the_same_event_and_poison_is_set_aside(orders, mo
 
 async def test_a_bus_that_is_away_and_what_is_held_is_bounded(orders):
     bus = Fickle()
-    async with running(kept(orders, ackWait="3s"), bus=bus) as it:
+    async with running(kept(orders, ackWait="5s"), bus=bus) as it:
         bus.open.clear()
         await store(orders, range(1500))
-        await asyncio.sleep(4)  # longer than the server waits for an acknowledgement
+        await until(lambda: _tried(bus, LIMIT))
+        await asyncio.sleep(5.2)  # longer than the server waits for an acknowledgement
         async with talking(orders) as client:
             info = await client.jetstream().consumer_info("ORDERS", "hooks-ev")
         assert info.num_ack_pending == LIMIT

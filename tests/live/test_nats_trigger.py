@@ -56,7 +56,7 @@ async def sending(secrets=SECRETS):
 
 @asynccontextmanager
 async def listening(url: str, **options):
-    client = await nats.connect(url, **options)
+    client = await nats.connect(url, connect_timeout=30, **options)
     try:
         subscription = await client.subscribe("orders.>")
         await client.flush()
@@ -72,7 +72,7 @@ async def test_message_is_there_when_send_returns(tmp_path) -> None:
         listening(server.url) as subscription,
     ):
         outcome = await sender.send(action(server.url), 1)
-        message = await subscription.next_msg(1)
+        message = await subscription.next_msg(20)
     assert (message.subject, message.data) == ("orders.A-1", b'{"id":"A-1"}')
     assert outcome.summary == "published to orders.A-1"
 
@@ -89,7 +89,7 @@ async def test_login_and_the_lack_of_one(tmp_path, rules, auth, options) -> None
     async with nats_server(tmp_path, extra=rules) as server, sending() as sender:
         async with listening(server.url, **options) as subscription:
             await sender.send(action(server.url, auth=auth), 1)
-            await subscription.next_msg(1)
+            await subscription.next_msg(20)
         with pytest.raises(TriggerError, match=r"(?i)authorization violation.*check nats.auth"):
             await sender.send(action(server.url), 1)
 
@@ -126,7 +126,7 @@ async def test_a_server_that_comes_back_is_found_again(tmp_path) -> None:
         await server.start()
         async with listening(server.url) as subscription:
             await sender.send(action(server.url), 2)
-            assert (await subscription.next_msg(1)).data == b'{"id":"A-1"}'
+            assert (await subscription.next_msg(20)).data == b'{"id":"A-1"}'
 
 
 async def test_what_is_too_large_is_refused_for_good(tmp_path) -> None:
@@ -177,4 +177,4 @@ async def test_many_at_once_all_arrive(tmp_path) -> None:
         one = action(server.url)
         await asyncio.gather(*(sender.send(one, 1) for _ in range(200)))
         for _ in range(200):
-            await subscription.next_msg(1)
+            await subscription.next_msg(20)

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from notifier.expressions import compile_expression
 from notifier.repo import DOUBTFUL, Repo
@@ -144,9 +145,7 @@ async def test_what_the_server_refuses_is_said() -> None:
 
 
 async def test_a_server_that_is_away_is_an_error_and_asked_again_when_it_is_back() -> None:
-    async with serving() as place:
-        port = place.port
-    clock = Clock()
+    port, clock = free_port(), Clock()
     async with open_repo_server(f"http://127.0.0.1:{port}") as server:
         repo = Repo(server, clock)
         with pytest.raises(EvaluationError, match="UNAVAILABLE"):

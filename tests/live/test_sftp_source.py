@@ -78,12 +78,19 @@ def spec(event_type: str = "CREATE|REMOVE", **more: Any) -> dict[str, Any]:
     return {"sftp": {"ev": event(event_type, **more)}}
 
 
+def put(file: Path, text: str = "x") -> None:
+    """Have a file there at once, with all that is in it: a listing may come at any moment."""
+    beside = file.parent.with_name("beside")
+    beside.write_text(text)
+    beside.rename(file)
+
+
 async def told(it: Any) -> list[tuple[str, int]]:
     found = [json.loads(one.data or b"") for one in await it.events()]
     return [(one["name"], one["op"]) for one in found]
 
 
-async def until(met, seconds: float = 30.0) -> None:
+async def until(met, seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not await met():
             await asyncio.sleep(0.02)
@@ -111,15 +118,15 @@ async def test_files_that_come_change_and_go(server):
     here = server.root / "in"
     (here / "old").write_text("x")
     async with running(spec(metadata={"team": "web"}), secrets=Changing(server)) as it:
-        (here / "a").write_text("x")
+        put(here / "a")
         await expect(it, ("a", C))
-        (here / "a").write_text("xy")
+        put(here / "a", "xy")
         await expect(it, ("a", C))
         os.utime(here / "a", (1, 1))
         await expect(it, ("a", C))
         (here / "folder").mkdir()
-        (here / "b").write_text("x")
         (here / "a").unlink()
+        put(here / "b")
         await expect(it, ("a", R), ("b", C))
         (here / "b").rename(here / "c")
         await expect(it, ("b", R), ("c", C))
@@ -136,7 +143,7 @@ async def test_only_what_counts(server):
     more = {"watchPathConfig": path, "filter": {"expression": 'name != "ab"'}}
     async with running(spec("CREATE", **more), secrets=Changing(server)) as it:
         for name in ("ba", "ab", "aa", "ac"):
-            (here / name).write_text("x")
+            put(here / name)
         await expect(it, ("aa", C), ("ac", C))
 
 
@@ -152,7 +159,7 @@ async def test_only_what_counts(server):
 )
 async def test_ways_to_log_in(server, more):
     async with running(spec(**more), secrets=Changing(server)) as it:
-        (server.root / "in" / "a").write_text("x")
+        put(server.root / "in" / "a")
         await expect(it, ("a", C))
 
 
@@ -226,7 +233,7 @@ async def run(source: Sftp, env: Any, secrets: Secrets) -> None:
     async def emit(*_: Any, **__: Any) -> None:
         raise AssertionError
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await source.run(replace(env, secrets=secrets), emit)
 
 
@@ -236,7 +243,7 @@ async def test_a_password_that_changes(server, soon):
         server.password = "another"
         await server.kill()
         await server.start()
-        (server.root / "in" / "a").write_text("x")
+        put(server.root / "in" / "a")
 
         async def refused() -> bool:
             return "does not let us in" in it.runner.problem
@@ -251,10 +258,10 @@ async def test_credentials_that_change_are_taken_without_a_failure(server, caplo
     secrets = Changing(server)
     async with running(spec(sshKeySecret=ref("key")), secrets=secrets) as it:
         secrets.values["password"] = "wrong by now, and the key is enough"
-        (server.root / "in" / "a").write_text("x")
+        put(server.root / "in" / "a")
         await expect(it, ("a", C))
         secrets.values["key"] = secrets.values["key"].strip()
-        (server.root / "in" / "b").write_text("x")
+        put(server.root / "in" / "b")
         await expect(it, ("b", C))
     assert "failed" not in caplog.text
 
@@ -266,7 +273,7 @@ async def test_another_server_is_begun_anew(server, tmp_path, soon):
         (second.root / "in" / "there").write_text("x")
         secrets = Changing(server)
         async with running(spec(), secrets=secrets) as it:
-            (server.root / "in" / "a").write_text("x")
+            put(server.root / "in" / "a")
             await expect(it, ("a", C))
             secrets.values |= {"address": second.address, "known": second.known_hosts}
 
@@ -325,14 +332,14 @@ async def test_what_happened_while_nobody_watched(server):
     forgetful = spec(catchup=False)
     async with running(forgetful, secrets=Changing(server), bus=bus) as it:
         it.begun = 2
-        (here / "seen").write_text("x")
+        put(here / "seen")
         await expect(it, ("seen", C))
 
 
 async def test_a_folder_that_goes_and_returns(server, soon):
     here = server.root / "in"
     async with running(spec(), secrets=Changing(server)) as it:
-        (here / "a").write_text("x")
+        put(here / "a")
         await expect(it, ("a", C))
         here.rename(server.root / "aside")
 

@@ -17,6 +17,7 @@ from eventsource.source import EventSourceFilter, Source
 from spine.errors import ConfigError, FilterError
 from spine.event import decode
 from spine.model import InvalidModel, load
+from spine.runtime import cancelled_at_exit
 from spine.secrets import GivenSecrets
 from spine.telemetry import SourceMetrics
 
@@ -145,9 +146,9 @@ class Filtered(Source):
     payloads: list[Any]
 
     async def run(self, env, emit):
-        env.listening()
         for payload in self.payloads:
             await emit(Text(**payload))
+        env.listening()
         await asyncio.Event().wait()
 
 
@@ -160,7 +161,8 @@ class Sources:
 
 
 async def sent(expression: str, *payloads: dict[str, Any]) -> tuple[MemoryBus, Runner]:
-    bus = MemoryBus()
+    """Have payloads judged, all of them."""
+    bus, done = MemoryBus(), asyncio.Event()
     source = Filtered(filter=EventSourceFilter(expression=expression), payloads=list(payloads))
     running = Runner(
         name="uploads",
@@ -170,12 +172,10 @@ async def sent(expression: str, *payloads: dict[str, Any]) -> tuple[MemoryBus, R
         secrets=GivenSecrets(),
         metrics=SourceMetrics("ns", "uploads", ["beep"]),
         host="127.0.0.1",
+        ready=done.set,
     )
-    try:
-        async with asyncio.timeout(0.1):
-            await running.run()
-    except TimeoutError:
-        pass
+    async with cancelled_at_exit(asyncio.create_task(running.run())), asyncio.timeout(60):
+        await done.wait()
     return bus, running
 
 

@@ -21,7 +21,7 @@ async def test_connection_that_shows_up_after_the_end_is_closed():
     )
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await _rest(reader) == b""
         writer.transport.abort()
     finally:
@@ -39,7 +39,7 @@ async def test_connections_at_the_moment_of_the_end_are_all_closed():
             reader, writer = await opening
         except ConnectionError:
             continue
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await _rest(reader) == b""
         writer.transport.abort()
 

@@ -80,7 +80,7 @@ async def kept(env: Env, boards: Iterable[Board], met: Callable[[], Any], **more
     """Look after hooks until something is so."""
     places = [FakePlace(board, f"place {n}") for n, board in enumerate(boards)]
     made = Registration(env, URL, more.pop("opening", lambda: places), [REF])
-    async with registered(made, delete=more.get("delete", False)), asyncio.timeout(10):
+    async with registered(made, delete=more.get("delete", False)), asyncio.timeout(60):
         while not met():
             await asyncio.sleep(0.005)
 
@@ -247,7 +247,7 @@ async def test_an_end_does_not_wait_for_an_api_that_is_away(env, caplog, monkeyp
 
     places = [Stuck(board)]
     async with registered(Registration(env, URL, lambda: places), delete=True):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not board.there:
                 await asyncio.sleep(0.005)
     assert "hooks are still there, though they were to be deleted" in caplog.text

@@ -97,11 +97,11 @@ async def test_all_targets_are_asked_at_a_time_and_one_is_enough() -> None:
     async with (
         receiver() as good,
         receiver() as bad,
-        cluster(bad.host, "127.0.0.1:1", good.host, timeout=1) as (client, _),
+        cluster(bad.host, "127.0.0.1:1", good.host, timeout=2) as (client, _),
     ):
         bad.hang = True
         sending = asyncio.create_task(client.send(Message(text="m"), "", "k"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await good.came.wait()  # while the first one still says nothing
             await bad.came.wait()
             assert not sending.done()
@@ -109,7 +109,7 @@ async def test_all_targets_are_asked_at_a_time_and_one_is_enough() -> None:
 
     assert receipt.summary == "taken by 1 of 3"
     assert len(receipt.problems) == 2
-    assert "no response within 1 s" in receipt.problems[0]
+    assert "no response within 2 s" in receipt.problems[0]
     assert good.last.json == bad.last.json
 
 
