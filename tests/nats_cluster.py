@@ -38,7 +38,7 @@ class Member(NatsServer):
     async def look(self, path: str) -> dict[str, Any]:
         """Ask the monitoring endpoint; empty where nobody answers."""
         try:
-            async with httpx.AsyncClient(timeout=5) as client:
+            async with httpx.AsyncClient(timeout=15) as client:
                 found = (await client.get(f"http://127.0.0.1:{self.monitoring}{path}")).json()
         except (httpx.HTTPError, ValueError):
             return {}
@@ -84,7 +84,7 @@ class Cluster:
         await asyncio.gather(*(member.start() for member in self.members))
         await self.healthy()
 
-    async def healthy(self, seconds: float = 60.0) -> None:
+    async def healthy(self, seconds: float = 120.0) -> None:
         """Wait until all that run are up to date with the others."""
         await self._until(self._all_healthy, seconds, "healthy")
 
@@ -106,7 +106,7 @@ class Cluster:
                         return False
         return True
 
-    async def leader(self, stream: str, seconds: float = 30.0) -> Member:
+    async def leader(self, stream: str, seconds: float = 90.0) -> Member:
         """Return the server that leads a stream, once there is one that runs."""
         found: list[Member] = []
 
@@ -117,7 +117,7 @@ class Cluster:
         await self._until(led, seconds, f"leading {stream}")
         return found[0]
 
-    async def meta_leader(self, seconds: float = 30.0) -> Member:
+    async def meta_leader(self, seconds: float = 90.0) -> Member:
         """Return the server that decides where streams and consumers are."""
         name = ""
 
@@ -143,16 +143,15 @@ class Cluster:
 
     async def replicas(self, stream: str) -> int:
         """Return how many servers keep a stream and are up to date."""
-        for account in (await (await self.leader(stream)).look("/jsz?streams=true"))[
-            "account_details"
-        ]:
-            for one in account["stream_detail"]:
+        answer = await (await self.leader(stream)).look("/jsz?streams=true")
+        for account in answer.get("account_details") or ():
+            for one in account.get("stream_detail") or ():
                 if one["name"] == stream:
-                    peers = one["cluster"].get("replicas") or ()
+                    peers = (one.get("cluster") or {}).get("replicas") or ()
                     return 1 + sum(bool(peer["current"]) for peer in peers)
         return 0
 
-    async def copied(self, stream: str, copies: int, seconds: float = 60.0) -> None:
+    async def copied(self, stream: str, copies: int, seconds: float = 120.0) -> None:
         """Wait until so many servers keep a stream and are up to date."""
 
         async def are() -> bool:
