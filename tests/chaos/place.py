@@ -94,7 +94,7 @@ class Place:
             if name in {self.events[-1], self.pairs[-1], self.sources[-1]}:
                 await self.ready()
 
-    async def ready(self, seconds: float = 90.0) -> None:
+    async def ready(self, seconds: float = 180.0) -> None:
         """Wait until all of ours that run are ready."""
         up = [p for name in self.ours if (p := self.all.get(name)) is not None and p.starts]
         await asyncio.gather(*(one.until_ready(METRICS, seconds=seconds) for one in up))
@@ -199,7 +199,7 @@ class Asking:
             *self._node.prefix, *words, stdin=-1, stdout=-1, limit=2**28
         )
         self._reading = asyncio.create_task(self._read())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             await self._ready.wait()
 
     async def _read(self) -> None:

@@ -109,7 +109,7 @@ class Process:
     async def answers(self, port: int, path: str = "/readyz") -> bool:
         """Whether it answers a request with 200."""
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(5):
                 reader, writer = await asyncio.open_connection(self.node.address, port)
                 try:
                     writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -119,7 +119,7 @@ class Process:
         except (OSError, TimeoutError):
             return False
 
-    async def until_ready(self, port: int, path: str = "/readyz", seconds: float = 90.0) -> None:
+    async def until_ready(self, port: int, path: str = "/readyz", seconds: float = 180.0) -> None:
         """Wait until it answers."""
         async with asyncio.timeout(seconds):
             while not await self.answers(port, path):

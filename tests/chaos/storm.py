@@ -381,7 +381,7 @@ def wish_of(found: argparse.Namespace) -> Wish:
         servers=found.servers,
         replicas=found.replicas,
         minutes=found.minutes or (0.4 if found.short else 27),
-        settle=found.settle or (150 if found.short else 420),
+        settle=found.settle or (240 if found.short else 420),
         short=found.short,
         lines=8 if found.short else 32,
         only=tuple(found.only or ()),

@@ -25,7 +25,7 @@ def _all_is_there() -> None:
         pytest.skip(why)
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 async def test_nothing_is_lost_in_a_storm() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "chaos", "--short", "--seed", str(SEED)),

@@ -375,5 +375,5 @@ async def test_or_not_for_longer_than_was_said(server, caplog):
     caplog.set_level(logging.ERROR)
     await server.kill()
     with pytest.raises(BusError, match=r"nothing listens on port \d+ \(is the bus running"):
-        async with connect(lambda: Options((server.url,)), give_up_after=0.5):
+        async with connect(lambda: Options((server.url,)), give_up_after=2.0):
             pass
