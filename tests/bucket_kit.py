@@ -104,7 +104,7 @@ class Wire:
 
     def cut(self) -> None:
         """Cut every connection at once, without a word."""
-        self.cuts += len(self._writers) // 2
+        self.cuts += (len(self._writers) + 1) // 2  # one may have lost its other end
         for writer in list(self._writers):
             writer.transport.abort()
         self._writers.clear()

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent.parent
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 APPLY = "application/apply-patch+yaml"
 OURS = {"EventBus", "EventSource", "Sensor", "Notifier"}
-PATIENCE = 60.0
+PATIENCE = 90.0
 
 BUS = {
     "apiVersion": "argoproj.io/v1alpha1",
@@ -91,7 +91,7 @@ class Asking(Space):
         )
         context = ssl._create_unverified_context()
         try:
-            with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+            with urllib.request.urlopen(request, context=context, timeout=60) as answer:
                 return Told(answer.status, json.load(answer), answer.headers.get_all("Warning"))
         except urllib.error.HTTPError as exc:
             with exc:

@@ -37,7 +37,7 @@ class Server:
 
     def __init__(self, cluster: Any) -> None:
         context = ssl._create_unverified_context()
-        self._connection = HTTPSConnection("127.0.0.1", cluster.port, timeout=30, context=context)
+        self._connection = HTTPSConnection("127.0.0.1", cluster.port, timeout=60, context=context)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[dict, str]:
         """Return the answer, be it a refusal, and the warnings that came with it."""

@@ -138,7 +138,8 @@ async def test_the_quickstart_from_apply_to_nothing_left(installed):
     await shell.apply(edited)
     await shell.ready("sensor/large-orders")
     await nodes.until(lambda: len(nodes.pods(SHOP, sensor)) == 1)
-    assert nodes.ready(SHOP, sensor)[0]["metadata"]["name"] != pod["metadata"]["name"]
+    (new,) = await nodes.until(lambda: nodes.ready(SHOP, sensor))
+    assert new["metadata"]["name"] != pod["metadata"]["name"]
     await post(nodes, SHOP, 2, 250)
     await post(nodes, SHOP, 3, 350)
     await shell.until_said(placed(3), inbox)
@@ -158,7 +159,11 @@ async def test_the_quickstart_from_apply_to_nothing_left(installed):
         "patch", "sensor/large-orders", "--type=merge", "--patch", '{"spec":{"suspend":true}}'
     )
     await nodes.until(lambda: not nodes.pods(SHOP, sensor), what="no pod")
-    assert "Suspended" in await shell.kubectl("get", "sensor/large-orders", "-o", "yaml")
+
+    async def suspended():
+        return "Suspended" in await shell.kubectl("get", "sensor/large-orders", "-o", "yaml")
+
+    await nodes.until(suspended)
     await post(nodes, SHOP, 4, 400)
     assert placed(4) not in shell.said(inbox)
     await shell.kubectl(

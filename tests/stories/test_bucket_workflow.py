@@ -65,7 +65,7 @@ class Story:
         """Return how many Workflows there are for each object."""
         return names_of(workflows(self.cluster))
 
-    async def some(self, wanted: float, seconds: float = 60.0) -> None:
+    async def some(self, wanted: float, seconds: float = 90.0) -> None:
         """Wait until so many Workflows are there."""
         found = 0
         try:
@@ -76,7 +76,7 @@ class Story:
             text = self.run.text[-3000:]
             raise AssertionError(f"{found} of {wanted} Workflows:\n{text}") from None
 
-    async def until(self, wanted: int, seconds: float = 60.0) -> Counter[str]:
+    async def until(self, wanted: int, seconds: float = 90.0) -> Counter[str]:
         """Wait until so many Workflows are there, and a while longer; return those that are."""
         await self.some(wanted, seconds)
         await asyncio.sleep(2)  # what is one too many may come, too
@@ -161,7 +161,7 @@ async def tell(story: Story) -> None:
 
 
 async def until_said(story: Story, wanted: int) -> dict[str, str]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while len(said := await story.why()) < wanted:
             await asyncio.sleep(0.3)
     return said

@@ -54,7 +54,7 @@ async def status(kube: Kube, version: str, kind: str, where: tuple[str, str], va
     await kube.patch(resource, name, body, space, **known)
 
 
-async def until(run: Run, true: Any, seconds: float = 40.0) -> None:
+async def until(run: Run, true: Any, seconds: float = 90.0) -> None:
     try:
         async with asyncio.timeout(seconds):
             while not true():
@@ -140,7 +140,11 @@ async def test_whoever_deployed_is_mailed(cluster, tmp_path):
         folder = _copied(
             EXAMPLES / "notify-deployers",
             tmp_path,
-            **{"http://127.0.0.1:12003": chat.url, "port: 12004": f"port: {box.port}"},
+            **{
+                "http://127.0.0.1:12003": chat.url,
+                "port: 12004": f"port: {box.port}",
+                "for: 2s": "for: 4s",
+            },
         )
         apps = await kube.discovery.kind(APPLICATION, "Application")
         for made in (application("shop", deployer="alice"), application("quiet")):
