@@ -7,7 +7,7 @@ a terminal the same line six times is noise, in which the one that matters goes 
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 from typing_extensions import override
@@ -59,4 +59,5 @@ class _Once(logging.Handler):
             if len(self._said) == _REMEMBERED:
                 self._said.clear()
             self._said.add(text)
-        click.echo(f"tocsin: {text}", err=True)
+        with suppress(BrokenPipeError):  # told by what is printed next; the bus has no part in it
+            click.echo(f"tocsin: {text}", err=True)

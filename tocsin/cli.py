@@ -1,19 +1,21 @@
 """The command line: `tocsin VERB`. Each verb is a file of its own, imported when it is called.
 
 Exit codes: 0 all is well, 1 something failed (or a bug, with its traceback), 2 the user must
-change a file or an option, 130 interrupted.
+change a file or an option, 130 interrupted, 141 whoever read the output went away.
 """
 
 import errno
 import importlib
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 from typing_extensions import override
 
-from spine import __version__
+from spine import __version__, output
 from spine.errors import ConfigError, Fault
 
 WRONG, FAILED, INTERRUPTED = 2, 1, 130
@@ -65,6 +67,22 @@ class Verbs(click.Group):
         return command
 
     @override
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        with _broken_pipes_kept():  # --help prints
+            return super().make_context(info_name, args, parent, **extra)
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        with _broken_pipes_kept():
+            return super().invoke(ctx)
+
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
@@ -84,6 +102,15 @@ class Verbs(click.Group):
             raise
 
 
+@contextmanager
+def _broken_pipes_kept() -> Iterator[None]:
+    """Keep a broken pipe from click, which ends with 1 whatever pipe it was."""
+    try:
+        yield
+    except BrokenPipeError as exc:
+        raise ExceptionGroup("writing", [exc]) from None
+
+
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
@@ -99,24 +126,32 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> None:
     """Run a command and exit: errors in one line, bugs with their traceback."""
     try:
-        code: Any = _run(args)
+        code = _code(args)
+    except BrokenPipeError:
+        if not output.give_up():
+            raise
+        code = output.GONE
+    sys.exit(code or (output.GONE if output.is_lost() else 0))
+
+
+def _code(args: list[str] | None) -> int:
+    """Run a command, say what failed, and return the exit code. Raises what is a bug."""
+    try:
+        code = _run(args)
     except click.ClickException as exc:
         exc.show()
-        code = exc.exit_code
+        return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
-        code = INTERRUPTED
+        return INTERRUPTED
     except ConfigError as exc:
-        code = _complain(exc, WRONG)
+        return _complain(exc, WRONG)
     except Fault as exc:
-        code = _complain(exc, FAILED)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; say nothing more
-        code = FAILED
+        return _complain(exc, FAILED)
     except OSError as exc:
         if exc.errno != errno.ENOSPC:
             raise
-        code = _complain(Fault(f"writing: {exc.strerror}"), FAILED)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _complain(Fault(f"writing: {exc.strerror}"), FAILED)
+    return code if isinstance(code, int) else 0
 
 
 def _run(args: list[str] | None) -> Any:
@@ -124,12 +159,19 @@ def _run(args: list[str] | None) -> Any:
     try:
         return cli.main(args, prog_name="tocsin", standalone_mode=False)
     except BaseExceptionGroup as group:
-        if group.split((Fault, KeyboardInterrupt))[1] is not None:
+        if group.split((Fault, KeyboardInterrupt, BrokenPipeError))[1] is not None:
             raise
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
+        found = list(_leaves(group))
+        broken = (one for one in found if isinstance(one, BrokenPipeError))
+        raise next(broken, found[0]) from None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one
 
 
 def _complain(exc: Fault, code: int) -> int:

@@ -1,13 +1,12 @@
 """What `tocsin run` shows: its own lines, and its processes' with their names before them."""
 
 import json
-import os
-import signal
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+
+from spine import output
 
 _COLOURS = ("cyan", "magenta", "blue", "green", "bright_cyan", "bright_magenta", "bright_blue")
 
@@ -55,7 +54,6 @@ class Console:
     def _write(self, text: str) -> None:
         try:
             click.echo(text)
-            sys.stdout.flush()
-        except BrokenPipeError:  # whoever read it has gone, and with it the reason to go on
-            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 -- stays open to the end
-            signal.raise_signal(signal.SIGTERM)
+        except BrokenPipeError:
+            if not output.lose():
+                raise

@@ -9,10 +9,12 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
+from spine import output
 from spine.telemetry import LEVELS
 
 if TYPE_CHECKING:
@@ -233,9 +235,11 @@ async def _run(options: "Options", place: _Place, grace: float) -> None:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, running.cancel)
+            unread = partial(loop.call_soon_threadsafe, running.cancel)
             async with cancelled_at_exit(running):
                 try:
-                    await asyncio.wait({running})
+                    with output.stopping(unread):
+                        await asyncio.wait({running})
                 finally:
                     for number in (signal.SIGTERM, signal.SIGINT):
                         loop.remove_signal_handler(number)

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from controller.objects import Checked, check_object
 from eventbus.bus import Bus
 from eventbus.config import BusConfig
 from eventbus.opening import open_bus
+from spine import output
 from spine.compat import PathSecrets, modernise
 from spine.errors import ConfigError, Fault
 from spine.manifest import Finding, Object
@@ -197,12 +199,20 @@ async def _serve(job: Job, checked: Checked, parts: Parts, parent: Parent | None
         log.log(level, "stopping: finishing what is in flight")
         loop.call_later(after, main.cancel)
 
+    def stop_unread() -> None:
+        if not stopping:
+            stop()
+
     loop.add_signal_handler(signal.SIGTERM, stop, job.stop_delay)
     loop.add_signal_handler(signal.SIGINT, stop)
-    if parent is not None:
+    reading: AbstractContextManager[None] = nullcontext()
+    if parent is not None:  # it reads the output, and tells when it goes away
         parent.watch(partial(_in_loop, loop, stop))
+    else:
+        reading = output.stopping(partial(_in_loop, loop, stop_unread))
     try:
-        await _run(job, checked, parts, parent, ready)
+        with reading:
+            await _run(job, checked, parts, parent, ready)
     except asyncio.CancelledError:
         if not stopping:
             raise

@@ -5,11 +5,13 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from spine import output
 from spine.errors import ConfigError
 from spine.http import nearby
 from spine.telemetry import LEVELS, configure_logging
@@ -98,7 +100,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     what would be done. It keeps its events apart; on a server of --bus it reads beside the Sensors
     that are real, and starts no event sources.
 
-    Ctrl-C finishes what is in flight and stops everything; a second one stops at once.
+    Ctrl-C finishes what is in flight and stops everything; a second one stops at once. So does the
+    end of whoever reads the output through a pipe.
 
     \b
     Examples:
@@ -154,10 +157,15 @@ async def _until_stopped(local: "Local") -> None:
         stopping = True
         main.cancel()
 
+    def stop_unread() -> None:
+        if not stopping:  # by a Ctrl-C, of which the reader went away as well
+            stop()
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
     try:
-        await local.run()
+        with output.stopping(partial(loop.call_soon_threadsafe, stop_unread)):
+            await local.run()
     except asyncio.CancelledError:
         if not stopping:
             raise

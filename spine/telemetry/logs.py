@@ -5,10 +5,12 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 from typing_extensions import override
+
+from spine import output
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LEVELS = {"warning": "warn", "critical": "fatal"}
@@ -62,6 +64,15 @@ def _field(value: Any) -> str:
     return str(value)
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines; that nobody reads them any more is no error of logging."""
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not (isinstance(sys.exception(), BrokenPipeError) and output.lose()):
+            super().handleError(record)
+
+
 LEVELS = ("debug", "info", "warn", "error")
 
 
@@ -70,7 +81,7 @@ def configure_logging(fmt: str, level: str = "info", **context: str) -> None:
 
     An unknown level is taken as info, as Argo Events does.
     """
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _Lines(sys.stdout)
     handler.setFormatter(JsonLines(context) if fmt == "json" else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -50,6 +50,15 @@ def test_what_was_said_is_bounded(capsys):
     assert capsys.readouterr().err.count("thing 0\n") == 2
 
 
+def test_the_connection_goes_on_where_nobody_reads_of_it(monkeypatch):
+    def gone(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(click, "echo", gone)
+    with away.told_once():
+        LOG.warning("the bus is away")
+
+
 @pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("n\n", False), ("\n", False)])
 def test_a_question_is_answered(monkeypatch, capsys, typed, answer):
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))

@@ -1,15 +1,20 @@
 """The frame of the command line: verbs, help, exit codes."""
 
 import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from spine import output
 from spine.errors import BusError, ConfigError
 from tocsin import cli
+
+ROOT = Path(cli.__file__).parent.parent
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)
@@ -50,7 +55,6 @@ CASES = [
     (BusError("publishing x: away"), 1, "tocsin: publishing x: away\n"),
     (ExceptionGroup("g", [ExceptionGroup("h", [BusError("away")])]), 1, "tocsin: away\n"),
     (KeyboardInterrupt(), 130, ""),
-    (BrokenPipeError(), 1, ""),
     (OSError(errno.ENOSPC, "No space left"), 1, "tocsin: writing: No space left\n"),
     (click.UsageError("no"), 2, "no"),
 ]
@@ -62,9 +66,6 @@ def test_errors_become_exit_codes(monkeypatch, capsys, error, code, said):
         raise error
 
     monkeypatch.setattr(cli.cli, "main", fail)
-    monkeypatch.setattr(cli.sys, "stderr", cli.sys.stderr)
-    closed = []
-    monkeypatch.setattr(type(cli.sys.stderr), "close", lambda _: closed.append(1), raising=False)
 
     with pytest.raises(SystemExit) as ended:
         cli.main(["version"])
@@ -79,6 +80,7 @@ def test_errors_become_exit_codes(monkeypatch, capsys, error, code, said):
     [
         ValueError("bug"),
         OSError(errno.EBADF, "bug"),
+        BrokenPipeError(errno.EPIPE, "not that of the output"),
         ExceptionGroup("g", [BusError("away"), ValueError("bug")]),
     ],
 )
@@ -90,6 +92,64 @@ def test_a_bug_keeps_its_traceback(monkeypatch, error):
 
     with pytest.raises(type(error)):
         cli.main(["version"])
+
+
+UNREAD = [
+    ["version"],
+    ["--help"],
+    ["lint", "--help"],
+    ["lint", "examples/quickstart"],
+    ["convert", "examples/quickstart"],
+    ["test", "examples/quickstart"],
+]
+
+
+@pytest.mark.parametrize("words", UNREAD, ids=" ".join)
+def test_what_nobody_reads_ends_without_a_word(words):
+    assert _ended(words, stderr=subprocess.PIPE) == (141, "")
+
+
+def test_errors_that_nobody_reads_end_likewise():
+    assert _ended(["nonsense"], stderr=subprocess.STDOUT) == (141, None)
+
+
+def _ended(words, stderr):
+    """Return exit code and errors of a command whose output is a pipe without a reader."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "tocsin", *words],
+            cwd=ROOT, stdout=output, stderr=stderr, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+def test_an_unread_line_of_a_task_ends_it_likewise(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(output._State, "lost", False)
+
+    def fail(*_, **__):
+        raise ExceptionGroup("g", [BusError("closed"), ExceptionGroup("h", [BrokenPipeError()])])
+
+    monkeypatch.setattr(cli.cli, "main", fail)
+    with os.fdopen(writer, "w") as unread, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", unread)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["version"])
+
+    assert ended.value.code == 141
+
+
+def test_a_full_disk_is_told():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tocsin", "lint", "examples/quickstart"],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (1, "tocsin: writing: No space left on device\n")
 
 
 def test_version(capsys):
