@@ -125,7 +125,6 @@ async def test_what_happened_while_nothing_ran_is_made_up_for(scene):
         await scene.apply("Service", "gone", annotations=annotated, **ports((80, "")))
         await scene.until(run, "late-ing", lambda m: m is not None)
         await scene.until(run, "gone-ing", lambda m: m is not None)
-        await asyncio.sleep(3)
         await run.stop()
     await scene.apply("Service", "late", annotations=annotated, **ports((81, "")))
     await scene.delete("gone")
