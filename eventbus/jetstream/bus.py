@@ -10,8 +10,9 @@ from typing_extensions import override
 from eventbus.bus import EVENTS, Bus, Handle, Message, Reader, ReaderInfo, Store
 from eventbus.jetstream import reading
 from eventbus.jetstream.api import NO_MESSAGE, NO_STREAM, Api, ApiError
-from eventbus.jetstream.connection import RECONNECT, Connection, Options
+from eventbus.jetstream.connection import RECONNECT, Connection
 from eventbus.jetstream.consumers import Consumers, reader_info
+from eventbus.jetstream.dialing import Options
 from eventbus.jetstream.kv import Bucket
 from eventbus.jetstream.publisher import Publisher
 from eventbus.jetstream.puller import Puller

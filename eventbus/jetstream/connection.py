@@ -8,21 +8,17 @@ registered with `on_up` do what is left to do, such as sending again.
 
 import asyncio
 import logging
-import re
-import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Self
 
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from eventbus.jetstream.direct import CLIENT_BUFFER, Delivered, Direct, DirectClient
+from eventbus.jetstream.dialing import Options, close, dial, speaks_tls
+from eventbus.jetstream.direct import Delivered, Direct, DirectClient, command_of, plain_of
 from spine.errors import BusError, ConfigError, RemoteError
-from spine.nats_tcp import end_quietly
 from spine.runtime import Backoff, cancellation_kept
 
 if TYPE_CHECKING:
@@ -33,11 +29,6 @@ log = logging.getLogger(__name__)
 
 RECONNECT = Backoff(duration=0.1, factor=2.0, jitter=0.5, steps=0, cap=5.0)
 """Waits between attempts; short, as everything in the process waits for the bus."""
-OLDEST = (2, 10)
-"""First server with several filter subjects and metadata on one consumer."""
-CONNECT_SECONDS = 5
-PING_SECONDS = 10
-"""Two unanswered pings end a connection whose other side vanished without a word."""
 CLOSED_SECONDS = 0.5
 """How often it is looked whether the client was closed without a word."""
 
@@ -46,33 +37,6 @@ Callback = Callable[["Msg"], Awaitable[None]]
 
 class NoAnswererError(BusError):
     """Nobody listens on the subject of a request: JetStream, a stream or a consumer is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What it takes to connect once."""
-
-    servers: tuple[str, ...]
-    name: str = "tocsin"
-    user: str | None = None
-    password: str | None = None
-    token: str | None = None
-    creds: Path | None = None
-    nkey_seed: str | None = None
-    tls: ssl.SSLContext | None = None
-    """Used when the server asks for TLS."""
-    tls_demanded: bool = False
-    """Whether a server without TLS is refused, before any credential is sent."""
-
-    @property
-    def verified(self) -> bool:
-        """Whether a server has to show a certificate that we trust."""
-        return self.tls is None or self.tls.verify_mode != ssl.CERT_NONE
-
-    @property
-    def shown(self) -> str:
-        """The servers without credentials, for messages."""
-        return ", ".join(re.sub(r"//[^/]*@", "//", server) for server in self.servers)
 
 
 @dataclass(eq=False, slots=True)
@@ -193,7 +157,7 @@ class Connection:
     ) -> None:
         """Send a message. Raises BusError without a connection, or what the library raises."""
         client = self.client
-        command = _command(subject, data, reply, headers) if headers and reply else None
+        command = command_of(subject, data, reply, headers) if headers and reply else None
         task = asyncio.current_task()
         before = task.cancelling() if task is not None else 0
         if command is None or not client.is_connected:
@@ -208,14 +172,14 @@ class Connection:
     def post(self, subject: str, data: bytes) -> bool:
         """Put a message on its way without waiting; return False where there is none to go."""
         client = self._client
-        return client is not None and client.post(_plain(subject, data))
+        return client is not None and client.post(plain_of(subject, data))
 
     def post_with(self, subject: str, data: bytes, reply: str, headers: dict[str, str]) -> bool:
         """Put a message with headers on its way; return False where `send` has to do it."""
         client = self._client
         if client is None:
             return False
-        command = _command(subject, data, reply, headers)
+        command = command_of(subject, data, reply, headers)
         return command is not None and client.post(command)
 
     async def listen_directly(self, subject: str, callback: Direct) -> Listening:
@@ -296,7 +260,7 @@ class Connection:
             self._state.up.clear()
             client, self._client = self._client, None
             if client is not None:
-                await _close(client)
+                await close(client)
 
     async def _lost(self) -> None:
         """Wait until the client is closed.
@@ -313,9 +277,11 @@ class Connection:
 
     async def _try(self, attempt: int) -> bool:
         """Connect once; say whether that worked."""
+        self._state.closed = asyncio.Event()
+        self._errors.clear()
         try:
             options = self._options()
-            client = await self._connect(options)
+            client = await dial(options, self._state.closed, self._errors)
         except ConfigError as exc:
             if self._first is not None and not self._first.done():
                 self._first.set_exception(exc)
@@ -332,78 +298,12 @@ class Connection:
         self._state.problem = why
         log.warning("the bus is away: %s", why, extra={"attempt": attempt})
 
-    async def _connect(self, options: Options) -> DirectClient:
-        end_quietly()
-        client = DirectClient()
-        self._state.closed = closed = asyncio.Event()
-        self._errors.clear()
-
-        async def on_closed() -> None:
-            closed.set()
-
-        async def on_error(exc: Exception) -> None:
-            self._errors.append(exc)
-            del self._errors[:-3]
-            log.debug("nats: %s", exc)
-
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS * (1 + len(options.servers))):
-                await client.connect(
-                    **_credentials(options, client),
-                    servers=list(options.servers),
-                    name=options.name,
-                    tls=options.tls,
-                    allow_reconnect=False,
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=0,
-                    connect_timeout=CONNECT_SECONDS,
-                    ping_interval=PING_SECONDS,
-                    pending_size=CLIENT_BUFFER,
-                    closed_cb=on_closed,
-                    error_cb=on_error,
-                )
-            self._check(client, options)
-            client.attach()
-        except (NatsError, OSError, TimeoutError) as exc:
-            why = _why(options, self._errors[-1] if self._errors else exc)
-            self._state.problem = why
-            await _close(client, 0.5)
-            raise BusError(why) from exc
-        except ConfigError:
-            await _close(client)
-            raise
-        except Exception as exc:  # the library reads keys without a look at what they are
-            await _close(client, 0.5)
-            what = "the creds file" if options.creds else "the seed of the nkey"
-            if options.creds is None and options.nkey_seed is None:
-                raise BusError(_why(options, exc)) from exc
-            raise ConfigError(f"connecting to {options.shown}: {what} is not one") from exc
-        except BaseException:
-            await _close(client)
-            raise
-        return client
-
-    def _check(self, client: DirectClient, options: Options) -> None:
-        """Refuse a server that is not what was asked for."""
-        if options.tls_demanded and not _speaks_tls(client):
-            raise NatsError(_NO_TLS)
-        version = client.connected_server_version
-        try:
-            old = (version.major, version.minor) < OLDEST
-        except ValueError:  # a build without a proper version is somebody's own
-            old = False
-        if old:
-            raise ConfigError(
-                f"connecting to {options.shown}: nats-server {version._server_version} is too old",  # noqa: SLF001 -- it has no other text
-                hint="2.10 is the first with several filter subjects for one consumer",
-            )
-
     async def _came_up(self, options: Options) -> None:
         assert self._client is not None
         for listening in list(self._listeners):
             with suppress(NatsError, OSError):
                 await self._subscribe(self._client, listening)
-        if not self._warned and _speaks_tls(self._client) and not options.verified:
+        if not self._warned and speaks_tls(self._client) and not options.verified:
             self._warned = True
             log.warning(
                 "the certificate of the bus at %s is not verified; give tls.caCertSecret",
@@ -438,76 +338,3 @@ class Connection:
         )
         if listening.direct is not None:
             client.direct[listening.subscription._id] = listening.direct  # noqa: SLF001 -- as the server calls it
-
-
-def _plain(subject: str, data: bytes) -> bytes:
-    """Return the line that publishes a message without headers."""
-    return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(data), data)
-
-
-def _command(subject: str, data: bytes, reply: str, headers: dict[str, str]) -> bytes | None:
-    """Return the line that publishes a message with headers; None where one breaks lines.
-
-    Subject and reply are checked by who makes them.
-    """
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
-        return None
-    head = f"NATS/1.0\r\n{lines}\r\n".encode()
-    size = len(head)
-    line = f"HPUB {subject} {reply} {size} {size + len(data)}\r\n".encode()
-    return b"".join((line, head, data, b"\r\n"))
-
-
-_NO_TLS = "the server does not speak TLS, and tls is configured"
-
-
-def _speaks_tls(client: DirectClient) -> bool:
-    return bool(client._server_info.get("tls_required"))  # noqa: SLF001 -- the library has no other place to look
-
-
-def _credentials(options: Options, client: DirectClient) -> dict[str, Any]:
-    """Return the client's options for credentials; none leaves before TLS that was demanded."""
-
-    def guarded(value: str | None) -> Callable[[], str] | None:
-        if value is None:
-            return None
-
-        def give() -> str:
-            if options.tls_demanded and not _speaks_tls(client):
-                raise NatsError(_NO_TLS)
-            return value
-
-        return give
-
-    if options.creds is not None:
-        return {"user_credentials": options.creds}
-    if options.nkey_seed is not None:
-        return {"nkeys_seed_str": options.nkey_seed}
-    return {
-        "user": guarded(options.user),
-        "password": guarded(options.password),
-        "token": guarded(options.token),
-    }
-
-
-def _why(options: Options, exc: Exception) -> str:
-    if isinstance(exc, TimeoutError) and not str(exc):
-        text = "no answer in time"
-    else:
-        text = str(exc).removeprefix("nats: ").strip("'")
-    hint = ""
-    if "authorization" in text.lower():
-        hint = " (check the user, password, token or credentials of the bus)"
-    elif isinstance(exc, ssl.SSLCertVerificationError):
-        hint = " (give the CA in tls.caCertSecret)"
-    elif isinstance(exc, ConnectionRefusedError):
-        ports = ", ".join(str(urlsplit(s).port or 4222) for s in options.servers)
-        text = f"nothing listens on port {ports}"
-    return f"connecting to {options.shown}: {text}{hint}"
-
-
-async def _close(client: DirectClient, seconds: float = 2.0) -> None:
-    with suppress(Exception):  # it is thrown away, whatever is wrong with it
-        async with asyncio.timeout(seconds):
-            await client.close()

@@ -214,3 +214,22 @@ def _size(word: bytes) -> int:
     if not word.isdigit():
         raise ProtocolError("nats: malformed MSG")
     return int(word)
+
+
+def plain_of(subject: str, data: bytes) -> bytes:
+    """Return the line that publishes a message without headers."""
+    return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(data), data)
+
+
+def command_of(subject: str, data: bytes, reply: str, headers: dict[str, str]) -> bytes | None:
+    """Return the line that publishes a message with headers; None where one breaks lines.
+
+    Subject and reply are checked by who makes them.
+    """
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        return None
+    head = f"NATS/1.0\r\n{lines}\r\n".encode()
+    size = len(head)
+    line = f"HPUB {subject} {reply} {size} {size + len(data)}\r\n".encode()
+    return b"".join((line, head, data, b"\r\n"))

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from eventbus.jetstream.connection import Connection, Options, _command
+from eventbus.jetstream.connection import Connection
+from eventbus.jetstream.dialing import Options
+from eventbus.jetstream.direct import command_of
 from spine.errors import BusError
 
 
@@ -62,7 +64,7 @@ async def test_a_request_without_an_answer_is_an_error_and_no_cancellation():
 
 
 def test_a_line_with_headers_is_what_the_protocol_wants():
-    made = _command("default.a.b", b"{}", "_INBOX.x.1", {"Nats-Msg-Id": "7"})
+    made = command_of("default.a.b", b"{}", "_INBOX.x.1", {"Nats-Msg-Id": "7"})
 
     head = b"NATS/1.0\r\nNats-Msg-Id: 7\r\n\r\n"
     size = len(head)
@@ -71,4 +73,4 @@ def test_a_line_with_headers_is_what_the_protocol_wants():
 
 @pytest.mark.parametrize("text", ["7\r\nPUB evil 0", "7\n", "\r7"])
 def test_a_header_that_breaks_lines_is_left_to_the_library(text: str):
-    assert _command("default.a.b", b"{}", "_INBOX.x.1", {"Nats-Msg-Id": text}) is None
+    assert command_of("default.a.b", b"{}", "_INBOX.x.1", {"Nats-Msg-Id": text}) is None

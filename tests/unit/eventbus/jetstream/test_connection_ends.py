@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from nats.errors import TimeoutError as NatsTimeoutError
 
-from eventbus.jetstream.connection import Connection, Options
+from eventbus.jetstream.connection import Connection
+from eventbus.jetstream.dialing import Options
 from spine.errors import BusError
 
 pytestmark = pytest.mark.looptime

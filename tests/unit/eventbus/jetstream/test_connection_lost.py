@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from eventbus.jetstream.connection import CLOSED_SECONDS, Connection, Options
+from eventbus.jetstream.connection import CLOSED_SECONDS, Connection
+from eventbus.jetstream.dialing import Options
 
 
 class Closing:

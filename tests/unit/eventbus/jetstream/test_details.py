@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.jetstream.api import rfc3339, unix
-from eventbus.jetstream.connection import Options
+from eventbus.jetstream.dialing import Options
 from eventbus.jetstream.kv import escape, unescape
 from eventbus.jetstream.replies import message_of
 from eventbus.jetstream.watch import _reached_at, _share
