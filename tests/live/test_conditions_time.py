@@ -89,7 +89,7 @@ async def test_batches_over_kills(tmp_path, server, bus, target) -> None:
     found = batches()
     assert Counter(n for one in found for n in one) == Counter(range(total))
     assert max(map(len, found)) <= 20
-    assert len(numbers(target)) - len(found) <= 2
+    assert len(numbers(target)) - len(found) <= 10, "only what was under way"
     assert [entry async for entry in list_dead(bus)] == []
     left = await bus.store(STATE).keys("s.t")
     assert len(left) <= 2

@@ -246,12 +246,14 @@ each_server = pytest.mark.parametrize("server", SERVERS)
 SUB = f"projects/{PROJECT}/subscriptions/sub"
 
 
-async def pulled(pubsub: Emulator) -> list[tuple[str, dict[str, str]]]:
-    """Return text and attributes of what the subscription has."""
+async def pulled(pubsub: Emulator, least: int = 1) -> list[tuple[str, dict[str, str]]]:
+    """Return text and attributes of what the subscription has, once it is so many messages."""
     from google.pubsub_v1.types import pubsub as api
 
-    asked = api.PullRequest(subscription=SUB, max_messages=10)
-    found = (await pubsub.call("Subscriber/Pull", asked)).received_messages
+    asked, found = api.PullRequest(subscription=SUB, max_messages=10), list[Any]()
+    async with asyncio.timeout(60):
+        while len(found) < least:
+            found += (await pubsub.call("Subscriber/Pull", asked)).received_messages
     return [(one.message.data.decode(), dict(one.message.attributes)) for one in found]
 
 
@@ -278,7 +280,7 @@ async def test_topic_of_a_recipient_counts_before_the_configured_one(pubsub):
         with pytest.raises(TriggerError, match=r"NOT_FOUND.*a topic is not made") as caught:
             await client.send(TOLD, "", "k")
     assert caught.value.permanent
-    assert len(await pulled(pubsub)) == 2
+    assert len(await pulled(pubsub, 2)) == 2
 
 
 @pytest.mark.parametrize("server", ["stand-in"])
@@ -298,7 +300,7 @@ async def test_pubsub_that_comes_back_is_used_again(pubsub):
 
 async def taken(client: Any) -> None:
     """Send until it is taken, as who retries would."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await client.send(TOLD, "", "k")
@@ -402,7 +404,7 @@ def service_account(email: str) -> tuple[str, str]:
 
 @asynccontextmanager
 async def listening(url: str, **options: Any):
-    client = await nats.connect(url, **options)
+    client = await nats.connect(url, connect_timeout=60, **options)
     try:
         subscription = await client.subscribe("told.>")
         await client.flush()
@@ -416,7 +418,7 @@ async def test_subject_gets_the_message_with_its_headers_and_its_key(tmp_path):
         config = {"url": server.url, "headers": {"X-Team": "shop\r\nNats-Msg-Id: forged"}}
         async with sending(Nats, config) as client:
             receipt = await client.send(TOLD, "told.shop", "k-1")
-        message = await subscription.next_msg(5)
+        message = await subscription.next_msg(60)
     assert (message.subject, message.data) == ("told.shop", b"shop is ready")
     assert message.headers == {"Nats-Msg-Id": "k-1", "X-Team": "shop  Nats-Msg-Id: forged"}
     assert receipt.summary == "published to told.shop"
@@ -424,12 +426,12 @@ async def test_subject_gets_the_message_with_its_headers_and_its_key(tmp_path):
 
 async def test_stream_has_the_message_once(tmp_path):
     async with nats_server(tmp_path) as server:
-        peer = await nats.connect(server.url)
-        await peer.jetstream().add_stream(name="TOLD", subjects=["told.>"])
+        peer = await nats.connect(server.url, connect_timeout=60)
+        await peer.jetstream(timeout=60).add_stream(name="TOLD", subjects=["told.>"])
         async with sending(Nats, {"url": server.url, "jetStream": True}) as client:
             first = await client.send(TOLD, "told.shop", "k-1")
             again = await client.send(TOLD, "told.shop", "k-1")
-        info = await peer.jetstream().stream_info("TOLD")
+        info = await peer.jetstream(timeout=60).stream_info("TOLD")
         await peer.close()
     assert info.state.messages == 1
     assert (first.summary, first.detail["sequence"]) == ("in stream TOLD", 1)
@@ -448,8 +450,8 @@ async def test_no_stream_takes_the_subject(tmp_path):
 
 async def test_full_stream_may_have_room_later(tmp_path):
     async with nats_server(tmp_path) as server:
-        peer = await nats.connect(server.url)
-        await peer.jetstream().add_stream(
+        peer = await nats.connect(server.url, connect_timeout=60)
+        await peer.jetstream(timeout=60).add_stream(
             name="TOLD", subjects=["told.>"], max_msgs=1, discard="new"
         )
         async with sending(Nats, {"url": server.url, "jetStream": True}) as client:
@@ -512,7 +514,7 @@ async def test_tls_with_a_ca_of_ones_own(tmp_path):
             tls = {"tls": {"ca": certificate.decode()}}
             async with sending(Nats, {"url": server.url, **tls}) as client:
                 await client.send(TOLD, "told.shop", "k")
-            assert (await subscription.next_msg(5)).data == b"shop is ready"
+            assert (await subscription.next_msg(60)).data == b"shop is ready"
         async with sending(Nats, {"url": server.url}) as client:
             with pytest.raises(TriggerError, match=r"(?i)certificate"):
                 await client.send(TOLD, "told.shop", "k")
@@ -528,4 +530,4 @@ async def test_nats_that_comes_back_is_used_again(tmp_path):
         await server.start()
         async with listening(server.url) as subscription:
             await client.send(TOLD, "told.shop", "k")
-            assert (await subscription.next_msg(5)).data == b"shop is ready"
+            assert (await subscription.next_msg(60)).data == b"shop is ready"

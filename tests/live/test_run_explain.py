@@ -1,5 +1,6 @@
 """`tocsin explain` and `tocsin why` beside a `tocsin run`."""
 
+import asyncio
 import json
 
 import pytest
@@ -63,7 +64,10 @@ async def test_the_bus_is_asked_why(tmp_path):
             await send(tmp_path, "large", 50)
             await run.until(lambda: target.ids == {"/ large": 1})
 
-            code, out, problem = await tocsin("why", "show", "-o", "json", cwd=tmp_path)
+            async with asyncio.timeout(60):  # what came of it is told a moment after the deed
+                out = ""
+                while '"done"' not in out or len(out.splitlines()) < 2:
+                    code, out, problem = await tocsin("why", "show", "-o", "json", cwd=tmp_path)
             assert code == 0, problem
             small, large = (json.loads(line) for line in out.splitlines())
             assert (small["id"], small.get("fired", False)) == ("small", False)

@@ -58,7 +58,7 @@ async def test_more_objects_than_wait_all_run(tmp_path):
         more = [sensor.replace("name: show}", f"name: show{n}}}") for n in range(COUNT)]
         (tmp_path / "more.yaml").write_text("---\n".join(more))
         async with started(tmp_path, "run", ".") as run:
-            await run.until(UP, 120)
+            await run.until(UP, 200)
 
             assert len(run.state()["processes"]) == COUNT + 2
             assert all(map(alive, run.pids()))

@@ -1,5 +1,6 @@
 """`tocsin send`, `tail` and `dlq` beside a `tocsin run`."""
 
+import asyncio
 import json
 
 import pytest
@@ -144,6 +145,7 @@ async def test_tail_shows_events_and_actions_live(tmp_path):
                     "done",
                 )
                 unknown = "tocsin: no Sensor 'other' has been seen here (there are show)"
+                await nothing.until(unknown)
                 assert nothing.lines == [unknown]
                 assert await everything.stop() == 130
             await run.stop()
@@ -163,9 +165,9 @@ async def test_dead_letters_are_listed_shown_retried_and_dropped(tmp_path):
                 _, out, _ = await tocsin("dlq", "list", "-o", "json", cwd=tmp_path)
                 return [json.loads(line) for line in out.splitlines()]
 
-            letters = await listed()
-            while len(letters) < 3:
-                letters = await listed()
+            async with asyncio.timeout(120):
+                while len(letters := await listed()) < 3:
+                    pass
             assert {(x["component"], x["object"], x["place"]) for x in letters} == {
                 ("sensor", "show", "out")
             }

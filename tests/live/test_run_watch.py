@@ -50,7 +50,7 @@ def _server_is_there() -> None:
 
 async def post(port: int, number: int, token: str = "") -> int:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         url = f"http://127.0.0.1:{port}/e"
         return (await client.post(url, json={"id": number}, headers=headers)).status_code
 
@@ -113,6 +113,7 @@ async def test_edits(tmp_path):
             write("other-sensor", sensor("other", "other", "here"))
             await run.until(lambda: _is_up(run, "EventSource", "other"))
             await run.until("source other new")
+            await run.until("sensor other new")
             assert await post(second, 1) == 200
             await run.until(lambda: words(target, "/other") == {"1": "here"})
             assert run.pid_of("Sensor", "show") == show
