@@ -102,7 +102,7 @@ class Emulator:
             self.host, options=[("grpc.use_local_subchannel_pool", 1), *soon]
         )
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 await self._channel.channel_ready()
         except TimeoutError:
             pytest.fail(f"the Pub/Sub server does not answer:\n{self._log.read_text()}")

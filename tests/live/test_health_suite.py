@@ -32,7 +32,7 @@ def suite(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("module")
     (folder / "go.mod").write_text("module cases\n")
     words = ("go", "mod", "download", "-json", MODULE)
-    done = subprocess.run(words, cwd=folder, capture_output=True, check=False, timeout=100)
+    done = subprocess.run(words, cwd=folder, capture_output=True, check=False, timeout=250)
     found = json.loads(done.stdout or b"{}")
     if "Dir" not in found:
         missing(f"fetching {MODULE}: {found.get('Error')} {done.stderr.decode()[:300]}")

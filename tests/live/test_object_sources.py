@@ -282,7 +282,7 @@ def weed(tmp_path_factory):
 
 
 async def _ready(bucket: Bucket, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(400):
+    for _ in range(1000):
         assert process.poll() is None, log.read_text()[-2000:]
         try:
             if (

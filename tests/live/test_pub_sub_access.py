@@ -337,6 +337,7 @@ async def test_project_of_the_machine(monkeypatch, flavor, status, found):
     await web.TCPSite(serving, "127.0.0.1", 0).start()
     monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{serving.addresses[0][1]}")
+    monkeypatch.setattr(names, "_METADATA_TIMEOUT", 60.0)
     try:
         assert await names.project("key-project") == found
     finally:

@@ -335,7 +335,7 @@ async def test_the_emulator_pushes_to_us(tmp_path):
         async with running(pushed(port, authenticated=False)) as it:
             sent = [b'{"n":%d}' % n for n in range(50)]
             ids = await server.publish(topic, sent, objectId="a.json")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while len(events := await it.events()) < 50:
                     await asyncio.sleep(0.05)
     found = [json.loads(event.data or b"") for event in events]
