@@ -150,7 +150,7 @@ class Nodes:
         return "".join(f.read_text() for f in ordered if run is None or int(f.stem) == run)
 
     def exec(
-        self, pod: Manifest, *words: str, container: str = "", given: str = "", seconds: float = 30
+        self, pod: Manifest, *words: str, container: str = "", given: str = "", seconds: float = 120
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command in a container; `stdout` and `returncode` are in what comes back."""
         name = container or pod["spec"]["containers"][0]["name"]
@@ -171,7 +171,7 @@ class Nodes:
         return f"{scheme}://{address}:{port}"
 
     async def until(
-        self, look: Callable[[], Any | Awaitable[Any]], seconds: float = 60, what: str = ""
+        self, look: Callable[[], Any | Awaitable[Any]], seconds: float = 120, what: str = ""
     ) -> Any:
         """Look until something true comes back, and return that; an OSError is nothing.
 

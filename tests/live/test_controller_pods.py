@@ -68,7 +68,7 @@ async def test_pods_tell_of_each_event_and_trigger(space):
         await space.until("Sensor", "tell", part("t", "triggers", **bound), PATIENCE)
         (pod,) = [one for one in await space.all("Pod") if "hook-" in one["metadata"]["name"]]
         url = f"http://{pod['status']['podIP']}:12000/orders"
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             assert (await client.post(url, json={})).status_code == 200
         fails = {"ready": True, "reason": "Failing"}
         found = await space.until("Sensor", "tell", part("t", "triggers", **fails), PATIENCE)

@@ -141,7 +141,7 @@ async def attempt(way: Callable[..., Awaitable[None]], env: Env, place: str, pat
     """Try a way; return why it did not work."""
     more = (patch,) if way is server_of_workflows else ()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await way(env, place, *more)
     except (Fault, OSError, ValueError) as exc:
         return exc

@@ -27,7 +27,7 @@ BLOCK = re.compile(
     r"(?:```text\n(?P<said>.*?)^```)?",
     re.MULTILINE | re.DOTALL,
 )
-PATIENCE = 90.0
+PATIENCE = 150.0
 LATE = ("no endpoints available", "failed calling webhook")
 """What is said while a pod is ready and Kubernetes has yet to lead its Service there."""
 WIDE = "crd,clusterroles,clusterrolebindings,validatingwebhookconfigurations,namespaces"
