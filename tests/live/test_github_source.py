@@ -127,7 +127,7 @@ def managed(at: Place, github: Any, **more: Any) -> dict[str, Any]:
 
 async def settled(at: Place, met: Any) -> None:
     assert at.run is not None
-    await at.run.until(met, 30)
+    await at.run.until(met)
 
 
 async def test_hooks_are_made_and_taken_away_at_the_end(at):

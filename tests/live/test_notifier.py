@@ -83,7 +83,7 @@ class Place:
         )
         running = asyncio.create_task(runner.run())
         async with cancelled_at_exit(running):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while runner.problem:
                     assert not running.done(), running.result()
                     await asyncio.sleep(0.05)
@@ -91,7 +91,7 @@ class Place:
 
     async def told(self, number: int) -> list[Any]:
         """Return the bodies that arrived, once there are so many."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.target.requests) < number:
                 await asyncio.sleep(0.05)
         return [body for _, _, body in self.target.requests]
@@ -139,7 +139,7 @@ async def test_it_tells_how_its_watches_stand(place):
         assert (part.ready, part.reason) == (False, "NotConfigured")
         assert part.message == f"there is no ConfigMap 'cm' in namespace '{place.space}'"
         await place.configure(**{**READY, "trigger.odd": "- {when: 1 +, send: [ready]}"})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not runner.parts[0].ready:
                 await asyncio.sleep(0.05)
         assert [(one.name, one.reason) for one in runner.parts] == [("Pod of v1", "Watching")]
@@ -268,7 +268,7 @@ async def test_what_was_told_can_be_read_on_the_object(place):
         await place.pod("web", "Running", **{f"{SUBSCRIBE}.on-pod-ready.hook": "", "mine": "x"})
         await place.told(1)
         pods = await place.kube.discovery.kind("v1", "Pod")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 raw = await place.kube.get(pods, "web", place.space)
                 annotations = json.loads(raw)["metadata"]["annotations"]

@@ -257,7 +257,7 @@ async def test_replicas_share_and_what_a_dead_one_held_is_claimed(server):
 async def test_what_is_in_hand_is_not_claimed_by_others(server):
     slow, quick = Fickle(), Fickle()
     slow.open.clear()
-    event = spec(server, claimAfter=1)
+    event = spec(server, claimAfter=2)
     async with running(event, bus=slow) as it:
         await fill(server, range(10))
 
