@@ -50,11 +50,14 @@ class Listening:
     subscription: "Subscription | None" = None
 
 
+_NOT_YET = "not connected yet"
+
+
 @dataclass(slots=True)
 class _State:
     """What is known about being connected."""
 
-    problem: str = "not connected yet"
+    problem: str = _NOT_YET
     servers: str = ""
     """Those of the present connection or the one before, for messages."""
     lost: float = 0.0
@@ -281,6 +284,8 @@ class Connection:
         self._errors.clear()
         try:
             options = self._options()
+            if self._state.problem == _NOT_YET:
+                self._state.problem = f"connecting to {options.shown}: no answer yet"
             client = await dial(options, self._state.closed, self._errors)
         except ConfigError as exc:
             if self._first is not None and not self._first.done():

@@ -42,7 +42,7 @@ async def refused(*args, **kwargs) -> str:
     while True:
         with pytest.raises(BusError) as found:
             await works(*args, patience=patience, **kwargs)
-        if "not connected yet" not in str(found.value):
+        if "no answer yet" not in str(found.value):
             return str(found.value)
         patience *= 2
 

@@ -227,8 +227,9 @@ async def test_a_durable_that_another_replica_made_anew_after_a_wipe_skips_nothi
 
 
 async def test_a_deleted_durable_is_made_again_where_it_was(bus):
+    """A server that has not forgotten the old one yet lets the new one keep its waits."""
     seen = Seen()
-    failing = [RemoteError("down", retry_after=300)]
+    failing = [RemoteError("down", retry_after=5)]
 
     async def handle(message: Message) -> None:
         if failing and decode(message.data).id == "id-0":
