@@ -18,10 +18,10 @@ from sensor.reason import Check, Finding, Look, Reason, Test, all_of, any_of
 from sensor.rendered import GoTemplate, compile_rendering
 from spine.errors import ConfigError, FilterError
 from spine.event import Event
-from spine.lang import EvaluationError, gojson, paths, regex
+from spine.lang import EvaluationError, gojson, paths, regex, slips
 from spine.lang.gjson import Document, Result
 from spine.lang.gonumber import parse_float
-from spine.model import Model, warn
+from spine.model import Model, warn, warn_of
 
 
 class DataFilter(Model):
@@ -51,6 +51,11 @@ class DataFilter(Model):
         if any(isinstance(v, int | float) for v in raw):
             warn(f"value: write texts: [{', '.join(_literal(v) for v in raw)}]")
         return [_as_text(v) if isinstance(v, int | float) else v for v in raw]
+
+    @model_validator(mode="after")
+    def _slip(self) -> "DataFilter":
+        warn_of("path", slips.of_path(self.path))
+        return self
 
     @model_validator(mode="after")
     def _odd_combinations(self) -> "DataFilter":

@@ -17,9 +17,9 @@ from sensor.hints import shortened
 from sensor.reason import Check, Reason, Test, all_of, any_of
 from spine.errors import ConfigError
 from spine.event import Event
-from spine.lang import EvaluationError, govaluate, paths
+from spine.lang import EvaluationError, govaluate, paths, slips
 from spine.lang.gjson import Document, Kind, Result
-from spine.model import Model, warn
+from spine.model import Model, warn, warn_of
 
 
 class ExprField(Model):
@@ -30,6 +30,11 @@ class ExprField(Model):
     name: Name
     """Name in the expression; `[…]` around it there, unless it is a letter with letters, digits
     and `_` behind it."""
+
+    @model_validator(mode="after")
+    def _slip(self) -> "ExprField":
+        warn_of("path", slips.of_path(self.path))
+        return self
 
 
 class ExprFilter(Model):

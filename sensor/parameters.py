@@ -7,7 +7,9 @@ a missing dependency (normal with `a || b`) is its default, or is left out.
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from sensor.fields import Name
 from sensor.firing import data_document
@@ -20,9 +22,9 @@ from sensor.sources import (
     value_of,
 )
 from spine.errors import ParameterError
-from spine.lang import EvaluationError, gjson, gojson, sjson
+from spine.lang import EvaluationError, gjson, gojson, sjson, slips
 from spine.lang.gjson import Document, Kind, Result
-from spine.model import Model
+from spine.model import Model, warn_of
 
 
 class PayloadEntry(Model):
@@ -34,6 +36,11 @@ class PayloadEntry(Model):
     """sjson path in the message, such as `user.name`; empty makes the value the whole message."""
     operation: Literal["", "append", "overwrite", "prepend"] = ""
     """Has no meaning in a message."""
+
+    @model_validator(mode="after")
+    def _slip(self) -> Self:
+        warn_of("dest", slips.of_destination(self.dest))
+        return self
 
 
 class Parameter(PayloadEntry):

@@ -8,14 +8,16 @@ ways gave the value, and why those before it did not.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pydantic import model_validator
+
 from sensor.fields import Flag, Name
 from sensor.firing import context_json, context_time, data_document, whole_json
 from sensor.rendered import GoTemplate, compile_rendering
 from spine.errors import ParameterError
 from spine.event import Event
-from spine.lang import EvaluationError, gjson, paths
+from spine.lang import EvaluationError, gjson, paths, slips
 from spine.lang.gjson import Document, Kind
-from spine.model import Model
+from spine.model import Model, warn_of
 
 Events = Mapping[str, Event]
 
@@ -41,6 +43,12 @@ class ParameterSource(Model):
     """Default, taken where the event or the key is missing."""
     use_raw_data: Flag = False
     """Whether a number, boolean, object or array stays what it is; else it becomes a text."""
+
+    @model_validator(mode="after")
+    def _slips(self) -> "ParameterSource":
+        warn_of("contextKey", slips.of_path(self.context_key))
+        warn_of("dataKey", slips.of_path(self.data_key))
+        return self
 
 
 class Value(NamedTuple):

@@ -126,6 +126,12 @@ def warn(message: str) -> None:
     _warn(message)
 
 
+def warn_of(key: str, text: str) -> None:
+    """Add a warning about a key, if there is anything to say."""
+    if text:
+        _warn(f"{key}: {text}")
+
+
 _names_cache: dict[type[BaseModel], dict[str, str]] = {}
 
 

@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from spine.errors import ConfigError
-from spine.lang import EvaluationError, gjson, paths
+from spine.lang import EvaluationError, gjson, paths, slips
 from spine.lang.gjson import Document
-from spine.model import Model, warn
+from spine.model import Model, warn, warn_of
 
 Passes = Callable[["Facts", Document], bool]
 """Tells whether an object counts."""
@@ -77,6 +77,11 @@ class FieldSelector(Model):
     value: str = ""
     """A regular expression (RE2) that is searched for in texts; numbers and booleans are compared
     as such."""
+
+    @model_validator(mode="after")
+    def _slip(self) -> "FieldSelector":
+        warn_of("key", slips.of_path(self.key))
+        return self
 
     def compile(self) -> Callable[[Document], bool]:
         """Compile it. Raises ConfigError."""

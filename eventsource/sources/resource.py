@@ -16,8 +16,8 @@ from eventsource.objects.body import Observed
 from eventsource.objects.selection import ResourceFilter
 from eventsource.source import Emit, Payload, Source
 from spine.errors import ConfigError
-from spine.lang import paths
-from spine.model import warn
+from spine.lang import paths, slips
+from spine.model import warn, warn_of
 from spine.runtime import Env, cancelled_at_exit
 
 _EXAMPLE = (
@@ -77,6 +77,8 @@ class Resource(Source):
     def _plural(self) -> "Resource":
         if self.resource != self.resource.lower():
             warn(f"resource: {self.resource}: write the plural in lower case, as in URLs")
+        for path in self.on_change:
+            warn_of("onChange", slips.of_path(path))
         if self.on_change and "UPDATE" not in self.event_types:
             warn("onChange: of no effect without UPDATE in eventTypes")
         return self

@@ -274,3 +274,68 @@ def test_a_warning_stands_where_its_key_does(lint):
     last = (BUS + SOURCE + text).count("\n")
     assert lines[0].startswith(f"m.yaml:{last - 2}:23: spec.triggers[1].retryStrategy.duration: ")
     assert lines[1].startswith(f"m.yaml:{last}:23: spec.triggers[2].retryStrategy.duration: ")
+
+
+SLIPS = """\
+apiVersion: argoproj.io/v1alpha1
+kind: EventSource
+metadata: {name: pods}
+spec:
+  resource:
+    moved:
+      version: v1
+      resource: pods
+      eventTypes: [UPDATE]
+      onChange: [spec.node, "spec.ports[0]"]
+      filter:
+        fields: [{key: "spec.ports[0].port", operation: ==, value: "80"}]
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Sensor
+metadata: {name: show}
+spec:
+  dependencies:
+    - name: dep
+      eventSourceName: pods
+      eventName: moved
+      filters:
+        data:
+          - {path: body.ok, type: string, value: [a]}
+          - {path: "body.items[0]", type: string, value: [a]}
+        exprs:
+          - {expr: x == 1, fields: [{name: x, path: .body.x}]}
+  triggers:
+    - template:
+        name: post
+        http:
+          url: http://127.0.0.1:1/
+          payload:
+            - src: {dependencyName: dep, dataKey: "body.items[*].name"}
+              dest: "a[0]"
+      parameters:
+        - src: {dependencyName: dep, dataKey: $.body.x, contextKey: id.}
+          dest: $.http.url
+"""
+
+
+def test_a_slip_in_a_path_is_told_at_its_field(lint):
+    result = lint(BUS + SLIPS, "-q")
+
+    assert result.exit_code == 0
+    written, told = (BUS + SLIPS).splitlines(), []
+    for said in result.output.splitlines():
+        _, line, column, field, _, key, text = said.split(":", 6)
+        key = key.strip()
+        assert field.endswith(f".{key}")
+        assert written[int(line) - 1][int(column) - 1 :].startswith(f"{key}: ")
+        told.append((key, text.rpartition("(")[2]))
+    assert told == [
+        ("onChange", "did you mean spec.ports.0)"),
+        ("key", "did you mean spec.ports.0.port)"),
+        ("path", "did you mean body.items.0)"),
+        ("path", "did you mean body.x)"),
+        ("dataKey", "did you mean body.items.#.name)"),
+        ("dest", "did you mean a.0)"),
+        ("contextKey", "did you mean id)"),
+        ("dest", "did you mean http.url)"),
+    ]
