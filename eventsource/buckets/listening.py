@@ -26,7 +26,7 @@ from eventsource.buckets.notification import (
     id_of,
     records_of,
 )
-from eventsource.buckets.position import OVERLAP, Position
+from eventsource.buckets.position import Position
 from eventsource.buckets.server import Place, Query, RefusedError, Server, open_server
 from eventsource.source import Payload
 from eventsource.taking import Taken, Taker
@@ -144,7 +144,7 @@ class Listener:
             await self._missed.wait()
             self._missed.clear()
             try:
-                await self._list(server, self._position.until - OVERLAP)
+                await self._list(server, self._position.since)
             except RefusedError as exc:
                 extra = {"eventName": self._env.name, "error": str(exc)}
                 log.warning("objects that were made meanwhile are not looked for", extra=extra)

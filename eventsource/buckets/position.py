@@ -25,6 +25,7 @@ class _Kept(msgspec.Struct):
     bucket: str
     until: int
     told: dict[str, int] = {}
+    began: int = 0
 
 
 class Position:
@@ -32,7 +33,7 @@ class Position:
 
     def __init__(self, env: Env, bucket: str) -> None:
         self._memory, self._bucket = env.memory, bucket
-        self._reached = 0
+        self._reached = self._began = 0
         self._doubt: int | None = None
         self.told: dict[str, int] = {}
         """Ids of the last events, with their times; those on their way are among them."""
@@ -53,18 +54,23 @@ class Position:
             return
         if kept.bucket == self._bucket:
             self._reached = self._newest = kept.until
-            self.told = kept.told
+            self.told, self._began = kept.told, kept.began
 
     def listens_since(self, moment: int) -> None:
         """Begin at a moment, if there is no other."""
         if not self._reached:
-            self._reached = self._newest = moment
+            self._reached = self._newest = self._began = moment
             self._changed = True
 
     @property
     def until(self) -> int:
         """Up to when all is on the bus, as far as is known."""
         return self._reached if self._doubt is None else self._doubt
+
+    @property
+    def since(self) -> int:
+        """From when on something may have been missed: never from before the beginning."""
+        return max(self.until - OVERLAP, self._began)
 
     def doubt(self) -> None:
         """Stay where it is, as something may have been missed, until that is settled."""
@@ -115,7 +121,8 @@ class Position:
         last = dict(told[-_KEPT:])
         try:
             async with asyncio.timeout(EVERY):
-                await self._memory.put(msgspec.json.encode(_Kept(self._bucket, self.until, last)))
+                kept = _Kept(self._bucket, self.until, last, self._began)
+                await self._memory.put(msgspec.json.encode(kept))
         except (BusError, TimeoutError) as exc:
             self._changed = True
             log.warning("remembering the position", extra={"error": str(exc)})

@@ -230,6 +230,21 @@ async def test_it_stays_where_something_may_have_been_missed(kept):
     assert (await reopened(kept, "another")).until == 0
 
 
+async def test_what_was_there_before_the_first_start_is_never_looked_for(kept):
+    one = await reopened(kept)
+    one.listens_since(10_000)
+    one.begin("1", 10_100)()
+    assert one.since == 10_000
+    await one._write()
+    again = await reopened(kept)
+    again.listens_since(20_000)
+    again.doubt()
+    assert again.since == 10_000, "though others overlap"
+    again.settle()
+    again.begin("2", 30_000)()
+    assert again.since == 30_000 - OVERLAP
+
+
 async def test_what_was_told_is_remembered_for_a_while_and_in_bounds(kept):
     one = await reopened(kept)
     one.listens_since(1)
