@@ -81,7 +81,7 @@ class Names:
             self._ports.pop(front).close()
         for front, backs in wanted.items():
             if front not in self._ports:
-                self._ports[front] = await Port.open(front, self._network.router)
+                self._ports[front] = await Port.open(front, backs, self._network.router)
             self._ports[front].lead(backs)
 
     def _backs(self, service: Manifest, port: Manifest) -> list[Back]:
@@ -143,8 +143,9 @@ class Port:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, front: Front, router: int) -> "Port":
+    async def open(cls, front: Front, backs: list[Back], router: int) -> "Port":
         made = cls(front)
+        made.lead(backs)
         sock = kernel.within(router, lambda: _bound(socket.SOCK_STREAM, tuple(front)))
         made._server = await asyncio.start_server(made._forward, sock=sock)
         return made

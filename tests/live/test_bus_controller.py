@@ -404,10 +404,11 @@ def edited(**jetstream):
 async def versions(space):
     found = {}
     for kind, name in OBJECTS:
-        made = await space.get(kind, name)
-        # Kubernetes tells of the pods in the status of this one, when it gets to it
-        counted = "generation" if kind == "PodDisruptionBudget" else "resourceVersion"
-        found[kind, name] = made["metadata"][counted]
+        metadata = (await space.get(kind, name))["metadata"]
+        found[kind, name] = metadata["resourceVersion"]
+        if kind == "PodDisruptionBudget":  # Kubernetes counts pods in its status, at any time
+            writers = [one for one in metadata["managedFields"] if "subresource" not in one]
+            found[kind, name] = metadata["generation"], writers
     return found
 
 
