@@ -102,7 +102,7 @@ class Place:
         file = self.write(bus, *manifests(self.space, self.target))
         words = ("run", str(file), "--kubeconfig", self.cluster.kubeconfig)
         async with started(self.folder, *words) as run:
-            await run.until("Ctrl-C stops.", 60)
+            await run.until("Ctrl-C stops.")
             yield run
             assert await run.stop() in {0, 130}
 

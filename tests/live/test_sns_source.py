@@ -115,7 +115,8 @@ async def publish(aws: Moto, *messages: str) -> list[str]:
 # ---------------------------------------------------------------------------- what it tells
 
 
-async def test_published_message_that_moto_signed_becomes_an_event(aws, host):
+async def test_published_message_that_moto_signed_becomes_an_event(aws, host, monkeypatch):
+    monkeypatch.setattr(subscription, "FINISH", 60.0)
     async with receiving(aws, metadata={"a": "b"}) as one:
         (made,) = await subscribed(aws)
         assert made["Protocol"] == "http"
