@@ -50,12 +50,11 @@ def lose() -> bool:
     May be called from any thread.
     """
     first = not _State.lost
-    found = give_up()
-    if found and first and _State.stop is not None:
+    if give_up() and first and _State.stop is not None:
         with suppress(OSError):
             os.write(2, _SAID.encode())  # not by a stream, whose lock may be held
         _State.stop()
-    return found
+    return _State.lost
 
 
 @contextmanager

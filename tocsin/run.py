@@ -100,8 +100,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
     what would be done. It keeps its events apart; on a server of --bus it reads beside the Sensors
     that are real, and starts no event sources.
 
-    Ctrl-C finishes what is in flight and stops everything; a second one stops at once. So does the
-    end of whoever reads the output through a pipe.
+    Ctrl-C finishes what is in flight and stops everything; a second one stops at once. Where a pipe
+    has nobody any more who reads the output, everything stops as after one Ctrl-C.
 
     \b
     Examples:
