@@ -63,7 +63,7 @@ class Place:
     async def ready(self, app: str, count: int) -> None:
         """Tell of Pods what a kubelet would; the real controllers do the rest."""
         path = f"/api/v1/namespaces/{self.space}/pods"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (
                 len(found := self.cluster.call("GET", f"{path}?labelSelector=app%3D{app}")["items"])
                 < count
@@ -321,7 +321,7 @@ async def test_the_right_to_one_object_is_enough_to_wait_for_it(place):
     to = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}
     who = {"kind": "ServiceAccount", "name": "narrow", "namespace": place.space}
     place.put(f"{root}/rolebindings", {"metadata": {"name": "b"}, "roleRef": to, "subjects": [who]})
-    async with asyncio.timeout(30):  # the API server learns of roles after a moment
+    async with asyncio.timeout(60):  # the API server learns of roles after a moment
         while (await place.run("widgets/one"))[0] == 1:
             await asyncio.sleep(0.1)
 
