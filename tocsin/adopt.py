@@ -11,6 +11,7 @@ import click
 from spine.errors import ConfigError, Fault
 from tocsin.adopting import Choice, Group, groups
 from tocsin.cluster import cluster_options
+from tocsin.output_option import output_option
 
 if TYPE_CHECKING:
     from controller.adoption import Outcome, Place
@@ -57,14 +58,7 @@ Work = Callable[["JetStreamBus", "Checked"], Awaitable[None]]
     is_flag=True,
     help="Give up the place of a Sensor that has worked here already, and what it did since.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Tables for a person, or a JSON object a line for each Sensor.",
-)
+@output_option("Tables for a person, or a JSON object a line for each Sensor.")
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 -- one for each option
     ctx: click.Context,

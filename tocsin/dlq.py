@@ -13,6 +13,7 @@ from eventbus.bus import Bus
 from spine.errors import BusError, ConfigError, Fault
 from tocsin.bus_options import bus_options, opened, running
 from tocsin.letters import Wanted, as_json, chosen, line, reason_line
+from tocsin.output_option import LINES, output_option
 
 if TYPE_CHECKING:
     from delivery.dead import Entry
@@ -76,14 +77,7 @@ def _with_bus(given: dict[str, Any], work: Callable[[Bus], Awaitable[int]]) -> i
 @command.command("list")
 @_filters
 @click.option("--count", is_flag=True, help="How many of each place and code instead.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Lines for a person, or a JSON object a line.",
-)
+@output_option(LINES)
 @bus_options
 @click.pass_context
 def list_(ctx: click.Context, /, count: bool, output: str, **given: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from spine.errors import ConfigError
+from tocsin.output_option import output_option
 
 FAILED = 1
 
@@ -26,14 +27,7 @@ FAILED = 1
 @click.option(
     "--fields", is_flag=True, help="Show which field of a manifest speaks which language."
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="The value alone, or one JSON object with its type.",
-)
+@output_option("The value alone, or one JSON object with its type.")
 @click.pass_context
 def command(
     ctx: click.Context, language: str, program: str | None, data: str, fields: bool, output: str

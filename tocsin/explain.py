@@ -11,6 +11,7 @@ import click
 
 from spine.errors import ConfigError
 from tocsin.bus_options import bus_options, opened, running
+from tocsin.output_option import output_option
 
 if TYPE_CHECKING:
     from sensor.replay import Told
@@ -43,16 +44,7 @@ FIRED, NOT_FIRED, WRONG = 0, 1, 2
     "--with-state", is_flag=True, help="Begin with the half-met conditions that the bus has."
 )
 @click.option("--full", is_flag=True, help="Show long values in full.")
-@click.option(
-    "-o",
-    "--output",
-    "--format",
-    "output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="A tree for a person, or one JSON object.",
-)
+@output_option("A tree for a person, or one JSON object.", "--format")
 @bus_options
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 -- one for each option

@@ -17,11 +17,11 @@ from tocsin.notifying.options import (
     event_option,
     full_option,
     input_options,
-    output_option,
     print_json,
     print_lines,
     with_inputs,
 )
+from tocsin.output_option import ONE_OBJECT, output_option
 
 if TYPE_CHECKING:
     from tocsin.notifying.finding import Inputs
@@ -64,7 +64,7 @@ def _listing(family: Any, about: str) -> None:
     @{"trigger": trigger, "template": template}[family].command("get", help=about)
     @click.argument("name", required=False, default="")
     @input_options
-    @output_option
+    @output_option(ONE_OBJECT)
     def run(name: str, output: str, **options: Any) -> None:
         from tocsin.notifying.listing import listed, others
 
@@ -123,7 +123,7 @@ def _warnings(found: Iterable[tuple[str, str]]) -> Iterable[str]:
 @input_options
 @event_option
 @full_option
-@output_option
+@output_option(ONE_OBJECT)
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 also where no condition is met.")
 @click.pass_context
 def run_trigger(
@@ -169,7 +169,7 @@ def run_trigger(
 @input_options
 @event_option
 @full_option
-@output_option
+@output_option(ONE_OBJECT)
 @bus_options
 @click.pass_context
 def explain(  # noqa: PLR0913, PLR0917 -- one for each option
@@ -219,7 +219,7 @@ def explain(  # noqa: PLR0913, PLR0917 -- one for each option
 @command.command("validate")
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
 @input_options
-@output_option
+@output_option(ONE_OBJECT)
 @click.option("--strict", is_flag=True, help="Exit with 1 if there are warnings.")
 @click.pass_context
 def validate(

@@ -14,11 +14,11 @@ from tocsin.notifying.options import (
     choice_of,
     event_option,
     input_options,
-    output_option,
     print_json,
     print_lines,
     with_inputs,
 )
+from tocsin.output_option import ONE_OBJECT, output_option
 
 if TYPE_CHECKING:
     from tocsin.notifying.finding import Inputs
@@ -46,7 +46,7 @@ def template() -> None:
 @click.option("--recipient", default="", metavar="WHO", help="What .recipient is.")
 @click.option("--resolved", is_flag=True, help="As the news that it is over.")
 @click.option("--html", default="", metavar="FILE", help="Write the messages as a page; - is here.")
-@output_option
+@output_option(ONE_OBJECT)
 @click.pass_context
 def preview(  # noqa: PLR0913, PLR0917 -- one for each option
     ctx: click.Context,
@@ -137,7 +137,7 @@ def _print_previews(rendering: "Rendering", found: "list[Preview]") -> None:
 )
 @click.option("--resolved", is_flag=True, help="As the news that it is over.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@output_option
+@output_option(ONE_OBJECT)
 @click.pass_context
 def send(
     ctx: click.Context,

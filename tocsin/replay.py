@@ -16,6 +16,7 @@ from eventbus.bus import EVENTS, Bus
 from spine.errors import ConfigError
 from tocsin.asking import agreed
 from tocsin.bus_options import bus_options, opened, running
+from tocsin.output_option import ONE_OBJECT, output_option
 from tocsin.report import plural
 from tocsin.spans import span
 
@@ -75,14 +76,7 @@ class Asked(NamedTuple):
     help="With --fire, do what was done before once more, under another idempotency key.",
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before --fire.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Lines for a person, or one JSON object.",
-)
+@output_option(ONE_OBJECT)
 @bus_options
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 -- one for each option

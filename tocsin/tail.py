@@ -14,6 +14,7 @@ import click
 from eventbus.bus import DECISIONS, EVENTS, Bus, Message
 from spine.errors import ConfigError, EventError
 from tocsin.bus_options import bus_options, opened, running
+from tocsin.output_option import LINES, output_option
 from tocsin.shown import one_line, value_of
 from tocsin.spans import span
 
@@ -32,14 +33,7 @@ _COLOURS = {"done": "green", "failed": "yellow", "stored": "yellow", "duplicate"
 @click.option("--since", default="", metavar="10m|all", help="Begin with what is stored.")
 @click.option("--no-follow", is_flag=True, help="Stop at the present end.")
 @click.option("--data", "whole", is_flag=True, help="Print the data of events in full.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Lines for a person, or a JSON object a line.",
-)
+@output_option(LINES)
 @bus_options
 def command(  # noqa: PLR0913, PLR0917 -- one for each option
     sources: tuple[str, ...],

@@ -6,6 +6,7 @@ import logging
 import click
 
 from tocsin.cluster import cluster_options, kind_and_name
+from tocsin.output_option import LINES, output_option
 
 
 @click.command("wait")
@@ -33,14 +34,7 @@ from tocsin.cluster import cluster_options, kind_and_name
     help="ConfigMap with resource.customizations, such as argocd/argocd-cm.",
 )
 @click.option("--keep-waiting", is_flag=True, help="Go on waiting for what is Degraded.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Lines for a person, or a JSON object a line.",
-)
+@output_option(LINES)
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 -- one for each option
     ctx: click.Context,

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from tocsin.bus_options import bus_options, opened, running
+from tocsin.output_option import LINES, output_option
 
 FOUND, NOTHING = 0, 1
 
@@ -38,14 +39,7 @@ FOUND, NOTHING = 0, 1
     metavar="SENSOR.yaml",
     help="Evaluate the event of --event-id again where no decision is kept.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Lines for a person, or a JSON object a line.",
-)
+@output_option(LINES)
 @bus_options
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 -- one for each option

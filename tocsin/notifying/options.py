@@ -26,14 +26,6 @@ _CONFIGURATION = (
     click.option("--notifier", default="", metavar="[NS/]NAME",
                  help="Which Notifier, where there are several."),
 )  # fmt: skip
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Lines for a person, or one JSON object.",
-)
 event_option = click.option(
     "--event",
     "change",
