@@ -124,7 +124,7 @@ async def joined(folder: Path, url: str, bus: Bus, target: Sink) -> None:
         assert max(Counter(pair[at] for pair in found).values()) == 1, "an event fires once"
     apart = [pair for pair in found if stored[f"a{pair[0]}"] // 3 != stored[f"b{pair[1]}"] // 3]
     assert apart == []
-    assert len(found) > 300
+    assert len(found) > 200  # of two in a row of one kind, the newer stands
     assert [one async for one in list_dead(bus)] == []
 
 
