@@ -84,7 +84,7 @@ class Network:
     async def _cut_old(self) -> None:
         """Remove the cable of a kubelet that has ended, which the kernel may do much later."""
         said = await ip(self._mine, f"addr show to {self.machine}")
-        for name in re.findall(r"^\d+: ([^@:]+)", said, re.MULTILINE):
+        for name in re.findall(r"^\d+: (tk\d+)@", said, re.MULTILINE):
             with suppress(OSError):  # it has gone meanwhile
                 await ip(self._mine, f"link del {name}")
 
