@@ -16,6 +16,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -252,7 +253,9 @@ class Cluster:
             ],
             "current-context": "test",
         }
-        file.write_text(json.dumps(config))
+        whole = file.with_suffix(f".{threading.get_ident()}")  # others may be reading the one there
+        whole.write_text(json.dumps(config))
+        whole.replace(file)
         return str(file)
 
     @property
