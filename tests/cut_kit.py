@@ -21,6 +21,8 @@ class Line:
         self.port = free_port()
         self.opened = 0
         """Connections so far."""
+        self.passing = 0
+        """Connections that are not over yet."""
 
     @property
     def url(self) -> str:
@@ -39,6 +41,7 @@ class Line:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
+        self.passing += 1
         ends = {writer}
         self._ends.add(writer)
         try:
@@ -56,6 +59,7 @@ class Line:
             self._ends -= ends
             for end in ends:
                 end.transport.abort()
+            self.passing -= 1
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,3 +79,6 @@ async def line(target: int) -> AsyncIterator[Line]:
         yield one
     finally:
         await one.cut()
+        while one.passing:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # what was aborted is closed
