@@ -212,6 +212,11 @@ class Folder:
         while True:
             await self._keeper.load()
             self._elsewhere.clear()
+            for one in (
+                *batch,
+                ticked,
+            ):  # what came of a state that is not the stored one is not so
+                one.decision = None
             state, changed = self._finished()
             state, changed = await self._evaluate(batch, state, changed)
             if self._gathering and due(self._plan, state) <= (now := self._ticks.now()):
@@ -262,15 +267,14 @@ class Folder:
 
     async def _release(self, batch: Sequence[_Waiting], ticked: _Owed) -> None:
         """Put the actions of firings on the bus and answer."""
-        ready = [one for one in batch if one.decision is not None]
         outlets = self._outlets
         buries = [
             outlets.bury(f, one.message if f.trigger not in self._gathering else _about(f))
-            for one in ready
+            for one in batch
             for f in one.faults.values()
         ]
         buries += [outlets.bury(fault, _about(fault)) for fault in ticked.faults.values()]
-        owed = [*ready, ticked]
+        owed = [*batch, ticked]
         await every([*(outlets.put(a) for one in owed for a in one.actions.values()), *buries])
         for one in owed:
             for action in one.actions.values():
@@ -279,9 +283,10 @@ class Folder:
                 self._done[fault.trigger].add(fault.key)
             if one.decision is not None:
                 self._tell(one.decision)
-        for one in ready:
+        for one in batch:
             decision = one.decision
-            assert decision is not None
+            if decision is None:
+                continue
             decision.actions = [a for a in decision.actions if a.trigger not in self._heads]
             decision.faults = [f for f in decision.faults if f.trigger not in self._heads]
             if not one.answer.done():

@@ -15,6 +15,8 @@ LOOK = 3.0
 """Seconds between looks at what other replicas have stored."""
 PATIENCE = 1.0
 """Seconds that others are given to fire what is due."""
+RESOLUTION = 0.001
+"""Seconds below which no pause is worth it: a clock may not get past what is left by rounding."""
 BACKLOG = 2.0
 """Seconds without an event after which those that wait on the bus are no longer waited for."""
 
@@ -60,7 +62,8 @@ class Ticks:
             if self._behind:
                 wait = max(wait, self._folded + BACKLOG - now)
             until.append(max(wait, self._began + PATIENCE - now))
-        return max(min(until), self._held_back - now, 0.0)
+        wait = max(min(until), self._held_back - now)
+        return max(wait, RESOLUTION) if wait > 0 else 0.0
 
     def looks(self) -> bool:
         """Return whether it is time to look at what others have stored; then it is noted."""

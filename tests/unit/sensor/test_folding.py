@@ -11,6 +11,8 @@ from sensor_kit import dependency, event, plan, running, trigger, use_targets
 from delivery.dead import retry
 from eventbus.bus import EVENTS, STATE
 from eventbus.memory import MemoryBus
+from sensor.evaluate import tick
+from sensor.keeping import Keeper
 from sensor.plan import Plan
 from spine.errors import BusError
 
@@ -63,6 +65,34 @@ async def settled(bus: MemoryBus) -> None:
 
 def fired(target: Target) -> list[Any]:
     return [body["n"] for body in target.bodies]
+
+
+async def test_what_another_replica_fires_first_is_not_fired_with_more(bus, target):
+    """Both find that a batch is due, and one has met another event by then."""
+    store = bus.store(STATE)
+    put, other = store.put, Keeper(BATCH, store, lambda: asyncio.sleep(0, 0))
+
+    async def refuses(*_: Any, **__: Any) -> int:
+        raise BusError("writing: no")
+
+    async def too_late(key: str, value: bytes, *, revision: int | None) -> int:
+        store.put = put
+        await other.load()
+        first = tick(BATCH, other.state, bus._clock.now())
+        await other.write(first.state, first.changed)
+        return await put(key, value, revision=revision)
+
+    async with replica(bus, BATCH):
+        await bus.publish(event(1))
+        await asyncio.sleep(25)
+        await bus.publish(event(2))
+        bus.down, store.put = "away", refuses
+        await asyncio.sleep(10)
+        bus.down, store.put = "", too_late
+        bus._notify()
+        await until(lambda: len(target.done) == 2)
+        await asyncio.sleep(600)
+    assert sorted(fired(target)) == [[1], [2]]
 
 
 async def test_a_debounce_fires_when_it_is_quiet(bus, target) -> None:
