@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from listening import stop_listening
 
 PATH = "/apis/argoproj.io/v1alpha1/namespaces/default/workflows"
 _generations = itertools.count(1_700_000_000_000_000)
@@ -119,7 +120,7 @@ async def wire(target: str, address: str = "127.0.0.1") -> AsyncIterator[Wire]:
     try:
         yield one
     finally:
-        server.close()
+        await stop_listening(server)
         one.cut()
 
 

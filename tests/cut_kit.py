@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from listening import stop_listening
 from ports import free_port
 
 
@@ -35,7 +36,7 @@ class Line:
     async def cut(self) -> None:
         """Break what is connected, and refuse everybody."""
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
         for end in list(self._ends):
             end.transport.abort()
 

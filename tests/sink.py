@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from listening import stop_listening
 from ports import free_port
 
 
@@ -45,7 +46,7 @@ class Sink:
     async def stop(self) -> None:
         """Listen no more, and cut all connections."""
         assert self._server is not None
-        self._server.close()
+        await stop_listening(self._server)
         for writer in list(self._open):
             writer.transport.abort()
         await asyncio.sleep(0)

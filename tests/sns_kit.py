@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from listening import stop_listening
 
 REGION = "eu-central-1"
 HOST = f"sns.{REGION}.amazonaws.com"
@@ -190,8 +191,8 @@ async def certificate_host(folder: Path, moto: int) -> AsyncIterator[Certificate
     try:
         yield host
     finally:
-        proxy.close()
-        served.close()
+        await stop_listening(proxy)
+        await stop_listening(served)
         for end in host.ends:
             end.transport.abort()
         await asyncio.sleep(0)  # they learn of it

@@ -1,5 +1,6 @@
 """Processes that run on, whose output nobody reads any more: they stop in order."""
 
+import asyncio
 import signal
 
 import pytest
@@ -11,9 +12,13 @@ from sink import sink
 from tocsin_run import UP, Run, gone, started
 
 
-def deafen(run: Run) -> None:
+async def deafen(run: Run) -> None:
     """Close the pipe of what a process prints."""
-    run.process._transport.get_pipe_transport(1).close()
+    reading = run.process._transport.get_pipe_transport(1)
+    pipe = reading.get_extra_info("pipe")
+    reading.close()
+    while not pipe.closed:
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("interrupted", [False, True], ids=["alone", "with Ctrl-C"])
@@ -25,7 +30,7 @@ async def test_a_run_stops(tmp_path, interrupted):
         async with started(tmp_path, "run", ".") as run:
             await run.until(UP)
             pids = run.pids()
-            deafen(run)
+            await deafen(run)
             if interrupted:
                 run.process.send_signal(signal.SIGINT)
             else:
@@ -40,6 +45,6 @@ async def test_a_pod_stops(tmp_path):
     env = {"EVENTBUS_CONFIG": bus("nats://127.0.0.1:1"), "EVENTSOURCE_OBJECT": source(free_port())}
     async with started(tmp_path, "eventsource", "--metrics-port", "0", **env) as run:
         await run.until("the bus is away")
-        deafen(run)
+        await deafen(run)
 
         assert await run.ended() == 141
