@@ -2,7 +2,8 @@
 
 What is gathered lies in the bus's store, so it outlives the process; the message that is due at
 the end of the window lies with the pending actions. Then the list is sealed, told, and removed; a
-crash in between tells the sealed list once more, with the same key.
+crash in between tells the sealed list once more, with the same key. Which messages were in it is
+kept in mind for a while, for replicas that are behind.
 """
 
 import hashlib
@@ -26,6 +27,8 @@ MOST = 500
 """Messages in one digest; more begin another one."""
 LARGEST = 256 * 1024
 """Bytes of the texts in one digest."""
+LATE = 300.0
+"""Seconds after which no replica gathers a message again, as the bus would refuse it until then."""
 SPARE = 1024
 """Bytes of what the bus takes left for what travels beside a digest."""
 
@@ -38,6 +41,14 @@ class Gathered(msgspec.Struct, omit_defaults=True):
     actions: list[Action] = []
     posted: bool = False
     """Whether the message that tells it lies with the pending ones."""
+    earlier: dict[str, float] = {}
+    """Messages of windows before this one, by key, and when each was met."""
+
+    def after(self, now: float) -> "Gathered":
+        """Return the window that comes next, with nothing in it yet."""
+        met = self.earlier | {one.key: one.event_time for one in self.actions}
+        late = [(key, at) for key, at in met.items() if now - at < LATE]
+        return Gathered(earlier=dict(late[-MOST:]))
 
     @property
     def full(self) -> bool:
@@ -83,13 +94,15 @@ class Digests:
         key = self._prefix + hashlib.blake2b(place.encode(), digest_size=12).hexdigest()
         while True:
             gathered, revision = await self._read(key)
-            if gathered.full or not self._fits(gathered, action):
-                if not gathered.actions:
+            if action.key in gathered.earlier:
+                return Held(action, posted=True)
+            if not gathered.actions or gathered.full or not self._fits(gathered, action):
+                if gathered.actions:
+                    await self._keep_sealed(key, gathered)
+                gathered = gathered.after(self._clock())
+                gathered.opened = self._clock()
+                if not self._fits(gathered, action):
                     return None
-                await self._keep_sealed(key, gathered)
-                gathered = Gathered()
-            if not gathered.actions:
-                gathered = Gathered(opened=self._clock())
             if all(one.key != action.key for one in gathered.actions):
                 gathered.actions.append(action)
             try:
@@ -150,7 +163,9 @@ class Digests:
                 kept, _ = await self._read(_sealed(sent.digest, sent.opened))
                 return kept.actions
             await self._keep_sealed(sent.digest, gathered)
-            await self._store.delete(sent.digest, revision=revision)
+            with suppress(ConflictError):  # one more came: look again
+                after = _encode(gathered.after(self._clock()))
+                await self._store.put(sent.digest, after, revision=revision)
 
     async def _keep_sealed(self, key: str, gathered: Gathered) -> None:
         sealed = _sealed(key, gathered.opened)

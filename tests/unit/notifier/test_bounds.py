@@ -12,7 +12,7 @@ from eventbus.bus import ACTIONS
 from eventbus.memory import MemoryBus
 from notifier import desk as desk_of
 from notifier import handling, keeping, runner, sending, state
-from notifier.digests import LARGEST, MOST, Gathered
+from notifier.digests import LARGEST, LATE, MOST, Gathered
 from notifier.plan import SHARED
 from notifier.runner import Runner
 from notifier.sending import Limiter
@@ -96,6 +96,18 @@ def test_messages_of_one_digest() -> None:
     long = msgspec.structs.replace(one, content={"text": "x" * (LARGEST // 2)})
     assert not Gathered(actions=[long]).full
     assert Gathered(actions=[long, long]).full
+
+
+def test_messages_of_earlier_digests() -> None:
+    one = Action(key="k", sensor="n", trigger="t", kind="notify", content={}, event_time=1.0)
+    many = [
+        msgspec.structs.replace(one, key=str(n), event_time=1.0 + n / MOST) for n in range(MOST)
+    ]
+    after = Gathered(actions=[one, *many]).after(2.0)
+    assert "k" not in after.earlier
+    assert (len(after.earlier), after.actions) == (MOST, [])
+    assert len(after.after(1.5 + LATE).earlier) == MOST // 2 - 1
+    assert after.after(2.0 + LATE) == Gathered()
 
 
 async def test_records_that_are_removed_together(monkeypatch) -> None:

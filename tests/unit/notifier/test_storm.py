@@ -15,6 +15,7 @@ from delivery_kit import clock, dead
 from notifier_kit import CONFIG, SUBSCRIBED, Book, at_work, item, plan_of, recording
 
 from notifier.desk import Desk
+from spine.errors import TriggerError
 
 pytestmark = pytest.mark.looptime
 
@@ -22,14 +23,25 @@ OBJECTS, TURNS = 4, 12
 TURN = CONFIG.replace(
     "{{ .pod.metadata.name }} failed", "{{ .pod.metadata.name }} {{ .pod.status.turn }}"
 )
-RESOLVED = TURN.replace("    send: [failed]\n", "    send: [failed]\n    sendResolved: true\n")
+CONFIGS = {
+    "begins": TURN,
+    "ends": TURN.replace("    send: [failed]\n", "    send: [failed]\n    sendResolved: true\n"),
+    "digests": TURN + "digests: |\n  - {services: [hook], window: 20s}\n",
+}
 
 
 @pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("ends", [False, True], ids=["begins", "ends"])
-async def test_each_activation_is_told_with_one_key(seed, ends):
-    weather, book = Weather(seed), Book(answer=lambda *_: asyncio.sleep(0.1))
-    plan = recording(plan_of(RESOLVED if ends else TURN), hook=book)
+@pytest.mark.parametrize("kind", CONFIGS)
+async def test_each_activation_is_told_with_one_key(seed, kind):
+    weather = Weather(seed)
+
+    async def answer() -> None:
+        await asyncio.sleep(0.1)
+        if weather.happens():
+            raise TriggerError("telling: 503")
+
+    book = Book(answer=lambda *_: answer())
+    plan = recording(plan_of(CONFIGS[kind]), hook=book)
     bus = BadBus(weather)
 
     async def sees(desk: Desk, number: int) -> None:
@@ -63,9 +75,11 @@ async def test_each_activation_is_told_with_one_key(seed, ends):
         await asyncio.sleep(600)
     told = defaultdict(set)
     for _, text, key in book.taken:
-        told[text].add(key)
+        for line in text.splitlines():
+            told[line].add(key)
     for entry in await dead(bus):  # five kills may leave no attempt with an outcome
         told[entry.letter.action.content["message"]["text"]].add(entry.letter.action.key)
-    texts = [f"web-{number} {turn}" for number in range(OBJECTS) for turn in range(1, TURNS + 1)]
-    expected = texts + [f"{text} no more" for text in texts if ends]
+    expected = [f"web-{number} {turn}" for number in range(OBJECTS) for turn in range(1, TURNS + 1)]
+    if kind == "ends":
+        expected += [f"{text} no more" for text in expected]
     assert {text: len(told[text]) for text in expected} == dict.fromkeys(expected, 1)

@@ -8,6 +8,7 @@ from notifier_kit import CONFIG, SUBSCRIBED, Book, at_work, item, plan_of, recor
 
 from delivery.dead import retry
 from eventbus.memory import MemoryBus
+from notifier.keeping import Record
 from spine.errors import BusError, ConflictError, TriggerError
 
 pytestmark = pytest.mark.looptime
@@ -328,6 +329,32 @@ async def test_a_digest_tells_many_as_one(bus):
         await asyncio.sleep(700)
 
     assert [text for _, text, _ in book.taken][1:] == ["late failed"]
+
+
+async def test_a_replica_that_is_late_opens_no_other_digest(bus):
+    """It has looked up that nobody was told, and gathers when the window is over."""
+    book = Book()
+    plan = recording(
+        plan_of(CONFIG + "digests: |\n  - {services: [hook], window: 10s}\n"), hook=book
+    )
+    async with at_work(bus, plan, clock) as first, at_work(bus, plan, clock) as second:
+        put, again = first.records.put, second.records.again
+
+        async def slow(*given) -> bool:
+            await asyncio.sleep(100)
+            return await put(*given)
+
+        async def late(key: str) -> Record:
+            found = await again(key)
+            second.records.again = again
+            await asyncio.sleep(50)
+            return found
+
+        first.records.put, second.records.again = slow, late
+        await asyncio.gather(shown(first, plan, failed()), shown(second, plan, failed()))
+        await asyncio.sleep(600)
+
+    assert [text for _, text, _ in book.taken] == ["web failed"]
 
 
 async def test_a_digest_outlives_the_process(bus):

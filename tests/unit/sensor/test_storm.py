@@ -16,7 +16,8 @@ from bad_bus import BadBus, Weather
 from delivery_kit import Target, dead
 from sensor_kit import dependency, event, plan, running, trigger, use_targets
 
-from spine.errors import BusError
+from delivery.action import Action
+from spine.errors import BusError, TriggerError
 from spine.event import decode
 
 pytestmark = pytest.mark.looptime
@@ -40,6 +41,14 @@ PLANS = {
         [dependency("a")],
         [trigger("t", payload=["a"], orderBy={"dependencyName": "a", "dataKey": "n"})],
     ),
+    "claimed": plan(
+        [dependency("a")],
+        [
+            trigger(
+                "t", payload=["a"], idempotencyKey={"src": {"dependencyName": "a", "dataKey": "n"}}
+            )
+        ],
+    ),
     "limited": plan(
         [dependency("a")],
         [trigger("t", payload=["a"], rateLimit={"unit": "Second", "requestsPerUnit": 1})],
@@ -56,7 +65,13 @@ async def surely_published(bus: BadBus, number: int, name: str) -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", PLANS)
 async def test_each_event_counts_once(kind, seed, monkeypatch):
-    weather, target = Weather(seed), Target(seconds=0.1)
+    weather = Weather(seed)
+
+    def answer(_action: Action, _attempt: int) -> None:
+        if weather.happens():
+            raise TriggerError("posting: 503")
+
+    target = Target(answer, seconds=0.1)
     use_targets(monkeypatch, {"t": target})
     bus, made = BadBus(weather), PLANS[kind]
     replica = partial(running, bus, made, clock=bus._clock.now)
