@@ -168,11 +168,17 @@ class Digests:
                 await self._store.put(sent.digest, after, revision=revision)
 
     async def _keep_sealed(self, key: str, gathered: Gathered) -> None:
+        """Store a window that is over; what another one found in it later stays in it."""
         sealed = _sealed(key, gathered.opened)
         while True:
-            _, revision = await self._read(sealed)
+            kept, revision = await self._read(sealed)
+            known = {one.key for one in kept.actions}
+            more = [one for one in gathered.actions if one.key not in known]
+            if revision is not None and not more:
+                return
+            whole = Gathered(opened=gathered.opened, actions=[*kept.actions, *more])
             try:
-                await self._store.put(sealed, _encode(gathered), revision=revision)
+                await self._store.put(sealed, _encode(whole), revision=revision)
             except ConflictError:
                 continue
             return

@@ -2,13 +2,16 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from delivery_kit import clock, dead, until
 from notifier_kit import CONFIG, SUBSCRIBED, Book, at_work, item, plan_of, recording, shown
 
 from delivery.dead import retry
+from eventbus.bus import STATE
 from eventbus.memory import MemoryBus
 from notifier.keeping import Record
+from notifier.sending import Sent
 from spine.errors import BusError, ConflictError, TriggerError
 
 pytestmark = pytest.mark.looptime
@@ -355,6 +358,27 @@ async def test_a_replica_that_is_late_opens_no_other_digest(bus):
         await asyncio.sleep(600)
 
     assert [text for _, text, _ in book.taken] == ["web failed"]
+
+
+async def test_who_seals_a_digest_late_takes_nothing_out_of_it(bus):
+    """It had read the window before another message came into it, which the other one sealed."""
+    book = Book()
+    plan = recording(
+        plan_of(CONFIG + "digests: |\n  - {services: [hook], window: 10m}\n"), hook=book
+    )
+    async with at_work(bus, plan, clock) as desk:
+        digests = desk.outlet.digests
+        await shown(desk, plan, failed(name="a"))
+        [key] = await bus.store(STATE).keys("digest/")
+        early, _ = await digests._read(key)
+        await shown(desk, plan, failed(name="b"))
+        sent = msgspec.convert(early.actions[0].content, Sent)
+        sent = msgspec.structs.replace(sent, digest=key, opened=early.opened)
+        assert len(await digests.seal(sent)) == 2
+        await digests._keep_sealed(key, early)
+        await asyncio.sleep(700)
+
+    assert [text for _, text, _ in book.taken] == ["a failed\nb failed"]
 
 
 async def test_a_digest_outlives_the_process(bus):
