@@ -212,11 +212,8 @@ class Folder:
         while True:
             await self._keeper.load()
             self._elsewhere.clear()
-            for one in (
-                *batch,
-                ticked,
-            ):  # what came of a state that is not the stored one is not so
-                one.decision = None
+            for one in (*batch, ticked):
+                one.decision = None  # it may be of a state that another replica has replaced
             state, changed = self._finished()
             state, changed = await self._evaluate(batch, state, changed)
             if self._gathering and due(self._plan, state) <= (now := self._ticks.now()):
