@@ -1,16 +1,18 @@
 """The command line: `tocsin VERB`. Each verb is a file of its own, imported when it is called.
 
 Exit codes: 0 all is well, 1 something failed (or a bug, with its traceback), 2 the user must
-change a file or an option, 130 interrupted, 141 whoever read the output went away.
+change a file or an option, 130 interrupted, 141 whoever read the output went away, 143 told to
+stop before there was anything to finish.
 """
 
 import errno
 import importlib
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from typing_extensions import override
@@ -18,7 +20,7 @@ from typing_extensions import override
 from spine import __version__, output
 from spine.errors import ConfigError, Fault
 
-WRONG, FAILED, INTERRUPTED = 2, 1, 130
+WRONG, FAILED, INTERRUPTED, TOLD = 2, 1, 130, 143
 
 VERBS = {
     "run": "Run a folder of manifests on this machine.",
@@ -125,6 +127,7 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run a command and exit: errors in one line, bugs with their traceback."""
+    signal.signal(signal.SIGTERM, _told)
     try:
         code = _code(args)
     except BrokenPipeError:
@@ -132,6 +135,15 @@ def main(args: list[str] | None = None) -> None:
             raise
         code = output.GONE
     sys.exit(code or (output.GONE if output.is_lost() else 0))
+
+
+def _told(_number: int, _frame: object) -> NoReturn:
+    """End by SIGTERM, until a verb knows better.
+
+    The first process of a container ignores it otherwise, so that a pod that is told to stop while
+    it starts would go on, and be killed in the end.
+    """
+    sys.exit(TOLD)
 
 
 def _code(args: list[str] | None) -> int:

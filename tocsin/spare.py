@@ -107,6 +107,7 @@ def _fork() -> Spare | None:
 
 def _wait(channel: int, output: int) -> NoReturn:
     """Wait until the parent says what to be; be it."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing of the parent's is to be finished
     os.setsid()
     os.dup2(channel, 0)
     os.dup2(output, 1)

@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import json
+import os
 import signal
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +14,7 @@ import pytest
 from nats_server import nats_server
 from ports import free_port
 from sink import sink
-from tocsin_run import Run, started, tocsin
+from tocsin_run import Run, descendants, environment, started, tocsin
 
 SOURCE: dict[str, Any] = {
     "metadata": {"name": "hook", "namespace": "ns", "creationTimestamp": None},
@@ -138,6 +141,45 @@ async def test_it_stops_promptly_while_it_waits_for_the_bus(tmp_path):
     async with started(tmp_path, "eventsource", "--metrics-port", "0", **env) as run:
         await run.until(lambda: "the bus is away" in run.text)
         assert await run.stop(signal.SIGTERM) == 0
+
+
+def _first_of_its_own(*words: str) -> list[str]:
+    """Return words that begin a command as the first process of a container begins."""
+    alone = ["unshare", "--pid", "--fork", "--kill-child"]
+    return [*(alone if os.geteuid() == 0 else [*alone, "--user", "--map-root-user"]), *words]
+
+
+async def test_it_stops_promptly_while_it_starts(tmp_path):
+    command = (sys.executable, "-m", "tocsin", "eventsource", "-f", "-", "--metrics-port", "0")
+    outer = await asyncio.create_subprocess_exec(
+        *_first_of_its_own(*command),
+        cwd=tmp_path, env=environment(), stdin=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+    def listens_to_sigterm() -> list[int]:
+        return [pid for pid in descendants(outer.pid) if _catches(pid, signal.SIGTERM)]
+
+    try:
+        async with asyncio.timeout(60):
+            while not (first := listens_to_sigterm()):
+                assert outer.returncode is None
+                await asyncio.sleep(0.01)
+            os.kill(first[0], signal.SIGTERM)  # it still waits for its object
+            assert await outer.wait() == 143
+    finally:
+        if outer.returncode is None:
+            outer.kill()
+            await outer.wait()
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 async def test_a_stored_object_with_unknown_fields_runs_with_a_warning(tmp_path):
