@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 UP = "Ctrl-C stops."
-"""What `tocsin run` prints last when all is up."""
+"""What `tocsin run` prints when all is up, in one piece with what to try."""
 
 _HOOK = """\
 apiVersion: argoproj.io/v1alpha1

@@ -44,25 +44,25 @@ def show(console: Console, running: Sequence[Wanted], bus: str, *, dry: bool = F
     notifiers = [w for w in running if w.verb == "notifier"]
     what = _counted({verb: sum(w.verb == verb for w in running) for verb in VERBS.values()})
     nothing = ", dry: actions are told, not done" if dry else ""
-    console.say(click.style(f"Running {what}{nothing}. Ctrl-C stops.", bold=True))
-    console.say(f"  bus     {bus}")
+    lines = [click.style(f"Running {what}{nothing}. Ctrl-C stops.", bold=True), f"  bus     {bus}"]
     for one in sources:
         found = one.addresses
         for address in found:
             name = f"{one.checked.object.name}/{address.event}"
-            console.say(f"  source  {name}  {address.method} {address.url}")
+            lines.append(f"  source  {name}  {address.method} {address.url}")
         others = [e for e in one.checked.spec.sources() if e not in {a.event for a in found}]
         for event in others:
             kind = one.checked.spec.sources()[event].type
-            console.say(f"  source  {one.checked.object.name}/{event}  {kind}")
+            lines.append(f"  source  {one.checked.object.name}/{event}  {kind}")
     for one in sensors:
         triggers = ", ".join(one.checked.plan.triggers)
-        console.say(f"  sensor  {one.checked.object.name}  fires {triggers}")
+        lines.append(f"  sensor  {one.checked.object.name}  fires {triggers}")
     for one in notifiers:
         kinds = ", ".join(watch.kind for watch in one.checked.spec.watches)
-        console.say(f"  notifier  {one.checked.object.name}  watches {kinds}")
+        lines.append(f"  notifier  {one.checked.object.name}  watches {kinds}")
     if try_it:
-        console.say(f"Try it:\n  {try_it}")
+        lines.append(f"Try it:\n  {try_it}")
+    console.say("\n".join(lines))
 
 
 def curl(source: Wanted, address: Address, sensors: Sequence[Wanted] = ()) -> str:
