@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,9 @@ from spine.secrets import GivenSecrets
 settings.register_profile("anywhere", deadline=None)  # machines are shared and slow at times
 settings.register_profile("ci", deadline=None, derandomize=True)  # a failure there comes again
 settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or no process of ours would hear it
 
 asyncio.set_event_loop(None)  # otherwise the asyncio plugin makes a loop that nobody closes
 
