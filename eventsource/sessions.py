@@ -12,7 +12,7 @@ from typing import TypeVar
 from eventsource.taking import Taker
 from spine.errors import ConfigError, SourceError
 from spine.retrying import RetryBackoff
-from spine.runtime import Backoff, Env, cancellation_kept
+from spine.runtime import Backoff, Env, broken_as_reset, cancellation_kept
 
 T = TypeVar("T")
 
@@ -28,8 +28,11 @@ Session = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 async def asked(call: Awaitable[T]) -> T:
-    """Return what a call of a client library gives; cancelled, be so, whatever the library does."""
-    with cancellation_kept():
+    """Return what a call of a client library gives; cancelled, be so, whatever the library does.
+
+    A connection that broke is an OSError.
+    """
+    with cancellation_kept(), broken_as_reset():
         return await call
 
 

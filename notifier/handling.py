@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 IN_FLIGHT = 256
 """Objects that are being stored at a time."""
-
+BUGS = (1.0, 10.0)
+"""Seconds before an object is handled again whose handling met a bug: it may have been chance."""
 LOOKED = 20_000
 """Objects of which it is kept in mind at which version they were evaluated and stored last."""
 
@@ -196,23 +197,34 @@ class Handler:
         try:
             if before is not None:
                 await asyncio.wait({before})
-            while True:
-                if found is None or found.decision.notifications:
-                    # A replica that is ahead may have told: it is looked up before anybody is told.
-                    record = await self._records.again(key)
-                    if found is None or record.revision != found.record.revision:
-                        await self._ask(plan, record, type, item)
-                        found = self._evaluate(plan, record, type, item)
-                if await self._stored(plan, key, type, found):
+            for pause in (*BUGS, 0.0):
+                try:
+                    found = await self._until_stored(plan, key, type, item, found)
+                    self._after(plan, key, item, found)
                     break
-                found = None  # a replica, or a confirmation, was faster
-            self._after(plan, key, item, found)
-        except Exception as exc:  # noqa: BLE001 -- as above
-            self.journal(plan, Seen(type, item.meta, {}), [_bug(plan, exc)])
+                except Exception as exc:  # noqa: BLE001 -- as above
+                    found = None
+                    self.journal(plan, Seen(type, item.meta, {}), [_bug(plan, exc)])
+                    await asyncio.sleep(pause)
         finally:
             self._slots.release()
             if self._busy.get(key) is asyncio.current_task():
                 del self._busy[key]
+
+    async def _until_stored(
+        self, plan: Plan, key: str, type: Change, item: Item, found: "_Evaluated | None"
+    ) -> "_Evaluated":
+        """Tell and remember what follows from a change; return what was found in the end."""
+        while True:
+            if found is None or found.decision.notifications:
+                # A replica that is ahead may have told: it is looked up before anybody is told.
+                record = await self._records.again(key)
+                if found is None or record.revision != found.record.revision:
+                    await self._ask(plan, record, type, item)
+                    found = self._evaluate(plan, record, type, item)
+            if await self._stored(plan, key, type, found):
+                return found
+            found = None  # a replica, or a confirmation, was faster
 
     async def _stored(self, plan: Plan, key: str, type: Change, found: "_Evaluated") -> bool:
         """Tell and remember what follows; return False where somebody else was faster."""

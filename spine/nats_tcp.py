@@ -4,7 +4,8 @@ Where a connection is upgraded to TLS, the library makes the reading side by han
 it that it is under TLS. So at the end of every such connection asyncio warns that it cannot be
 half open, which nobody wanted. And where a name server takes its time, uvloop leaves a look-up
 behind that nobody waits for any more; how it ended is told as an error that was never retrieved.
-Here names are looked up first, by who waits; all else is the library's own.
+Here names are looked up first, by who waits. A write to a connection that broke a moment ago is an
+OSError, as the library expects it; all else is the library's own.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from urllib.parse import ParseResult
 from nats.aio import client as library
 from nats.aio.transport import TcpTransport
 from typing_extensions import override
+
+from spine.runtime import broken_as_reset
 
 
 def end_quietly() -> None:
@@ -45,6 +48,16 @@ class _Tcp(TcpTransport):
         await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
         assert self._io_writer is not None
         self._io_writer.transport.get_protocol()._over_ssl = True  # type: ignore[attr-defined]  # noqa: SLF001 -- as asyncio itself does where it makes the reading side
+
+    @override
+    def write(self, payload: bytes) -> None:
+        with broken_as_reset():
+            super().write(payload)  # type: ignore[no-untyped-call]  # the library has no types there
+
+    @override
+    def writelines(self, payload: list[bytes]) -> None:
+        with broken_as_reset():
+            super().writelines(payload)  # type: ignore[no-untyped-call]  # the library has no types there
 
 
 async def _addresses(uri: ParseResult, seconds: float) -> list[str]:

@@ -5,6 +5,7 @@ Go duration texts, and `duration, factor, jitter, steps`.
 """
 
 import asyncio
+import errno
 import random
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -131,6 +132,20 @@ def cancellation_kept() -> Iterator[None]:
     finally:
         if task is not None and task.cancelling() > before:
             raise asyncio.CancelledError
+
+
+@contextmanager
+def broken_as_reset() -> Iterator[None]:
+    """Raise ConnectionResetError where a connection broke before its owner has heard of it.
+
+    uvloop calls a write to such a connection a RuntimeError, which client libraries pass on.
+    """
+    try:
+        yield
+    except RuntimeError as exc:
+        if not str(exc).endswith("the handler is closed"):
+            raise
+        raise ConnectionResetError(errno.ECONNRESET, "the connection broke") from exc
 
 
 # ---------------------------------------------------------------------------- durations

@@ -231,6 +231,26 @@ async def test_a_bug_that_one_object_meets_stops_no_other(bus, monkeypatch):
 
 
 @pytest.mark.looptime
+async def test_a_bug_that_passes_keeps_nobody_from_being_told(bus, monkeypatch):
+    book = Book()
+    plan = recording(plan_of(CONFIG), hook=book)
+    async with at_work(bus, plan, clock) as desk:
+        again, bugs = desk.records.again, iter([RuntimeError, RuntimeError])
+
+        async def stumbles(key):
+            if bug := next(bugs, None):
+                raise bug
+            return await again(key)
+
+        monkeypatch.setattr(desk.records, "again", stumbles)
+        await shown(desk, plan, failed(1))
+        await shown(desk, plan, running(2))
+        await shown(desk, plan, failed(3))
+        await until(lambda: len(book.taken) == 2)
+    assert [text for _, text, _ in book.taken] == ["web failed", "web failed"]
+
+
+@pytest.mark.looptime
 async def test_a_long_digest_lies_on_the_bus_once(bus):
     digests = CONFIG + "digests: |\n  - {services: [hook], window: 1h}\n"
     book = Book()

@@ -1,8 +1,9 @@
-"""Names of NATS servers that are looked up: what is left behind where nobody waits any more."""
+"""Connections to NATS servers: names that are looked up, and writes after the end."""
 
 import asyncio
 import gc
 import socket
+from contextlib import suppress
 from urllib.parse import urlparse
 
 import pytest
@@ -61,3 +62,39 @@ async def test_each_address_of_a_name_is_tried(monkeypatch):
         await transport.connect(urlparse(f"nats://bus.example:{server.getsockname()[1]}"), 1024, 10)
         transport.close()
         await transport.wait_closed()
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_write_after_the_end_is_no_bug(loop):
+    async def written() -> None:
+        server = await asyncio.start_server(_hang_up, "127.0.0.1", 0)
+        transport = _Tcp()
+        port = server.sockets[0].getsockname()[1]
+        await transport.connect(urlparse(f"nats://127.0.0.1:{port}"), 1024, 10)
+        with pytest.raises(ConnectionResetError):
+            await _until_it_breaks(transport)
+        for _ in range(10):  # turns of the loop, in which it is closed
+            await asyncio.sleep(0)
+        for write, data in ((transport.write, b"x"), (transport.writelines, [b"x"])):
+            with suppress(ConnectionResetError):  # asyncio drops it, uvloop raises
+                write(data)
+        transport.close()
+        server.close()
+        await server.wait_closed()
+
+    running = loop()
+    running.run_until_complete(written())
+    running.close()
+
+
+async def _until_it_breaks(transport: _Tcp) -> None:
+    """Write; nothing is read, so who writes is the first to hear of the end."""
+    async with asyncio.timeout(60):
+        while True:
+            transport.write(b"PING\r\n")
+            await transport.drain()
+
+
+async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.transport.abort()
