@@ -73,8 +73,25 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
+def sums(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Numbers, as all their parts are."""
+    return st.one_of(
+        st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*", "/", "**"]), inner),
+        st.builds(
+            "{}([{}, {}])".format, st.sampled_from(["max", "sum", "mean", "len"]), inner, inner
+        ),
+        st.builds("({} < {} ? {} : {})".format, inner, inner, inner, inner),
+        st.builds("sum(map([{}, {}], # * {}))".format, inner, inner, inner),
+        st.builds("len(filter(1..9, # != {}))".format, inner),
+        st.builds("len(string({}))".format, inner),
+        st.builds("(let v = {}; v + {})".format, inner, inner),
+        st.builds("({{a: {}}}?.a ?? {})".format, inner, inner),
+    )
+
+
 programs = st.one_of(
     st.recursive(PIECES, grown, max_leaves=8),
+    st.recursive(st.sampled_from(["1", "-2", "1.5", "len('a')"]), sums, max_leaves=8),
     mangled(st.recursive(PIECES, grown, max_leaves=5), "()[]{}#.,'\"\\|?:;!&=<>+-*/% 0a\n`$é"),
     words(*WORDS, most=14),
     nested(2000, ("(", ")"), ("[", "]"), ("{a: ", "}"), ("-", ""), ("not ", ""), ("a ? ", " : 1")),

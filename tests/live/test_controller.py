@@ -366,7 +366,7 @@ async def test_all_pods_are_admitted_where_only_restricted_ones_are(space):
             await space.apply(made)
         wanted = {"eventbus-default-js", "hook-eventsource", "tell-sensor", "people-notifier"}
         up = {"readyReplicas": 1, "replicas": 1}
-        until = asyncio.get_running_loop().time() + 90
+        until = asyncio.get_running_loop().time() + 180
         while True:  # Kubernetes' own controller says each time that nobody is ready
             await space.status("StatefulSet", "eventbus-default-js", up)
             names = {one["metadata"]["name"] for one in await space.all("Pod")}

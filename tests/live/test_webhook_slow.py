@@ -99,11 +99,11 @@ async def test_body_that_drips(port):
         assert now() - began > 0.8
 
 
-@bounded(pause=1.0, body=60)
+@bounded(pause=4.0, body=60)
 async def test_body_that_is_just_slow_enough(port):
     async with Talk(port) as client:
-        client.say(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n")
-        await drip(client, b"123456789012345", 0.1)
+        client.say(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        await drip(client, b"123456789", 0.5)
         assert (await client.answer())[0] == 200
 
 
