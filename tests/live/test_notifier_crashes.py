@@ -20,6 +20,7 @@ import msgspec
 import pytest
 import yaml
 from aiohttp import ClientError, ClientSession, web
+from cut_kit import line
 from nats_server import NatsServer, nats_server
 from ports import free_port
 from tocsin_run import environment, tocsin
@@ -167,15 +168,24 @@ class Stage:
         file.write_text(yaml.safe_dump(made))
         return file
 
-    async def replica(self, *, ready: bool = True, level: str = "debug", **more: Any) -> "Replica":
-        """Start a process; wait until it watches."""
+    async def replica(
+        self, *, bus: str = "", ready: bool = True, level: str = "debug", **more: Any
+    ) -> "Replica":
+        """Start a process, perhaps with another way to the bus; wait until it watches."""
         self.number += 1
         log, port = self.folder / f"replica-{self.space}-{self.number}.log", free_port()
         self.said.append(log)
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tocsin", "notifier", "-f", str(self.manifest(**more))),
-                *("--bus", self.server.url, "--metrics-port", str(port), "--host", "127.0.0.1"),
+                *(
+                    "--bus",
+                    bus or self.server.url,
+                    "--metrics-port",
+                    str(port),
+                    "--host",
+                    "127.0.0.1",
+                ),
                 *("--log-level", level),
                 env=environment(KUBECONFIG=self.kubeconfig),
                 cwd=self.folder,
@@ -336,6 +346,24 @@ async def test_the_bus_is_killed_twice(stage):
     stage.each_once_by_key()
     assert not await stage.dead()
     assert stage.target.twice <= 2 * 2 * 16
+
+
+async def test_the_way_to_the_bus_breaks_again_and_again(stage):
+    async with line(int(stage.server.url.rpartition(":")[2])) as way:
+        for _ in range(2):
+            await stage.replica(bus=f"nats://127.0.0.1:{way.port}", level="info")
+        turning = asyncio.create_task(stage.turns(0, TURNS))
+        while not turning.done():
+            await asyncio.sleep(0.15)
+            await way.cut()
+            await way.mend()
+        await turning
+        await stage.all_told()
+    stage.each_once_by_key()
+    assert not await stage.dead()
+    said = "".join(log.read_text() for log in stage.said)
+    assert "the connection to the bus at" in said
+    assert "Traceback" not in said  # a write to what broke a moment ago is no bug
 
 
 async def test_the_api_server_is_killed(tmp_path):
