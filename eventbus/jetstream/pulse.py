@@ -40,7 +40,9 @@ class Pulse:
         while True:
             await asyncio.sleep(SOON_SECONDS if wrong else LOOK_SECONDS)
             wrong = await self._wrong()
-            if not wrong:
+            if not self._api.connection.is_up:  # which is told elsewhere, with its reason
+                well = clock()
+            elif not wrong:
                 well = clock()
                 self._tell("")
             elif clock() - well > PATIENCE_SECONDS:

@@ -29,6 +29,11 @@ class Told:
     """What a server says to each question; the last answer is said for ever."""
 
     answers: list[Any] = field(default_factory=list)
+    is_up: bool = True
+
+    @property
+    def connection(self) -> "Told":
+        return self
 
     async def stream(self, name: str) -> Any:
         found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -88,3 +93,19 @@ async def test_the_choice_of_a_leader_is_waited_for():
 @pytest.mark.looptime
 async def test_it_is_well_again_at_the_first_answer():
     assert await problem_after(60.0, WELL, *["silence"] * 8, WELL) == ""
+
+
+@pytest.mark.looptime
+async def test_what_has_no_connection_may_be_well():
+    told = Told([WELL, "silence"])
+    pulse = Pulse(told)
+    async with cancelled_at_exit(asyncio.create_task(pulse.run())):
+        await asyncio.sleep(6.0)
+        told.is_up = False
+        await asyncio.sleep(60.0)
+        assert pulse.problem == ""
+        told.is_up = True
+        await asyncio.sleep(PATIENCE_SECONDS - 2.0)  # to choose a leader
+        assert pulse.problem == ""
+        await asyncio.sleep(PATIENCE_SECONDS)
+        assert "has no leader that answers" in pulse.problem
