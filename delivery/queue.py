@@ -292,6 +292,7 @@ class Dispatcher:
             lease,
             self._attempts,
             self._gate,
+            self._recent[lane.token],
             self._bus.store(STATE),
             sensor=self._sensor,
             clock=self._clock,
@@ -299,14 +300,9 @@ class Dispatcher:
 
         async def handle(message: Message) -> None:
             """Take a place before anything is awaited that takes its time."""
-            recent = self._recent[lane.token]
-            if recent.has(message):
-                return
             action = await self._read(lane.token, message)
-            if action is None:
-                return
-            await turns.take(action, message)
-            recent.add(message)
+            if action is not None:
+                await turns.take(action, message)
 
         return InOrder(self._bus, lane.reader, handle, in_flight=WINDOW, begin=turns.chains.reset)
 

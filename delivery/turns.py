@@ -6,10 +6,11 @@ So the attempts happen here, with the message in hand, and what came of them is 
 store: whoever takes over goes on counting. One replica at a time does this, under a lease.
 
 Promised, over replicas, restarts, kills and a bus that goes away: of two actions with one key, that
-of the later event begins only after the other has ended. Events are taken by one replica at a
-time and in the order of the stream (`delivery.inorder`), and their actions are stored in it
-(`Dispatcher.deliver`). A process that dies may have attempts repeated that were under way, one
-for each key, and before anything later of that key; whoever follows begins ten seconds after.
+of the later event begins only after the other has ended, and the bus knows that it has. Events are
+taken by one replica at a time and in the order of the stream (`delivery.inorder`), and their
+actions are stored in it (`Dispatcher.deliver`). A process that dies may have an attempt repeated
+for each key, the last that had begun, and before anything later of that key; whoever follows
+begins ten seconds after.
 Not promised: the place of what comes back from the dead letters (it comes when it is retried), an
 order of firings of conditions other than that in which they were met, and anything of a process
 that stalls between its look at the lease and its request for longer than the lease's margin.
@@ -32,6 +33,7 @@ from delivery.lane import Lane
 from delivery.lease import Lease
 from delivery.order import Chains
 from delivery.patience import surely
+from delivery.recent import Recent
 from delivery.subjects import tries_key
 from eventbus.bus import Message, Store
 from spine.errors import ConflictError
@@ -70,13 +72,15 @@ class Turns:
         lease: Lease,
         attempts: Attempts,
         gate: Gate,
+        recent: Recent,
         store: Store,
         *,
         sensor: str,
         clock: Callable[[], float],
     ) -> None:
         self._lane, self._lease, self._attempts = lane, lease, attempts
-        self._gate, self._store, self._clock = gate, store, clock
+        self._gate, self._recent = gate, recent
+        self._store, self._clock = store, clock
         self._sensor = sensor
         self.chains = Chains()
 
@@ -84,7 +88,10 @@ class Turns:
         """Do an action in its turn; calls of one key are done in the order in which they begin."""
         key = action.order or f"\0{action.key}"  # stored when its trigger had no orderBy
         async with self.chains.place(key):
-            await self._do(action, message)
+            if self._recent.has(message):
+                await message.settle()
+            else:
+                await self._do(action, message)
 
     async def _do(self, action: Action, message: Message) -> None:
         seen = _Seen(self._store, tries_key(self._sensor, self._lane.token, action.key))
@@ -92,25 +99,34 @@ class Turns:
             action = await surely(partial(seen.read, action))
         while True:
             await self._until_begin(action)
-            often = message.deliveries > MAX_DELIVERIES
-            if often and not await self._may_live(seen, action, message):
-                break
             with self._gate:
-                try:
-                    failed = await self._attempts.send(self._lane, action)
-                finally:
-                    self._lane.leave()
-                if failed is None:
-                    break
-                later = self._attempts.later(self._lane, *failed)
+                later = await self._attempt(seen, action, message)
                 if later is None:
-                    await surely(partial(self._attempts.give_up, self._lane, *failed))
-                    break
-                changed = later.content is not action.content
-                left = later.content if changed else seen.tries.left
-                await surely(partial(seen.write, _tries(later, left)))
+                    await surely(seen.forget)
+                    self._recent.add(message)
+                    await message.settle()  # or a kill brought it back after what follows it
+                    return
             action = later
-        await surely(seen.forget)
+
+    async def _attempt(self, seen: "_Seen", action: Action, message: Message) -> Action | None:
+        """Attempt it in the slot that was taken; return it as it is tried next, None at its end."""
+        often = message.deliveries > MAX_DELIVERIES
+        if often and not await self._may_live(seen, action, message):
+            return None
+        try:
+            failed = await self._attempts.send(self._lane, action)
+        finally:
+            self._lane.leave()
+        if failed is None:
+            return None
+        later = self._attempts.later(self._lane, *failed)
+        if later is None:
+            await surely(partial(self._attempts.give_up, self._lane, *failed))
+            return None
+        changed = later.content is not action.content
+        left = later.content if changed else seen.tries.left
+        await surely(partial(seen.write, _tries(later, left)))
+        return later
 
     async def _until_begin(self, action: Action) -> None:
         """Wait until it is due, its rate allows it, and a slot is free; that is taken."""

@@ -1,6 +1,6 @@
 """The contract of every bus: publish, read, keep.
 
-A handler never acknowledges: a message is done when the handler returns, and comes back when
+A handler need not acknowledge: a message is done when the handler returns, and comes back when
 it raises. Nothing here knows what an EventSource or a Sensor is. `tests/conformance/test_buses`
 holds every implementation to this file.
 """
@@ -61,6 +61,10 @@ class Reader:
     """Kept with the durable, such as the generation of the Sensor."""
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Message:
     """A stored message on its way through a handler."""
@@ -79,6 +83,10 @@ class Message:
     number: int = 0
     """Which delivery of its durable this is; consecutive, so whoever reads alone sees that one went
     missing. 0 where no durable handed it out."""
+    settle: Callable[[], Awaitable[None]] = field(default=_nothing, repr=False, compare=False)
+    """Acknowledges it now, and returns when the bus knows, as long as that may take: for a handler
+    after whose work something begins that must not come before it again. Once called it is done,
+    whatever becomes of the handler."""
 
 
 Handle = Callable[[Message], Awaitable[None]]

@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from typing_extensions import override
 
@@ -66,6 +67,8 @@ class _Durable:
     """Deliveries so far."""
     taken: dict[int, int] = field(default_factory=dict)
     """Handed out and not acknowledged: deliveries of each sequence."""
+    settled: set[int] = field(default_factory=set)
+    """Those of `taken` whose handlers say that they are done."""
     back: dict[int, float] = field(default_factory=dict)
     """Those of `taken` that came back, with the time at which they may be taken again."""
 
@@ -218,7 +221,26 @@ class MemoryBus(Bus):
         durable.taken[message.sequence] = deliveries
         durable.handed += 1
         pending = self._pending(stream, durable)
-        return replace(message, deliveries=deliveries, pending=pending, number=durable.handed)
+        return replace(
+            message,
+            deliveries=deliveries,
+            pending=pending,
+            number=durable.handed,
+            settle=partial(self._settle, stream, durable, message.sequence),
+        )
+
+    async def _settle(self, stream: _Stream, durable: _Durable, sequence: int) -> None:
+        durable.settled.add(sequence)
+        while self.down:  # noqa: ASYNC110 -- a test sets a plain text
+            await asyncio.sleep(RETRY_SECONDS)
+        self._done(stream, durable, sequence)
+        await asyncio.sleep(0)  # as a real bus, let others run
+
+    @staticmethod
+    def _done(stream: _Stream, durable: _Durable, sequence: int) -> None:
+        durable.taken.pop(sequence, None)
+        if durable.reader.stream == ACTIONS:
+            stream.messages.pop(sequence, None)
 
     async def _work(
         self, stream: _Stream, durable: _Durable, message: Message, handle: Handle
@@ -234,9 +256,10 @@ class MemoryBus(Bus):
             log.exception("handling message %d of %s: a bug", sequence, message.subject)
             again = BUG_SECONDS
         else:
-            durable.taken.pop(sequence, None)
-            if durable.reader.stream == ACTIONS:
-                stream.messages.pop(sequence, None)
+            durable.settled.add(sequence)
+        if sequence in durable.settled:
+            durable.settled.discard(sequence)
+            self._done(stream, durable, sequence)
             return
         durable.back[sequence] = self._clock.now() + again
         self._notify()

@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from eventbus.bus import Message, Store
@@ -75,8 +77,13 @@ class BadBus(MemoryBus):
 
     async def consume(self, reader, handle, *, in_flight):
         async def without_an_answer(message: Message) -> None:
-            await handle(message)
-            if self.weather.happens():
+            async def late() -> None:
+                with suppress(BusError):
+                    return await self.weather(message.settle)
+                await late()
+
+            await handle(replace(message, settle=late))
+            if self.weather.happens():  # of what was settled the bus knows
                 raise RemoteError("acknowledging: lost", retry_after=30)
 
         await super().consume(reader, without_an_answer, in_flight=in_flight)

@@ -20,6 +20,9 @@ class Line:
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
         self.port = free_port()
+        self.hears = asyncio.Event()
+        """Cleared by a test: what clients say stays on the line from then on."""
+        self.hears.set()
         self.opened = 0
         """Connections so far."""
         self.passing = 0
@@ -39,6 +42,7 @@ class Line:
             await stop_listening(self._server)
         for end in list(self._ends):
             end.transport.abort()
+        self.hears.set()  # too late for what it held back
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
@@ -52,7 +56,7 @@ class Line:
                 return
             self._ends.add(back)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_copy(reader, back))
+                tasks.create_task(_copy(reader, back, self.hears))
                 tasks.create_task(_copy(there, writer))
         except OSError:
             return
@@ -63,9 +67,13 @@ class Line:
             self.passing -= 1
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: asyncio.Event | None = None
+) -> None:
     with suppress(OSError):
         while data := await reader.read(65_536):
+            if passes is not None:
+                await passes.wait()
             writer.write(data)
             await writer.drain()
     writer.close()

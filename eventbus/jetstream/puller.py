@@ -9,6 +9,7 @@ connection may vanish at any time; the loop finds out and goes on.
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 import orjson
@@ -46,6 +47,8 @@ STILL_SECONDS = 5.0
 BUG_SECONDS = 30.0
 """Wait before a message whose handler has a bug comes again."""
 RETRY_SECONDS = 1.0
+SETTLE_SECONDS = 1.0
+"""Wait for the server's word that it knows of an acknowledgement, until it is sent again."""
 _ACK = b"+ACK"
 _NAK = b"-NAK"
 _IN_PROGRESS = b"+WPI"
@@ -58,13 +61,17 @@ _CONFLICT, _NO_ANSWERER, _HEARTBEAT = "409", "503", "100"
 class _Held:
     """A message in hand."""
 
-    __slots__ = ("message", "reply", "since", "task")
+    __slots__ = ("done", "known", "message", "reply", "since", "task")
 
     def __init__(self, message: Message, reply: str, now: float) -> None:
         self.message = message
         self.reply = reply
         self.since = now
         self.task: asyncio.Task[None] | None = None
+        self.done = False
+        """Whether its handler said so, before its end."""
+        self.known = False
+        """Whether the server has said that it knows."""
 
 
 class _Pull:
@@ -230,6 +237,7 @@ class Puller:
             held.reply, held.since = msg.reply, now  # delivered again while it is handled here
             self._wake.set()
             return
+        message.settle = partial(self._settle, message.sequence, message.stored)
         held = _Held(message, msg.reply, now)
         if self._stopping or len(self._waiting) >= self._slots:
             self._answer(held, _NAK)
@@ -282,10 +290,31 @@ class Puller:
             answer = _nak(BUG_SECONDS)
         if self._held.get(held.message.sequence) is not held:
             return  # its stream is gone
-        self._answer(held, answer)
+        if not held.known:
+            self._answer(held, _ACK if held.done else answer)
         del self._held[held.message.sequence]
         self._held_bytes -= len(held.message.data)
         self._freed()
+
+    async def _settle(self, sequence: int, stored: float) -> None:
+        """Acknowledge what is in hand until the server says that it knows, or its stream is gone.
+
+        A server that was killed may not know that it had handed the message out, and says nothing.
+        It does so again soon, and then there is another place to answer to.
+        """
+        held = self._held.get(sequence)
+        if held is None or held.message.stored != stored:
+            return
+        held.done = True
+        while self._held.get(sequence) is held:
+            if self._connection.is_up and not self._heal:  # and so it is the stream it came from
+                with suppress(BusError):
+                    await self._connection.request(
+                        held.reply, _ACK, seconds=SETTLE_SECONDS, what="acknowledging"
+                    )
+                    held.known = True
+                    return
+            await asyncio.sleep(SETTLE_SECONDS / 10)
 
     def _freed(self) -> None:
         self._room, self._moved = HELD_BYTES, self._loop.time()

@@ -322,6 +322,36 @@ async def test_what_was_cancelled_comes_back_at_once(bus: Bus):
     assert {m.deliveries for m in inbox.messages} == {2}
 
 
+@pytest.mark.parametrize("end", ["returns", "raises", "is cancelled"])
+async def test_what_was_settled_is_done_whatever_becomes_of_its_handler(bus: Bus, end: str):
+    settled, go = asyncio.Event(), asyncio.Event()
+    seen: list[int] = []
+
+    async def handle(message: Message) -> None:
+        seen.append(message.sequence)
+        await message.settle()
+        settled.set()
+        await go.wait()
+        if end == "raises":
+            raise RemoteError("too late", retry_after=0)
+
+    queue = Reader("q", (f"{ACTIONS}.s.t",), stream=ACTIONS, start="all")
+    async with consuming(bus, handle, queue):
+        first = await bus.append(ACTIONS, f"{ACTIONS}.s.t", b"1")
+        async with asyncio.timeout(60):
+            await settled.wait()
+        assert await bus.get(ACTIONS, first) is None, "the bus knew when it returned"
+        await counted(bus, pending=0, in_flight=0, stream=ACTIONS)
+        if end != "is cancelled":
+            go.set()
+            second = await bus.append(ACTIONS, f"{ACTIONS}.s.t", b"2")
+            await eventually(lambda: second in seen)
+    async with consuming(bus, inbox := Inbox(), queue):
+        last = await bus.append(ACTIONS, f"{ACTIONS}.s.t", b"3")
+        await eventually(lambda: [m.sequence for m in inbox.messages] == [last])
+    assert seen == ([first] if end == "is cancelled" else [first, second])
+
+
 async def test_a_handler_may_finish_when_cancelled(bus: Bus):
     begun, finished = asyncio.Event(), []
 

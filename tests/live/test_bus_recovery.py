@@ -289,6 +289,45 @@ async def test_handled_while_away_is_acknowledged_later(server, bus):
     assert len(handled) == 1
 
 
+@pytest.mark.parametrize("trouble", ["killed", "without the durable", "wiped"])
+async def test_settling_ends_whatever_happens_to_the_bus(server, bus, trouble):
+    """And what was settled does not come again; a new stream's message is another."""
+    begun, go = asyncio.Event(), asyncio.Event()
+    settled: list[str] = []
+
+    async def handle(message: Message) -> None:
+        name = decode(message.data).id
+        if name == "id-1" and not begun.is_set():
+            begun.set()
+            await go.wait()
+        await message.settle()
+        settled.append(name)
+
+    async with consuming(bus, handle):
+        await bus.publish(event(1))
+        await eventually(begun.is_set)
+        if trouble == "without the durable":
+            await bus.remove_reader(EVENTS, "sensor")
+            go.set()
+        else:
+            await server.kill()
+            go.set()
+            await asyncio.sleep(0.5)
+            assert settled == []
+            if trouble == "wiped":
+                await server.wipe()
+            await server.start()
+        await eventually(lambda: settled == ["id-1"])
+        await eventually(lambda: not bus.problem)
+        await bus.publish(event(2))
+        await eventually(lambda: len(settled) == 2)
+        await all_done(bus)
+    async with consuming(bus, handle):
+        await bus.publish(event(3))
+        await eventually(lambda: len(settled) == 3)
+    assert settled == ["id-1", "id-2", "id-3"]
+
+
 async def test_failing_handlers_do_not_fill_the_slots(bus):
     """1,000 messages that wait for their next try leave room for the others."""
     seen = Seen()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cut_kit import line
 from sensor_kit import dependency, event, trigger
 from sensor_process import sensor_process
 from settled import settled
@@ -104,6 +105,30 @@ async def test_two_replicas_and_kills(tmp_path, server, bus, target) -> None:
     repeated = in_order(target, keys)
     assert repeated <= 2 * len(KEYS), "at most what was under way at a kill"
     assert [e async for e in list_dead(bus)] == []
+
+
+async def test_the_next_begins_when_the_bus_knows_that_the_one_before_is_done(
+    tmp_path, server, bus, target
+) -> None:
+    """Else both would be repeated after a kill, the earlier one after the later one."""
+    target.seconds = 0.3
+    keys = ["ab"[n % 2] for n in range(20)]
+    made = spec(target, orderBy=source("k"))
+    async with line(server.port) as way:
+        async with sensor_process(tmp_path, f"nats://127.0.0.1:{way.port}", made) as first:
+            loading = asyncio.create_task(load(bus, keys))
+            await until(lambda: len(target.requests) >= 2)
+            way.hears.clear()
+            await asyncio.sleep(1.5)
+            assert attempts(target) == {"a": [0], "b": [1]}
+            await first.kill()
+        await way.cut()
+    async with sensor_process(tmp_path, server.url, made):
+        await loading
+        await settled(bus)
+
+    assert in_order(target, keys) == 2
+    assert target.seen("/t")
 
 
 async def test_server_is_killed(tmp_path, server, bus, target) -> None:

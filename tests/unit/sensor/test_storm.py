@@ -41,6 +41,10 @@ PLANS = {
         [dependency("a")],
         [trigger("t", payload=["a"], orderBy={"dependencyName": "a", "dataKey": "n"})],
     ),
+    "one key": plan(
+        [dependency("a")],
+        [trigger("t", payload=["a"], orderBy={"dependencyName": "a", "value": "k"})],
+    ),
     "claimed": plan(
         [dependency("a")],
         [
@@ -119,3 +123,6 @@ async def test_each_event_counts_once(kind, seed, monkeypatch):
     found = await counted()
     expected = [(name, number) for name in names for number in range(EVENTS)]
     assert {one: len(found[one]) for one in expected} == dict.fromkeys(expected, 1)
+    if kind == "one key":
+        done = [int(body["id"]["a"]) for body in target.bodies]
+        assert done == sorted(done), "what is repeated comes before what follows it"
