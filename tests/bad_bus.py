@@ -78,9 +78,11 @@ class BadBus(MemoryBus):
     async def consume(self, reader, handle, *, in_flight):
         async def without_an_answer(message: Message) -> None:
             async def late() -> None:
-                with suppress(BusError):
-                    return await self.weather(message.settle)
-                await late()
+                known = False
+                while not known:
+                    with suppress(BusError):
+                        await self.weather(message.settle)
+                        known = True
 
             await handle(replace(message, settle=late))
             if self.weather.happens():  # of what was settled the bus knows
