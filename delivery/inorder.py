@@ -9,7 +9,8 @@ lowest first. Only one process may read the durable meanwhile; a lease sees to t
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from eventbus.bus import Bus, Handle, Message, Reader
 from spine.errors import BusError
@@ -49,7 +50,9 @@ class InOrder:
         """Called when nothing is in hand, before any message is."""
         self._number = 0
         self._held: dict[int, asyncio.Future[None]] = {}
-        self._inside = 0
+        self._inside: set[int] = set()
+        """Sequences of what is handled and not answered, which the bus surely counts."""
+        self._answered = 0
         self._in_doubt = asyncio.Event()
         self._doubts = 0
 
@@ -67,16 +70,17 @@ class InOrder:
 
     async def _read(self) -> None:
         """Read until something is missing that finds no room. Raises BusError."""
-        self._number, self._inside = 0, 0
+        self._number = 0
+        self._inside.clear()
         self._held.clear()
         self._begin()
         self._doubt()
         window = max(self._in_flight, await self._outstanding())
         pull = self._bus.consume(self._reader, self._take, in_flight=window)
         consuming = asyncio.create_task(pull, name=f"reading {self._reader.durable} in order")
-        settling = asyncio.create_task(self._settle(), name="what is in doubt")
-        async with cancelled_at_exit(consuming, settling):
-            await asyncio.wait({consuming, settling}, return_when=asyncio.FIRST_COMPLETED)
+        ending = asyncio.create_task(self._end_doubts(), name="what is in doubt")
+        async with cancelled_at_exit(consuming, ending):
+            await asyncio.wait({consuming, ending}, return_when=asyncio.FIRST_COMPLETED)
             if consuming.done():
                 consuming.result()
         log.warning("durable %s: something is missing: begun anew", self._reader.durable)
@@ -94,11 +98,22 @@ class InOrder:
             finally:
                 if self._held.get(message.sequence) is go:
                     del self._held[message.sequence]
-        self._inside += 1
+        self._inside.add(message.sequence)
+        message.settle = partial(self._settle, message.sequence, message.settle)
         try:
             await self._handle(message)
         finally:
-            self._inside -= 1
+            self._answer(message.sequence)
+
+    async def _settle(self, sequence: int, settle: Callable[[], Awaitable[None]]) -> None:
+        self._answer(sequence)
+        await settle()
+
+    def _answer(self, sequence: int) -> None:
+        """Note that the bus may not count a message any more from now on."""
+        if sequence in self._inside:
+            self._inside.remove(sequence)
+            self._answered += 1
 
     # ------------------------------------------------------------------------ doubts
 
@@ -112,7 +127,7 @@ class InOrder:
         infos = await self._bus.readers(self._reader.stream)
         return next((info.in_flight for info in infos if info.durable == durable), 0)
 
-    async def _settle(self) -> None:
+    async def _end_doubts(self) -> None:
         """End doubts when nothing is missing; return when that does not come."""
         loop = asyncio.get_running_loop()
         while True:
@@ -127,12 +142,13 @@ class InOrder:
 
     async def _complete(self) -> bool:
         """Return whether all that is outstanding is in hand here."""
-        known = self._doubts
-        in_hand = len(self._held) + self._inside  # before asking: what comes meanwhile is in both
+        known, answered = self._doubts, self._answered
+        in_hand = len(self._held) + len(self._inside)  # before asking: the bus counts newer ones
         try:
             outstanding = await self._outstanding()
         except BusError:
             return False
+        in_hand -= self._answered - answered  # the bus may not have counted these
         return outstanding <= in_hand and known == self._doubts
 
     async def _release(self) -> None:

@@ -123,6 +123,44 @@ async def test_takes_over_from_one_that_died(bus) -> None:
     assert begun.sequences == list(range(1, 31))
 
 
+class Late(Lossy):
+    """It looks where the durable stands only a while after it was asked."""
+
+    async def readers(self, stream):
+        await asyncio.sleep(1)
+        return await self.bus.readers(stream)
+
+
+@pytest.mark.parametrize("how", ["returns", "settles"])
+async def test_what_ends_while_the_bus_is_asked_does_not_stand_for_what_is_missing(
+    bus, how
+) -> None:
+    begun: list[int] = []
+    first_ends = asyncio.Event()
+
+    async def handle(message: Message) -> None:
+        begun.append(message.sequence)
+        if message.sequence == 1:
+            await first_ends.wait()
+            if how == "returns":
+                return
+            await message.settle()
+        await asyncio.sleep(60)
+
+    late = Late(bus, {3}, 8.0)
+    await bus.ensure(READER)
+    async with reading(late, handle):
+        await fill(bus, 2)
+        await asyncio.sleep(10)
+        assert begun == [1, 2]
+        await fill(bus, 2)
+        await asyncio.sleep(0.5)
+        first_ends.set()
+        await asyncio.sleep(20)
+
+    assert begun == [1, 2, 3, 4]
+
+
 async def test_bus_that_is_away(bus) -> None:
     begun = Begun()
     await bus.ensure(READER)
