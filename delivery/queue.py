@@ -10,7 +10,8 @@ made when it is first needed. Nothing is dropped: an action ends as done or as a
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 
 import msgspec
@@ -113,6 +114,33 @@ class Dispatcher:
         if action.order:
             return self._store_in_order(lane, action, lane.storing.place(action.order))
         return self._deliver(lane, action)
+
+    def deliver_in_order(
+        self, actions: Sequence[Action], settle: Callable[[], Awaitable[None]]
+    ) -> Awaitable[None]:
+        """Store the actions of one event, and return when the bus knows that it is done.
+
+        `settle` tells the bus. Before it has, no later action with a key of these is stored: were
+        these stored again by who comes after a kill, they would be behind it. The order of the
+        calls counts, and it waits for the bus as long as it takes.
+        """
+        keys = dict.fromkeys((one.trigger, one.order) for one in actions if one.order)
+        places = [self._by_trigger[trigger].storing.place(key) for trigger, key in keys]
+        return self._deliver_in_order(actions, places, settle)
+
+    async def _deliver_in_order(
+        self,
+        actions: Sequence[Action],
+        places: Sequence[Place],
+        settle: Callable[[], Awaitable[None]],
+    ) -> None:
+        async with AsyncExitStack() as turns:
+            for place in places:
+                await turns.enter_async_context(place)
+            for action in actions:
+                lane = self._by_trigger[action.trigger]
+                await surely(partial(self._deliver, lane, action))
+            await settle()
 
     async def _deliver(self, lane: Lane, action: Action) -> None:
         if action.claim and not await self._claimed(action):

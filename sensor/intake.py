@@ -243,12 +243,17 @@ class Intake:
         actions = decision.actions
         if self._done:
             actions = [action for action in actions if action.key not in self._done]
+        if not actions:
+            return
         if self._line is not None:
             await self._line.turn(message.sequence)
-        if len(actions) == 1 and self._line is None:
+            delivering = self._dispatcher.deliver_in_order(actions, message.settle)
+            self._line.leave(message.sequence)  # they have their places: the next may take its own
+            await delivering
+        elif len(actions) == 1:
             await self._dispatcher.deliver(actions[0])
-        elif actions:
-            await self._deliver_all(actions, message)
+        else:
+            await self._deliver_all(actions)
 
     def _follow_refusals(self, verdicts: Sequence[DependencyVerdict], event: Event) -> None:
         """Count and tell what did not pass a filter; faults are followed elsewhere."""
@@ -288,10 +293,8 @@ class Intake:
                 | {"eventSourceName": event.source, "eventID": event.id},
             )
 
-    async def _deliver_all(self, actions: Sequence[Action], message: Message) -> None:
+    async def _deliver_all(self, actions: Sequence[Action]) -> None:
         deliveries = [self._dispatcher.deliver(action) for action in actions]
-        if self._line is not None:  # they have their places: the next event may take its own
-            self._line.leave(message.sequence)
         results = await asyncio.gather(*deliveries, return_exceptions=True)
         errors = [result for result in results if result is not None]
         if not errors:

@@ -670,6 +670,40 @@ async def test_order_over_replicas_that_come_and_go(bus, targets, seed) -> None:
     assert await dead(bus) == []
 
 
+class Deaf:
+    """The way to a bus that hears what is stored, and not that events are done."""
+
+    def __init__(self, bus, back_after: float) -> None:
+        self.bus, self.back_after = bus, back_after
+
+    def __getattr__(self, name):
+        return getattr(self.bus, name)
+
+    async def consume(self, reader, handle, *, in_flight):
+        async def unheard(message) -> None:
+            await handle(replace(message, settle=asyncio.Event().wait))
+            raise BusError("acknowledging: not heard", retry_after=self.back_after)
+
+        heard = handle if reader.stream != EVENTS else unheard
+        await self.bus.consume(reader, heard, in_flight=in_flight)
+
+
+async def test_order_over_an_absence_longer_than_ids_are_remembered(bus, targets) -> None:
+    """What was stored before a kill is stored once more, and behind what was stored meanwhile."""
+    await prepare(ORDERED, bus)
+    async with running(Deaf(bus, 400.0), ORDERED, grace=0.0):
+        for n in range(20):
+            await bus.publish(keyed(n, "xy"[n % 2]))
+        await until(lambda: len(targets["t"].done) >= 2)
+        await asyncio.sleep(5)
+    await asyncio.sleep(400)
+    async with running(bus, ORDERED):
+        await settled(bus)
+
+    for at, key in enumerate("xy"):
+        assert numbers(targets["t"], key) == [at, *range(at, 20, 2)]
+
+
 async def test_slow_sibling_does_not_hold_up_what_is_ordered(bus, targets) -> None:
     targets["u"].seconds = 1_000
     both = plan([dependency("a")], [ordered(), trigger("u", "a")])
