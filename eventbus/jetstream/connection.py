@@ -172,10 +172,10 @@ class Connection:
         if task is not None and task.cancelling() > before:  # the library swallowed it
             raise asyncio.CancelledError
 
-    def post(self, subject: str, data: bytes) -> bool:
+    def post(self, subject: str, data: bytes, reply: str = "") -> bool:
         """Put a message on its way without waiting; return False where there is none to go."""
         client = self._client
-        return client is not None and client.post(plain_of(subject, data))
+        return client is not None and client.post(plain_of(subject, data, reply))
 
     def post_with(self, subject: str, data: bytes, reply: str, headers: dict[str, str]) -> bool:
         """Put a message with headers on its way; return False where `send` has to do it."""

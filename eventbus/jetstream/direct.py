@@ -216,9 +216,10 @@ def _size(word: bytes) -> int:
     return int(word)
 
 
-def plain_of(subject: str, data: bytes) -> bytes:
+def plain_of(subject: str, data: bytes, reply: str = "") -> bytes:
     """Return the line that publishes a message without headers."""
-    return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(data), data)
+    where = f"{subject} {reply}" if reply else subject
+    return b"PUB %b %d\r\n%b\r\n" % (where.encode(), len(data), data)
 
 
 def command_of(subject: str, data: bytes, reply: str, headers: dict[str, str]) -> bytes | None:

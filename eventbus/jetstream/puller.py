@@ -55,6 +55,7 @@ _IN_PROGRESS = b"+WPI"
 _GATHER_SECONDS = 0.001
 """Freed slots of slow handlers are collected so long before they are asked for."""
 _FEW = 8
+_SETTLED = "settled-"
 _CONFLICT, _NO_ANSWERER, _HEARTBEAT = "409", "503", "100"
 
 
@@ -70,8 +71,8 @@ class _Held:
         self.task: asyncio.Task[None] | None = None
         self.done = False
         """Whether its handler said so, before its end."""
-        self.known = False
-        """Whether the server has said that it knows."""
+        self.known: asyncio.Future[None] | None = None
+        """Done when the server has said that it knows so."""
 
 
 class _Pull:
@@ -221,6 +222,9 @@ class Puller:
     # ------------------------------------------------------------------------ hearing
 
     def _on_message(self, msg: Delivered) -> None:
+        if msg.subject.startswith(_SETTLED, len(self._inbox)):
+            self._on_settled(msg)
+            return
         self._heard = now = self._loop.time()
         if not msg.reply.startswith("$JS.ACK."):
             self._on_status(msg)
@@ -248,6 +252,12 @@ class Puller:
             self._start(held)
         else:
             self._waiting.append(held)
+
+    def _on_settled(self, msg: Delivered) -> None:
+        held = self._held.get(int(msg.subject[len(self._inbox) + len(_SETTLED) :]))
+        known = None if held is None else held.known
+        if known is not None and not known.done() and not msg.headers:  # else nobody heard it
+            known.set_result(None)
 
     def _on_status(self, msg: Delivered) -> None:
         headers = msg.headers or {}
@@ -290,7 +300,7 @@ class Puller:
             answer = _nak(BUG_SECONDS)
         if self._held.get(held.message.sequence) is not held:
             return  # its stream is gone
-        if not held.known:
+        if held.known is None or not held.known.done():
             self._answer(held, _ACK if held.done else answer)
         del self._held[held.message.sequence]
         self._held_bytes -= len(held.message.data)
@@ -306,15 +316,16 @@ class Puller:
         if held is None or held.message.stored != stored:
             return
         held.done = True
-        while self._held.get(sequence) is held:
-            if self._connection.is_up and not self._heal:  # and so it is the stream it came from
-                with suppress(BusError):
-                    await self._connection.request(
-                        held.reply, _ACK, seconds=SETTLE_SECONDS, what="acknowledging"
-                    )
-                    held.known = True
-                    return
-            await asyncio.sleep(SETTLE_SECONDS / 10)
+        held.known = self._loop.create_future()
+        answer_to = f"{self._inbox}{_SETTLED}{sequence}"
+        while self._held.get(sequence) is held and not held.known.done():
+            asked = (
+                self._connection.is_up
+                and not self._heal  # so it is the stream it came from
+                and self._connection.post(held.reply, _ACK, answer_to)
+            )
+            pause = SETTLE_SECONDS if asked else SETTLE_SECONDS / 10
+            await asyncio.wait((held.known,), timeout=pause)
 
     def _freed(self) -> None:
         self._room, self._moved = HELD_BYTES, self._loop.time()
