@@ -202,7 +202,18 @@ def _content(file: FilePath) -> bytes:
     try:
         return file.read_bytes()
     except OSError as exc:
-        raise ConfigError(f"reading {file}: {exc.strerror}") from exc
+        hint = _there(file) if isinstance(exc, FileNotFoundError) else ""
+        raise ConfigError(f"reading {file}: {exc.strerror}", hint=hint) from exc
+
+
+def _there(file: FilePath) -> str:
+    """Say what may be meant by a file that is not there."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    names = [one.name for one in folder.iterdir()]
+    near = difflib.get_close_matches(file.name, names, n=1, cutoff=0.6)
+    return f"did you mean {file.with_name(near[0])}" if near else f"{folder} has no such file"
 
 
 def read_text(text: bytes, file: str) -> Reading:

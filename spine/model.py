@@ -11,7 +11,8 @@ are taken with a warning; a key that nobody knows is an error with "did you mean
 
 import difflib
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -144,6 +145,10 @@ def _names(cls: type[BaseModel]) -> dict[str, str]:
     return _names_cache[cls]
 
 
+_WORD = re.compile(r"'([^']*)'")
+"""A word in pydantic's list of those it takes."""
+
+
 def _suggestion(key: str, known: Mapping[str, str]) -> str:
     near = difflib.get_close_matches(key, [k for k in known if "_" not in k], n=1, cutoff=0.6)
     return f" (did you mean {near[0]})" if near else ""
@@ -226,7 +231,16 @@ def _problem(error: ErrorDetails, model: type[BaseModel], raw: Any) -> Problem:
     told = isinstance(value, str) and repr(value) in message
     if isinstance(value, str | int | float | bool) and not told and not _secretive(path):
         message = f"{_shown(value)}: {message}"
+    if error["type"] == "literal_error" and isinstance(value, str):
+        message += _nearest(value, _WORD.findall(str(error["ctx"]["expected"])))
     return Problem(path, message)
+
+
+def _nearest(given: str, words: Iterable[str]) -> str:
+    """Say which word may be meant; what differs in capitals only is nearest."""
+    alike = {word.lower(): word for word in words if word}
+    near = difflib.get_close_matches(given.lower(), alike, n=1, cutoff=0.6)
+    return f" (did you mean {alike[near[0]]})" if near else ""
 
 
 def _shown(value: Any) -> str:

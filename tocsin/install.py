@@ -53,14 +53,14 @@ def command(  # noqa: PLR0913, PLR0917 -- one for each option
         click.echo(chart.text("values.yaml"), nl=False)
         return
     _check_names(name, namespace)
-    given = gathered(files, sets, strings)
+    given, places = gathered(files, sets, strings)
     if image:
         given = merged(given, {"image": {"tag": "", "digest": "", **image_values(image)}})
     if no_webhook:
         given = merged(given, {"webhook": {"enabled": False}})
     if no_crds:
         given = merged(given, {"crds": {"install": False}})
-    values, release = checked(merged(chart.values, given)), Release(name, namespace)
+    values, release = checked(merged(chart.values, given), places), Release(name, namespace)
     texts = [one.text for one in chart.render(values, release)]
     if not no_namespace:
         texts.insert(0, _namespace(namespace))

@@ -103,7 +103,7 @@ def test_set_is_understood_as_by_helm(sets, tmp_path):
     done = helm(tmp_path, "template", str(chart), *words)
 
     assert done.returncode == 0, done.stderr
-    assert gathered([], sets, []) == yaml.safe_load(done.stdout)["v"]
+    assert gathered([], sets, [])[0] == yaml.safe_load(done.stdout)["v"]
 
 
 # ---------------------------------------------------------------------------- what values do

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from spine.errors import ConfigError
+from spine.marked import Document, Malformed, documents
 from spine.model import InvalidModel, load
 from tocsin.installing.values import Values
 
@@ -24,37 +24,44 @@ _VALUE = re.compile(r"(?:\\.|[^\\,])*", re.DOTALL)
 Path_ = tuple[str | int, ...]
 
 
-def read_file(name: str) -> dict[str, Any]:
+Places = dict[Path_, str]
+"""Where each value stands, as `FILE:LINE:COLUMN`."""
+
+
+def read_file(name: str) -> Document:
     """Return the values of a file; `-` is what comes in. Raises ConfigError."""
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
-        found = yaml.safe_load(text)
+        read = list(documents(text, last_wins=True))
     except OSError as exc:
         raise ConfigError(f"reading values of {name}: {exc.strerror}") from exc
     except UnicodeError as exc:
         raise ConfigError(f"reading values of {name}: {exc}") from exc
-    except yaml.YAMLError as exc:
-        where = getattr(exc, "problem_mark", None)
-        line = f", line {where.line + 1}" if where is not None else ""
-        why = getattr(exc, "problem", None) or "it is no YAML"
-        raise ConfigError(f"reading values of {name}{line}: {why}") from exc
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise ConfigError(f"reading values of {name}: it is no map")
+    except Malformed as exc:
+        raise ConfigError(f"reading values of {name}:{exc.line}:{exc.column}: {exc}") from exc
+    found = read[0] if read else Document()
+    if found.value is None:
+        found.value = {}
+    if len(read) > 1 or not isinstance(found.value, dict):
+        why = "it is no map" if len(read) == 1 else "it has more than one document"
+        raise ConfigError(f"reading values of {name}: {why}")
     return found
 
 
-def set_into(values: dict[str, Any], text: str, *, strings: bool = False) -> None:
+def set_into(values: dict[str, Any], text: str, *, strings: bool = False) -> list[Path_]:
     """Set what `--set` says, `a.b=c,d[0]=e,f={g,h}`; with `strings` nothing is a number.
 
-    `{}` is an empty list, where Helm has one of an empty text. Raises ConfigError.
+    `{}` is an empty list, where Helm has one of an empty text. Returns what was set. Raises
+    ConfigError.
     """
+    paths = []
     for path, value in _assignments(text, strings=strings):
         try:
             _put(values, path, value)
         except TypeError:
             raise ConfigError(f"setting {text!r}: {path[0]} is no map or list there") from None
+        paths.append(path)
+    return paths
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,13 +78,15 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def checked(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def checked(values: Mapping[str, Any], places: Places | None = None) -> Mapping[str, Any]:
     """Return values that the chart takes. Raises ConfigError that says all that is wrong."""
     wrong: list[str] = []
     try:
         load(Values, values, what="values", on_warning=wrong.append)
     except InvalidModel as exc:
-        wrong += [str(problem) for problem in exc.problems]
+        for problem in exc.problems:
+            at = (places or {}).get(problem.path)
+            wrong.append(f"{at}: {problem}" if at else str(problem))
     wrong += [f"{path}: must not be null" for path in _absent(Values, values, "")]
     if wrong:
         raise ConfigError(
@@ -200,16 +209,25 @@ def image_values(reference: str) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def gathered(files: Iterable[str], sets: Iterable[str], strings: Iterable[str]) -> dict[str, Any]:
-    """Return what is given, later ones over earlier ones, as Helm takes it. Raises ConfigError."""
+def gathered(
+    files: Iterable[str], sets: Iterable[str], strings: Iterable[str]
+) -> tuple[dict[str, Any], Places]:
+    """Return what is given, later ones over earlier ones, as Helm takes it. Raises ConfigError.
+
+    And where in the files it stands; nothing for what `--set` says.
+    """
     values: dict[str, Any] = {}
+    places: Places = {}
     for name in files:
-        values = _over(values, read_file(name))
-    for text in sets:
-        set_into(values, text)
-    for text in strings:
-        set_into(values, text, strings=True)
-    return values
+        found = read_file(name)
+        values = _over(values, found.value)
+        shown = "stdin" if name == "-" else name
+        places |= {path: f"{shown}:{line}:{at}" for path, (line, at) in found.positions.items()}
+    for texts, as_text in ((sets, False), (strings, True)):
+        for text in texts:
+            for path in set_into(values, text, strings=as_text):
+                places.pop(path, None)
+    return values, places
 
 
 def _over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def test_a_header_value_with_a_line_break_is_a_fault_of_the_event() -> None:
         ({"url": ""}, "url: '': string should have at least 1 character"),
         ({"url": "svc/x"}, "reading http.url 'svc/x': scheme '' is not http or https"),
         ({"method": "HEAD"}, "method: 'HEAD': input should be"),
-        ({"method": "post"}, "method: 'post': input should be"),
+        ({"method": "post"}, "'POST' or 'PUT' (did you mean POST)"),
         ({"timeout": "5"}, "timeout: '5': input should be a valid integer"),
         ({"timeout": 1.5}, "timeout: 1.5: input should be a valid integer"),
         ({"headers": {"X": 1}}, "headers.X: 1: input should be a valid string"),

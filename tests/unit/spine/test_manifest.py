@@ -99,6 +99,21 @@ def test_a_path_that_is_not_there_is_a_mistake_of_the_user(tmp_path):
         read([tmp_path / "gone.yaml"])
 
 
+def test_a_path_that_is_not_there_is_told_with_what_is(tmp_path):
+    (tmp_path / "sensors.yaml").write_text("")
+    said = {}
+    for name in ("sensor.yaml", "x", "none/x"):
+        with pytest.raises(ConfigError) as caught:
+            read([tmp_path / name])
+        said[name] = caught.value.hint
+
+    assert said == {
+        "sensor.yaml": f"did you mean {tmp_path / 'sensors.yaml'}",
+        "x": f"{tmp_path} has no such file",
+        "none/x": f"there is no folder {tmp_path / 'none'}",
+    }
+
+
 def test_the_other_files_are_read_when_one_is_bad(tmp_path):
     (tmp_path / "a.yaml").write_text("a: [")
     (tmp_path / "b.yaml").write_bytes(SENSOR)

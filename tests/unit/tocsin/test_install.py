@@ -127,7 +127,13 @@ def test_what_cannot_be_is_said(words, why):
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [("a: [", "line 1"), ("- a", "it is no map"), ("\x00", "reading values")]
+    ("text", "why"),
+    [
+        ("a: [", "v.yaml:2:1: not YAML"),
+        ("- a", "it is no map"),
+        ("\x00", "reading values"),
+        ("a: 1\n---\nb: 2", "more than one document"),
+    ],
 )
 def test_a_file_that_is_none_is_named(text, why, tmp_path):
     file = tmp_path / "v.yaml"
@@ -139,6 +145,19 @@ def test_a_file_that_is_none_is_named(text, why, tmp_path):
     assert why in said
 
 
+def test_what_is_wrong_in_a_file_is_said_with_its_place(tmp_path):
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("image: {tga: 1, tag: 5}\ncontroller:\n  replicas: two\n")
+    second.write_text("controller:\n\n  replicas: three\n")
+
+    said = refused("-f", str(first), "-f", str(second), "--set", "image.tag=x,image.pullPolicy=Y")
+
+    assert f"{first}:1:9: image.tga: unknown field (did you mean tag)" in said
+    assert f"{second}:3:3: controller.replicas: 'three'" in said
+    assert f"{first}:2" not in said
+    assert "; image.pullPolicy: 'Y'" in said or "values: image.pullPolicy: 'Y'" in said
+
+
 def test_all_that_is_wrong_is_said_at_once():
     said = refused("--set", "a=1,b=2,controller.grace=long")
 
@@ -147,7 +166,7 @@ def test_all_that_is_wrong_is_said_at_once():
 
 
 def test_an_empty_list_is_one():
-    assert gathered([], ["namespaces={}", "a={b,2}"], []) == {"namespaces": [], "a": ["b", 2]}
+    assert gathered([], ["namespaces={}", "a={b,2}"], [])[0] == {"namespaces": [], "a": ["b", 2]}
 
 
 def test_texts_stay_texts():
