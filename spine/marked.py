@@ -140,10 +140,30 @@ def _bad(node: yaml.Node, message: str) -> Malformed:
     return Malformed(message, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
+_HINTS = (
+    ("',' or '", "close the bracket that begins in line {}, and put commas between its items"),
+    ("unexpected end of stream", "close the quote that begins in line {}"),
+    (
+        "could not find expected ':'",
+        "line {} is neither a key nor part of a text: check its indentation",
+    ),
+    ("did not find expected key", "check the indentation of this line, and the quotes in it"),
+    (
+        "expected '-' indicator",
+        "a key cannot stand beside the items of a list: check the indentation",
+    ),
+    ("expected node content", "a bracket or a comma is left over, or a bracket is not closed"),
+    ("unknown escape character", "write two backslashes for one, or use single quotes"),
+)
+"""What helps, by a part of the parser's words; `{}` is the line in which it began."""
+
+
 def _explain(exc: yaml.MarkedYAMLError, text: str) -> str:
     problem = (exc.problem or "cannot be read").strip()
     context = f"{exc.context.strip()}: " if exc.context else ""
-    hint = ""
+    began = exc.context_mark or exc.problem_mark
+    since = began.line + 1 if began is not None else 1
+    hint = next((f" ({way.format(since)})" for words, way in _HINTS if words in problem), "")
     mark = exc.problem_mark
     if mark is not None:
         lines = text.splitlines()

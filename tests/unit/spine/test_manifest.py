@@ -99,6 +99,27 @@ def test_a_path_that_is_not_there_is_a_mistake_of_the_user(tmp_path):
         read([tmp_path / "gone.yaml"])
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a: 1\nb: [1,\nc: 2\n", "close the bracket that begins in line 2"),
+        ("a: 1\nb: 'x\nc: 2\n", "close the quote that begins in line 2"),
+        ("a: 1\nother\nb: 2\n", "line 2 is neither a key nor part of a text"),
+        ("a: 'it's'\n", "the quotes in it"),
+        ("- a\nb: 1\n", "beside the items of a list"),
+        ("a: }\n", "a bracket or a comma is left over"),
+        ('a: "\\q"\n', "write two backslashes for one"),
+    ],
+)
+def test_what_is_no_yaml_is_told_with_what_helps(tmp_path, text, hint):
+    (tmp_path / "a.yaml").write_text(text)
+
+    (finding,) = read([tmp_path / "a.yaml"]).findings
+
+    assert finding.message.startswith("not YAML: ")
+    assert hint in finding.message
+
+
 def test_a_path_that_is_not_there_is_told_with_what_is(tmp_path):
     (tmp_path / "sensors.yaml").write_text("")
     said = {}
