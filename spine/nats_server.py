@@ -4,9 +4,7 @@ Nothing leaves in plain text where TLS is configured, not even to a server that 
 The library is told not to reconnect by itself: it would go on with what it read at the start.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -211,6 +209,6 @@ def _credentials(server: Server, client: "Client") -> dict[str, Any]:
 
 async def close(client: "Client") -> None:
     """Close a client, whatever is wrong with it."""
-    with suppress(Exception):  # it is thrown away
-        async with asyncio.timeout(2):
-            await client.close()
+    from spine import nats_tcp
+
+    await nats_tcp.close(client)

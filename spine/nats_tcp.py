@@ -11,6 +11,7 @@ OSError, as the library expects it; all else is the library's own.
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from typing import Any
 from urllib.parse import ParseResult
 
@@ -24,6 +25,27 @@ from spine.runtime import broken_as_reset
 def end_quietly() -> None:
     """Have all clients that are made from now on say nothing but what they raise."""
     library.TcpTransport = _Tcp  # type: ignore[attr-defined]  # it has no option for what it makes
+
+
+async def close(client: library.Client, seconds: float = 2.0) -> None:
+    """Close a client within some seconds, whatever is wrong with it."""
+    try:
+        with suppress(Exception):  # it is thrown away
+            async with asyncio.timeout(seconds):
+                await client.close()
+    finally:
+        drop(client)
+
+
+def drop(client: library.Client) -> None:
+    """Let go of a client's connection, once it is closed or cannot be.
+
+    The library breaks off its own closing where the last flush fails or the task that does it is
+    cancelled. It then calls itself closed, and keeps the socket.
+    """
+    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 -- the library has no other way to it
+    if writer is not None:
+        writer.transport.abort()
 
 
 class _Tcp(TcpTransport):

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Self
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from eventbus.jetstream.dialing import Options, close, dial, speaks_tls
+from eventbus.jetstream.dialing import Options, dial, speaks_tls
 from eventbus.jetstream.direct import Delivered, Direct, DirectClient, command_of, plain_of
 from spine.errors import BusError, ConfigError, RemoteError
+from spine.nats_tcp import close, drop
 from spine.runtime import Backoff, cancellation_kept
 
 if TYPE_CHECKING:
@@ -328,6 +329,7 @@ class Connection:
         client, self._client = self._client, None
         if client is not None:
             client.answer_no_more(ConnectionResetError(self._lost_it))
+            drop(client)
         self._state.lost = asyncio.get_running_loop().time()
         why = f": {self._errors[-1]}" if self._errors else ""
         self._state.problem = f"{self._lost_it}{why}"

@@ -5,7 +5,6 @@ import logging
 import re
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from nats.errors import Error as NatsError
 
 from eventbus.jetstream.direct import CLIENT_BUFFER, DirectClient
 from spine.errors import BusError, ConfigError
-from spine.nats_tcp import end_quietly
+from spine.nats_tcp import close, end_quietly
 
 log = logging.getLogger(__name__)
 
@@ -105,13 +104,6 @@ async def dial(options: Options, closed: asyncio.Event, errors: list[Exception])
         await close(client)
         raise
     return client
-
-
-async def close(client: DirectClient, seconds: float = 2.0) -> None:
-    """Close a client within some seconds, whatever is wrong with it."""
-    with suppress(Exception):  # it is thrown away
-        async with asyncio.timeout(seconds):
-            await client.close()
 
 
 def speaks_tls(client: DirectClient) -> bool:

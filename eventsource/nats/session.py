@@ -82,9 +82,9 @@ async def opened(server: Server) -> AsyncIterator[Session]:
     nats = client()
     session = Session(nats, server)
     try:
-        with cancellation_kept():
-            await connect(nats, server, session.hear, session.closed)
         try:
+            with cancellation_kept():
+                await connect(nats, server, session.hear, session.closed)
             yield session
         finally:
             await close(nats)

@@ -4,12 +4,15 @@ import asyncio
 import gc
 import socket
 from contextlib import suppress
+from functools import partial
 from urllib.parse import urlparse
 
 import pytest
 import uvloop
+from listening import stop_listening
+from nats.aio.client import Client
 
-from spine.nats_tcp import _Tcp
+from spine.nats_tcp import _Tcp, close, end_quietly
 
 NOWHERE = urlparse("nats://no such host:4222")
 """Refused by the resolver itself, which asks no server for a name with blanks."""
@@ -85,6 +88,50 @@ def test_a_write_after_the_end_is_no_bug(loop):
     running = loop()
     running.run_until_complete(written())
     running.close()
+
+
+@pytest.mark.parametrize("half", ["its flush fails", "it is cancelled"])
+async def test_what_the_library_closed_by_half_is_closed(half, monkeypatch):
+    """It calls a client closed before it is."""
+    gone = asyncio.Event()
+    server = await asyncio.start_server(partial(_greet, gone), "127.0.0.1", 0)
+    end_quietly()
+    client = Client()
+    await client.connect(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    transport = client._transport._io_writer.transport
+    if half == "its flush fails":
+        client._pending, client._pending_data_size = [b"x"], 1
+        monkeypatch.setattr(_Tcp, "drain", _broken)
+    closing = asyncio.create_task(client.close())
+    while not client.is_closed:
+        await asyncio.sleep(0)
+    if half == "it is cancelled":
+        closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    assert not transport.is_closing()
+
+    await close(client)
+
+    assert transport.is_closing()
+    await gone.wait()
+    await stop_listening(server)
+
+
+async def _broken(_: _Tcp) -> None:
+    raise ConnectionResetError
+
+
+async def _greet(
+    gone: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Say what a server says, and answer what it is asked."""
+    writer.write(b'INFO {"server_id": "a", "version": "2.10.0", "max_payload": 1000}\r\n')
+    with suppress(OSError):
+        while line := await reader.readline():
+            if line == b"PING\r\n":
+                writer.write(b"PONG\r\n")
+    writer.transport.abort()
+    gone.set()
 
 
 async def _until_it_breaks(transport: _Tcp) -> None:
