@@ -12,6 +12,7 @@ class Closing:
     """A client that breaks off its closing before it calls back."""
 
     is_closed = is_connected = False
+    _transport = None
 
     def answer_no_more(self, why: Exception) -> None:
         """End requests: it has none."""
