@@ -73,6 +73,8 @@ class Puller:
         self._done: list[_Held] = []
         self._some_done = asyncio.Event()
         self._busy: set[asyncio.Task[None]] = set()
+        self._leaving = False
+        """Whether nothing more is begun."""
         self._clock = asyncio.get_running_loop().time
 
     async def run(self, listening: Callable[[], None]) -> None:
@@ -121,11 +123,35 @@ class Puller:
             async with cancelled_at_exit(beating):
                 await call.write(self._first())
                 listening()
-                async for answer in call:
-                    for one in answer.received_messages:
-                        await self._start(one)
+                await self._listen(call)
         finally:
             call.cancel()
+
+    async def _listen(self, call: Any) -> None:
+        """Take what comes; when cancelled, say so, and wait until the server has ended the stream.
+
+        Else what is given back could be sent to this stream again, and nobody would get it until
+        its lease is over.
+        """
+        import grpc.aio
+
+        async def read() -> None:
+            async for answer in call:
+                for one in answer.received_messages:
+                    await self._start(one)
+
+        reading = asyncio.create_task(read(), name="read")
+        async with cancelled_at_exit(reading):
+            try:
+                await asyncio.shield(reading)
+            except asyncio.CancelledError:
+                self._leaving = True
+                self._room.set()
+                with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
+                    async with asyncio.timeout(GRACE):
+                        await call.done_writing()
+                        await asyncio.wait((reading,))
+                raise
 
     def _first(self) -> Any:
         return self._connection.request(
@@ -152,12 +178,14 @@ class Puller:
         if held is not None:  # its lease has run out meanwhile
             held.ack_id, held.extended = one.ack_id, now
             return
-        while len(self._held) >= self._limit or self._size >= MAX_BYTES:
+        while not self._leaving and (len(self._held) >= self._limit or self._size >= MAX_BYTES):
             self._room.clear()
             await self._room.wait()
         held = _Held(message.message_id, one.ack_id, len(message.data), now)
         self._held[held.id] = held
         self._size += held.size
+        if self._leaving:  # it is given back with the others
+            return
         when = message.publish_time
         received = Received(held.id, message.data, message.attributes, when.seconds, when.nanos)
         task = asyncio.create_task(self._work(held, received))

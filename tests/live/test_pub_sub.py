@@ -346,6 +346,17 @@ async def _told(bus: Counting, count: int) -> bool:
 
 @each_server
 async def test_what_is_under_way_at_the_end_is_given_back(pubsub):
+    await given_back(pubsub)
+
+
+async def test_what_is_given_back_is_not_sent_to_who_left(tmp_path, monkeypatch):
+    """A server may take its time to notice that a stream was broken off."""
+    async with emulator(tmp_path, "stand-in", "-slow", "30s") as one:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", one.host)
+        await given_back(one)
+
+
+async def given_back(pubsub: Emulator) -> None:
     topic = await pubsub.topic("orders")
     bus = Counting()
     bus.open.clear()

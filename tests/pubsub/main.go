@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"path"
@@ -48,6 +49,7 @@ type subscriber struct {
 	*pstest.GServer
 	cut   time.Duration // after which a stream ends; 0 is never
 	lease time.Duration // of every message; 0 is what the stream asks for
+	slow  time.Duration // to notice that a stream was broken off
 }
 
 const (
@@ -60,11 +62,11 @@ func (s *subscriber) StreamingPull(stream pubsubpb.Subscriber_StreamingPullServe
 	if err != nil {
 		return err
 	}
-	gone := make(chan struct{})
+	gone := make(chan error, 1)
 	go func() {
-		defer close(gone)
 		for {
 			if _, err := stream.Recv(); err != nil {
+				gone <- err
 				return
 			}
 		}
@@ -78,10 +80,22 @@ func (s *subscriber) StreamingPull(stream pubsubpb.Subscriber_StreamingPullServe
 			return err
 		}
 		select {
-		case <-gone:
+		case err := <-gone:
+			if err != io.EOF {
+				s.goOn(stream, first)
+			}
 			return nil
 		case <-time.After(pause):
 		}
+	}
+}
+
+// goOn sends to a reader that broke the stream off, as a server does that has not noticed.
+func (s *subscriber) goOn(
+	stream pubsubpb.Subscriber_StreamingPullServer, first *pubsubpb.StreamingPullRequest,
+) {
+	for until := time.Now().Add(s.slow); time.Now().Before(until); time.Sleep(pause) {
+		_ = s.send(stream, first)
 	}
 }
 
@@ -89,7 +103,8 @@ func (s *subscriber) StreamingPull(stream pubsubpb.Subscriber_StreamingPullServe
 func (s *subscriber) send(
 	stream pubsubpb.Subscriber_StreamingPullServer, first *pubsubpb.StreamingPullRequest,
 ) error {
-	found, err := s.Pull(stream.Context(), &pubsubpb.PullRequest{
+	ctx := context.WithoutCancel(stream.Context()) // one that is gone is still sent to, see goOn
+	found, err := s.Pull(ctx, &pubsubpb.PullRequest{
 		Subscription: first.Subscription, MaxMessages: batch, ReturnImmediately: true,
 	})
 	if err != nil || len(found.ReceivedMessages) == 0 {
@@ -106,7 +121,7 @@ func (s *subscriber) send(
 	lease := &pubsubpb.ModifyAckDeadlineRequest{
 		Subscription: first.Subscription, AckIds: ids, AckDeadlineSeconds: seconds,
 	}
-	if _, err := s.ModifyAckDeadline(stream.Context(), lease); err != nil {
+	if _, err := s.ModifyAckDeadline(ctx, lease); err != nil {
 		return err
 	}
 	answer := &pubsubpb.StreamingPullResponse{ReceivedMessages: found.ReceivedMessages}
@@ -173,6 +188,7 @@ func main() {
 	granted := flag.String("grant", "", "permissions that everybody has, with commas")
 	cut := flag.Duration("cut", 0, "how long a stream lives; 0 is as long as its reader")
 	lease := flag.Duration("lease", 0, "how long messages are lent; 0 is as long as is asked for")
+	slow := flag.Duration("slow", 0, "how long a stream goes on that its reader broke off")
 	flag.Var(failing, "fail", "a method that fails, as METHOD=STATUS")
 	flag.Parse()
 
@@ -185,7 +201,7 @@ func main() {
 		grpc.UnaryInterceptor(failing.unary), grpc.StreamInterceptor(failing.stream),
 	)
 	pubsubpb.RegisterPublisherServer(server, inner)
-	pubsubpb.RegisterSubscriberServer(server, &subscriber{inner, *cut, *lease})
+	pubsubpb.RegisterSubscriberServer(server, &subscriber{inner, *cut, *lease, *slow})
 	iampb.RegisterIAMPolicyServer(server, &permissions{granted: strings.Split(*granted, ",")})
 	fmt.Println("listening on", listener.Addr())
 	log.Fatal(server.Serve(listener))
