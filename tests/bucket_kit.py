@@ -91,9 +91,13 @@ class Wire:
             writer.close()
             return
         self._writers |= {writer, far_writer}
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._copy(reader, far_writer))
-            tasks.create_task(self._copy(far_reader, writer))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._copy(reader, far_writer))
+                tasks.create_task(self._copy(far_reader, writer))
+        finally:
+            for one in (writer, far_writer):
+                one.transport.abort()
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -169,7 +169,10 @@ class CertificateHost:
         there, back = await asyncio.open_connection("127.0.0.1", port)
         self.ends.add(back)
         writer.write(b"HTTP/1.1 200 yes\r\n\r\n")
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        try:
+            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        finally:
+            back.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -198,6 +198,7 @@ class Pool:
         self._wires: set[Wire] = set()
         self._loop = asyncio.get_running_loop()
         self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def ask(self, url: Url, context: ssl.SSLContext | None, data: bytes, most: int) -> Answer:
         """Send a request over a kept connection, or a new one. Raises as `Wire.ask` does."""
@@ -206,7 +207,7 @@ class Pool:
         try:
             answer = await wire.ask(data, most)
         finally:
-            if wire.usable:
+            if wire.usable and not self._closed:
                 wire.idle_since = self._loop.time()
                 self._idle.setdefault(key, deque()).append(wire)
                 if self._sweeping is None:
@@ -217,7 +218,8 @@ class Pool:
         return answer
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections, and of those that are on their way when they have come."""
+        self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
         for wire in self._wires:

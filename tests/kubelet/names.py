@@ -168,9 +168,11 @@ class Port:
             log.warning("%s leads to %s: %s", self._front, back, exc)
             writer.transport.abort()
             return
-        await asyncio.gather(_pump(reader, away), _pump(there, writer), return_exceptions=True)
-        for one in (writer, away):
-            one.transport.abort()
+        try:
+            await asyncio.gather(_pump(reader, away), _pump(there, writer), return_exceptions=True)
+        finally:
+            for one in (writer, away):
+                one.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

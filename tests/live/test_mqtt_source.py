@@ -297,10 +297,12 @@ async def bridged(server: Any):
                 await socket.send_bytes(data)
 
         going_back = asyncio.create_task(back())
-        async for message in socket:
-            writer.write(message.data)
-        going_back.cancel()
-        writer.close()
+        try:
+            async for message in socket:
+                writer.write(message.data)
+        finally:  # the bridge may end before who uses it has said goodbye
+            going_back.cancel()
+            writer.transport.abort()
         return socket
 
     app = web.Application()

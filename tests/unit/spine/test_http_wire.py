@@ -81,6 +81,18 @@ async def test_answers(answer, status, body, kept):
     assert server.connections == (1 if kept else 2)
 
 
+async def test_connection_that_comes_after_the_end_is_not_kept():
+    async with asking(Server(OK)) as (_, url):
+        pool = wire.Pool(guarded=False)
+        asked = asyncio.create_task(
+            pool.ask(url, None, wire.request_bytes("GET", url, (), b"", USER_AGENT), 100)
+        )
+        await asyncio.sleep(0)  # it looks up the name
+        pool.close()
+        assert (await asked).status == 200
+        assert not any(wire.usable for kept in pool._idle.values() for wire in kept)
+
+
 async def test_body_that_ends_with_the_connection():
     async with asking(Server(b"HTTP/1.1 200 OK\r\n\r\nall of it", None)) as (client, url):
         assert (await client.send(Request("GET", url, keep=100), 20)).body == b"all of it"
