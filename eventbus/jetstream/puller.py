@@ -55,7 +55,6 @@ _IN_PROGRESS = b"+WPI"
 _GATHER_SECONDS = 0.001
 """Freed slots of slow handlers are collected so long before they are asked for."""
 _FEW = 8
-_SETTLED = "settled-"
 _CONFLICT, _NO_ANSWERER, _HEARTBEAT = "409", "503", "100"
 
 
@@ -117,6 +116,7 @@ class Puller:
         self._asked = 0
         self._pull_ids = count()
         self._inbox = f"_INBOX.{new_id()}."
+        self._settled = f"{self._inbox}settled-"
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{reader.stream}.{reader.durable}"
         self._wake = asyncio.Event()
         self._heal = False
@@ -222,7 +222,7 @@ class Puller:
     # ------------------------------------------------------------------------ hearing
 
     def _on_message(self, msg: Delivered) -> None:
-        if msg.subject.startswith(_SETTLED, len(self._inbox)):
+        if msg.subject.startswith(self._settled):  # as no stream has it
             self._on_settled(msg)
             return
         self._heard = now = self._loop.time()
@@ -254,7 +254,7 @@ class Puller:
             self._waiting.append(held)
 
     def _on_settled(self, msg: Delivered) -> None:
-        held = self._held.get(int(msg.subject[len(self._inbox) + len(_SETTLED) :]))
+        held = self._held.get(int(msg.subject[len(self._settled) :]))
         known = None if held is None else held.known
         if known is not None and not known.done() and not msg.headers:  # else nobody heard it
             known.set_result(None)
@@ -317,7 +317,7 @@ class Puller:
             return
         held.done = True
         held.known = self._loop.create_future()
-        answer_to = f"{self._inbox}{_SETTLED}{sequence}"
+        answer_to = f"{self._settled}{sequence}"
         while self._held.get(sequence) is held and not held.known.done():
             asked = (
                 self._connection.is_up
