@@ -157,6 +157,10 @@ def _code(args: list[str] | None) -> int:
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except RuntimeError as exc:
+        if not isinstance(exc.__cause__, KeyboardInterrupt):
+            raise
+        return INTERRUPTED  # Python before 3.12 wraps what comes while a class is made
     except ConfigError as exc:
         return _complain(exc, WRONG)
     except Fault as exc:

@@ -17,6 +17,13 @@ from tocsin import cli
 ROOT = Path(cli.__file__).parent.parent
 
 
+def _wrapped(exc: BaseException) -> RuntimeError:
+    """Return what Python before 3.12 makes of an exception while a class is made."""
+    made = RuntimeError("Error calling __set_name__")
+    made.__cause__ = exc
+    return made
+
+
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_each_verb_has_help_with_its_own_words(verb):
     result = CliRunner().invoke(cli.cli, [verb, "--help"])
@@ -55,6 +62,7 @@ CASES = [
     (BusError("publishing x: away"), 1, "tocsin: publishing x: away\n"),
     (ExceptionGroup("g", [ExceptionGroup("h", [BusError("away")])]), 1, "tocsin: away\n"),
     (KeyboardInterrupt(), 130, ""),
+    (_wrapped(KeyboardInterrupt()), 130, ""),
     (OSError(errno.ENOSPC, "No space left"), 1, "tocsin: writing: No space left\n"),
     (click.UsageError("no"), 2, "no"),
 ]
