@@ -157,10 +157,6 @@ def _code(args: list[str] | None) -> int:
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except RuntimeError as exc:
-        if not isinstance(exc.__cause__, KeyboardInterrupt):
-            raise
-        return INTERRUPTED  # Python before 3.12 wraps what comes while a class is made
     except ConfigError as exc:
         return _complain(exc, WRONG)
     except Fault as exc:
@@ -176,6 +172,10 @@ def _run(args: list[str] | None) -> Any:
     """Run a command; an error that came out of a group of tasks is as good as alone."""
     try:
         return cli.main(args, prog_name="tocsin", standalone_mode=False)
+    except RuntimeError as exc:  # Python before 3.12 wraps what comes while a class is made
+        if isinstance(exc.__cause__, KeyboardInterrupt):
+            raise exc.__cause__ from None
+        raise
     except BaseExceptionGroup as group:
         if group.split((Fault, KeyboardInterrupt, BrokenPipeError))[1] is not None:
             raise
