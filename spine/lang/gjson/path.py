@@ -6,6 +6,7 @@ Plain keys and indices, which nearly all paths are, take a short cut: a loop ove
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import accumulate
 
 from typing_extensions import override
 
@@ -29,6 +30,8 @@ Find = Callable[[Result], Result | None]
 
 _NOTHING = Result(b"")
 _NO_INDEX = 1 << 64
+_MOST_NESTED = 250
+"""Brackets inside of each other in a path."""
 _MOST_TEXT = 4096
 _WORD = re.compile(rb"[a-z]+")
 
@@ -70,12 +73,21 @@ def compile(text: str) -> Path:  # noqa: A001 -- as re.compile
             hint="take the value apart in a jq transform",
         )
     try:
+        _check_depth(text)
         return Path(text, _compile(text))
     except RecursionError as exc:
         raise ConfigError(
             f"compiling path {text[:40]!r}...: nested too deeply",
             hint="use fewer brackets and pipes",
         ) from exc
+
+
+def _check_depth(text: str) -> None:
+    """Raise RecursionError where too many brackets are open: each reads all that are in it."""
+    if text.count("[") + text.count("{") > _MOST_NESTED:
+        depths = accumulate(1 if one in "[{" else -1 for one in text if one in "[]{}")
+        if max(depths) > _MOST_NESTED:
+            raise RecursionError
 
 
 def _compile(text: str) -> Find:
